@@ -1,0 +1,32 @@
+"""Checks of the text that a verb is given."""
+
+from __future__ import annotations
+
+from lollms_modalities.errors import OptionError
+
+
+def check_prompt(prompt: object, name: str = "prompt") -> str:
+    """``prompt`` if it is a string that can be encoded, else an ``OptionError``. Empty is the engine's affair."""
+    if not isinstance(prompt, str):
+        raise OptionError(f"{name} is {type(prompt).__name__}, not a string.", names=[name])
+    if not prompt.isascii():
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as exc:
+            raise OptionError(
+                f"{name} holds a lone surrogate at position {exc.start}, which is no character.",
+                hint="Decode the bytes it came from with errors='replace'.",
+                names=[name],
+            ) from None
+    return prompt
+
+
+def check_speakable(text: object) -> str:
+    """``text`` if there is something to say in it: a letter or a digit of any script, else an ``OptionError``."""
+    checked = check_prompt(text, "text")
+    if not any(map(str.isalnum, checked)):
+        shown = repr(checked if len(checked) <= 40 else checked[:40] + "...")
+        raise OptionError(
+            f"text {shown} holds nothing to say.", hint="Give at least one letter or digit.", names=["text"]
+        )
+    return checked

@@ -1,0 +1,295 @@
+"""Sound files in and out: decode anything, encode what players read.
+
+Needs the extra ``[audio]``: numpy, av, soundfile, soxr.
+
+Decoding is PyAV's (FFmpeg), restricted to formats that hold media themselves: a playlist in the clothes of a sound file
+opens nothing else, no file and no address. Encoding is soundfile's.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError
+from lollms_modalities.media import Audio, check_format, check_media, open_media, read_wav_header, sniff
+from lollms_modalities.media_input import MediaInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MAX_DURATION = 4 * 3600.0
+_CONTAINERS = (
+    "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
+)
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+# libsndfile's Vorbis and Opus encoders put a whole write on the stack.
+_FRAMES_A_WRITE = 65536
+
+
+def decode_audio(
+    source: MediaInput, sample_rate: int = 16000, *, max_duration: float | None = MAX_DURATION
+) -> npt.NDArray[np.float32]:
+    """The sound as float32 in [-1, 1], mono, shape (n,), at ``sample_rate``.
+
+    Args:
+        source: a path, bytes, one of our results or a binary file, of any format that FFmpeg reads.
+        sample_rate: wanted samples per second.
+        max_duration: seconds; longer sound is refused as soon as that much is decoded, so memory stays bounded.
+
+    Raises:
+        AudioFileNotFoundError: there is no such file.
+        MediaError: empty, cut short, no sound in it, longer than ``max_duration``, or no media at all.
+        BindingDependencyError: PyAV is not installed.
+    """
+    samples, _ = _decode(source, sample_rate, "mono", max_duration)
+    return samples[:, 0]
+
+
+def decode_frames(
+    source: MediaInput, *, max_duration: float | None = MAX_DURATION
+) -> tuple[npt.NDArray[np.float32], int]:
+    """The sound as it is: float32 in [-1, 1], shape (n, channels), and its sample rate; else as ``decode_audio``."""
+    return _decode(source, None, None, max_duration)
+
+
+def _decode(
+    source: MediaInput, rate: int | None, layout: str | None, max_duration: float | None
+) -> tuple[npt.NDArray[np.float32], int]:
+    import numpy as np
+
+    checked = check_media(source, role="audio")
+    _refuse_cut_wav(checked)
+    with _opened(checked) as (container, stream):
+        declared = _declared_duration(container, stream)
+        if max_duration is not None and declared is not None and declared > max_duration:
+            raise _too_long(checked, declared, max_duration)
+        blocks: list[npt.NDArray[np.float32]] = []
+        count = 0
+        rate = rate or stream.rate
+        for block in _blocks(container, stream, rate, layout):
+            blocks.append(block)
+            count += len(block)
+            if max_duration is not None and count > max_duration * rate:
+                raise _too_long(checked, count / rate, max_duration)
+    if not count:
+        raise MediaError(f"{_shown(checked)} has a sound track without sound.", hint="Give a whole recording.")
+    if declared is not None and count / rate < declared - max(0.5, 0.05 * declared):
+        raise MediaError(
+            f"{_shown(checked)} is cut short: it says {declared:.1f} s and holds {count / rate:.1f} s.",
+            hint="Fetch or record it again.",
+        )
+    return np.concatenate(blocks), rate
+
+
+def _blocks(container: Any, stream: Any, rate: int, layout: str | None) -> Iterator[npt.NDArray[np.float32]]:
+    import av
+
+    resampler = av.AudioResampler(format="flt", layout=layout or stream.layout.name, rate=rate)
+    channels = len(av.AudioLayout(layout).channels) if layout else stream.channels
+    for frame in _resampled(container.decode(stream), resampler):
+        yield frame.to_ndarray().reshape(-1, channels)
+
+
+def _resampled(frames: Any, resampler: Any) -> Iterator[Any]:
+    for frame in frames:
+        frame.pts = None  # times with gaps would be refused; the samples follow each other
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
+
+
+@contextmanager
+def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
+    """The container and its first sound track; what FFmpeg refuses becomes a ``MediaError``."""
+    av = _av()
+    with open_media(checked) as file:
+        try:
+            # A file object and no protocol: what the container names is not opened.
+            with av.open(
+                file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}, metadata_errors="ignore"
+            ) as container:
+                if not container.streams.audio:
+                    kinds = sorted({f"{s.type} ({s.codec_context.name})" for s in container.streams if s.codec_context})
+                    raise MediaError(
+                        f"{_shown(checked)} holds {', '.join(kinds) or 'nothing'} and no sound.",
+                        hint="Give a recording with a sound track.",
+                    )
+                yield container, container.streams.audio[0]
+        except (av.error.FFmpegError, ValueError, OverflowError) as exc:
+            if isinstance(exc, MediaError):
+                raise
+            raise MediaError(
+                f"{_shown(checked)} cannot be read as sound: {getattr(exc, 'strerror', None) or exc}.",
+                hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
+            ) from exc
+
+
+def _declared_duration(container: Any, stream: Any) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1e6 if container.duration is not None else None
+
+
+def _refuse_cut_wav(checked: Path | bytes) -> None:
+    """FFmpeg reads a WAV file that ends early as if that were its end."""
+    with open_media(checked) as file:
+        head = file.read(4096)
+        length = file.seek(0, io.SEEK_END)
+    wav = read_wav_header(head, length)
+    if wav is None:
+        return
+    said = int.from_bytes(head[wav.start - 4 : wav.start], "little")
+    # Programs that write to a pipe leave the size at its maximum.
+    if said > wav.size and said < 0x7FFFFF00:
+        raise MediaError(
+            f"{_shown(checked)} is cut short: its header says {said} bytes of sound, {wav.size} are there.",
+            hint="Fetch or record it again.",
+        )
+
+
+def _too_long(checked: Path | bytes, duration: float, limit: float) -> MediaError:
+    return MediaError(
+        f"{_shown(checked)} holds more than {limit:g} s of sound (at least {duration:.0f} s).",
+        hint="Cut it into parts, or allow more with max_duration.",
+    )
+
+
+def _shown(checked: Path | bytes) -> str:
+    if isinstance(checked, Path):
+        return repr(str(checked))
+    kind = sniff(checked[:64]) or f"unknown data that begins with {checked[:8]!r}"
+    return f"{len(checked)} bytes of {kind}"
+
+
+def probe_audio(source: MediaInput) -> tuple[int, int, float, str]:
+    """Sample rate, channels, duration in seconds and format ("wav", "mp3", ...; "" where unknown), by the header.
+
+    Where the header has no duration the sound is decoded. Raises as ``decode_audio``.
+    """
+    checked = check_media(source, role="audio")
+    with _opened(checked) as (container, stream):
+        rate, channels, duration = stream.rate, stream.channels, _declared_duration(container, stream)
+    if duration is None:
+        samples, rate = decode_frames(checked)
+        duration = len(samples) / rate
+    with open_media(checked) as file:
+        return rate, channels, duration, sniff(file.read(64))
+
+
+def probe_video(source: MediaInput) -> tuple[int, int, float, float, int]:
+    """Width, height, frames per second, duration in seconds and number of frames.
+
+    Raises:
+        MediaError: no video in it.
+    """
+    av = _av()
+    checked = check_media(source, role="video")
+    with open_media(checked) as file:
+        try:
+            with av.open(file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}) as container:
+                if not container.streams.video:
+                    raise MediaError(f"{_shown(checked)} holds no video.")
+                stream = container.streams.video[0]
+                fps = float(stream.average_rate or 0)
+                duration = _declared_duration(container, stream) or 0.0
+                frames = stream.frames or round(duration * fps)
+                return stream.width, stream.height, fps, duration, frames
+        except av.error.FFmpegError as exc:
+            raise MediaError(f"{_shown(checked)} cannot be read as video: {exc.strerror}.") from exc
+
+
+def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """int16 samples, little endian and contiguous, of float samples in [-1, 1] (clipped) or int16 ones.
+
+    Args:
+        samples: shape (n,) or (n, channels).
+
+    Raises:
+        GenerationError: another shape or type, or values that are no numbers.
+    """
+    import numpy as np
+
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= 255):
+        raise GenerationError(f"Sound has the shape {samples.shape}.", hint="It must be (n,) or (n, channels).")
+    if samples.dtype == np.int16:
+        return np.ascontiguousarray(samples, dtype="<i2")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise GenerationError(f"Sound has the type {samples.dtype}.", hint="It must be float or int16.")
+    if not np.isfinite(samples).all():
+        raise GenerationError("The engine gave sound with values that are no numbers (NaN or infinite).")
+    return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2"))
+
+
+def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:
+    """The same sound at another rate, same type and number of dimensions (soxr, high quality)."""
+    if from_rate == to_rate:
+        return samples
+    try:
+        import soxr
+    except ImportError as exc:
+        raise _missing("soxr", exc) from exc
+    resampled: npt.NDArray[Any] = soxr.resample(samples, from_rate, to_rate)
+    return resampled
+
+
+def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str) -> bytes:
+    """A sound file of float samples in [-1, 1] (clipped) or int16 ones, of shape (n,) or (n, channels).
+
+    ``output_format`` is "wav" (16-bit PCM), "flac" (16 bit), "ogg" (Vorbis), "opus" (in Ogg) or "mp3". Opus and MP3
+    know certain rates only: sound of another one is resampled to the next higher of them.
+
+    Raises:
+        OptionError: an unknown format.
+        GenerationError: samples of a wrong shape or type, or the encoder refuses them.
+    """
+    import numpy as np
+
+    wanted = check_format(output_format, Audio)
+    fixed = to_int16(samples)
+    if wanted == "wav":
+        return bytes(Audio.from_samples(fixed, sample_rate))
+    try:
+        import soundfile
+    except (ImportError, OSError) as exc:
+        raise _missing("soundfile", exc) from exc
+    rates = {"opus": _OPUS_RATES, "mp3": _MP3_RATES}.get(wanted)
+    if rates and sample_rate not in rates:
+        higher = next((rate for rate in rates if rate >= sample_rate), rates[-1])
+        fixed, sample_rate = np.ascontiguousarray(resample(fixed, sample_rate, higher)), higher
+    container, subtype = {
+        "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"),
+    }[wanted]  # fmt: skip
+    channels = 1 if fixed.ndim == 1 else fixed.shape[1]
+    buffer = io.BytesIO()
+    try:
+        with soundfile.SoundFile(buffer, "w", sample_rate, channels, subtype, format=container) as file:
+            for block in range(math.ceil(len(fixed) / _FRAMES_A_WRITE)):
+                file.write(fixed[block * _FRAMES_A_WRITE : (block + 1) * _FRAMES_A_WRITE])
+    except soundfile.LibsndfileError as exc:
+        raise GenerationError(
+            f"{channels} channels at {sample_rate} Hz cannot be written as {wanted}: {exc}.",
+            hint="Ask for wav or flac.",
+        ) from exc
+    return buffer.getvalue()
+
+
+def _av() -> Any:
+    try:
+        import av
+        import av.error
+    except ImportError as exc:
+        raise _missing("av", exc) from exc
+    return av
+
+
+def _missing(package: str, cause: Exception) -> BindingDependencyError:
+    return BindingDependencyError(
+        f"Sound files are read and written with {package}, which cannot be imported ({cause}).",
+        hint='Run pip install "lollms-modalities-core[audio]".',
+    )

@@ -1,0 +1,506 @@
+"""What the five kinds of binding share: settings, verbs, the life of the model, and who they are.
+
+An author derives from one of the five ABCs, declares ``Settings`` and ``Options``, says how the model is loaded, and
+writes the engine call. The rest is here and in ``verbs.py``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from abc import ABC
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+from lollms_modalities import verbs
+from lollms_modalities._locks import CallLock
+from lollms_modalities._scheduler import Scheduler, Ticket
+from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
+from lollms_modalities.errors import BindingClosedError, BusyError, LollmsError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from lollms_modalities.capabilities import Capabilities
+    from lollms_modalities.settings import BindingSettings, CallOptions
+
+_reaper = Scheduler("lollms-reaper")
+_UNLOADED: Any = object()
+
+
+class Origin(NamedTuple):
+    """Where a binding class comes from: its canonical name, its distribution and that one's version."""
+
+    name: str
+    distribution: str
+    version: str
+
+
+class LollmsBinding(ABC):
+    """Base of the five ABCs. Give it settings as keyword arguments, or in the order in which ``Settings`` has them.
+
+    Attributes:
+        modality: "tts", "tti", "stt", "ttm" or "ttv".
+        engine: name of the distribution that does the work, such as "piper-tts"; its version goes into provenance.
+        concurrency: how many calls may run at once on one instance.
+        settings: the checked settings; immutable, ``set_settings`` puts others in their place.
+    """
+
+    modality: ClassVar[str] = ""
+    engine: ClassVar[str] = ""
+    concurrency: ClassVar[int] = 1
+    settings: BindingSettings
+    if TYPE_CHECKING:
+        # Annotations only: the classes are pydantic's, which is not imported before a binding is.
+        Settings: ClassVar[type[BindingSettings]]
+        Options: ClassVar[type[CallOptions]]
+
+    _verbs: ClassVar[dict[str, verbs.Verb]] = {}
+    _plans: ClassVar[dict[Callable[..., Any], verbs.Plan]] = {}
+    _origin: ClassVar[Origin | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._origin = None
+        verbs.adopt(cls)
+        if "Settings" in cls.__dict__:
+            cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
+
+    def __init__(self, *args: Any, binding_name: str | None = None, **settings: Any) -> None:
+        self._binding_name = binding_name
+        self.settings = self._checked(args, settings)
+        self._lock = CallLock(self.concurrency)
+        self._loading = CallLock()
+        self._settling = threading.RLock()
+        self._model: Any = _UNLOADED
+        self._closed = False
+        self._reaping: Ticket | None = None
+
+    @classmethod
+    def from_settings(cls, settings: BindingSettings) -> Self:
+        """Make a binding from a ``Settings`` object, which a type checker can check."""
+        from lollms_modalities.settings import dump_secrets
+
+        if not isinstance(settings, cls.settings_class()):
+            raise SettingsError(
+                f"{cls.__name__} was given {type(settings).__qualname__}.",
+                hint=f"Give {cls.settings_class().__qualname__}.",
+            )
+        return cls(**dump_secrets(settings))
+
+    # -- who it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def binding_name(self) -> str:
+        """Canonical name of the entry point; the class's name where no installed distribution offers the class."""
+        return self._binding_name or self.origin().name
+
+    @classmethod
+    def origin(cls) -> Origin:
+        """The distribution whose entry point names this class."""
+        if cls._origin is None:
+            cls._origin = _find_origin(cls)
+        return cls._origin
+
+    @staticmethod
+    def engine_version(engine: str) -> str:
+        """Version of the engine's distribution; "" where it is not installed."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version(engine) if engine else ""
+        except PackageNotFoundError:
+            return ""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this binding can do. Never loads a model. A class attribute of the same name may take its place."""
+        from lollms_modalities.capabilities import Capabilities
+
+        return Capabilities()
+
+    def supports(self, name: str) -> bool:
+        """Whether a call takes this option ("speed"), or the binding has this capability ("streaming")."""
+        if name in self.options_class().model_fields or name in verbs._CONTROLS:
+            return True
+        if name in ("output_path", "output_format"):
+            return any(v.returns in verbs._WHOLE_MEDIA and not v.stream for v in self._verbs.values())
+        if any(v.options is not None and name in v.options.model_fields for v in self._verbs.values()):
+            return True
+        return bool(getattr(self.capabilities, name, False))
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        """The class as JSON values: settings and options as JSON schemas, verbs, engine. Makes no instance."""
+        return {
+            "modality": cls.modality,
+            "class": f"{cls.__module__}:{cls.__qualname__}",
+            "description": (cls.__doc__ or "").strip().split("\n")[0],
+            "engine": cls.engine,
+            "engine_version": cls.engine_version(cls.engine),
+            "settings": cls.settings_class().model_json_schema(),
+            "options": cls.options_class().model_json_schema(),
+            "verbs": {
+                v.name: {"returns": v.returns, "stream": v.stream, "params": list(v.params)}
+                for v in cls._verbs.values()
+            },
+        }
+
+    def list_models(self, **kwargs: Any) -> list[str]:
+        """Names of the models that the binding knows; empty where there is no choice."""
+        return []
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.binding_name!r}{' closed' if self._closed else ''}>"
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def settings_class(cls) -> type[BindingSettings]:
+        """The pydantic class of the settings."""
+        from lollms_modalities.settings import BindingSettings
+
+        return getattr(cls, "Settings", BindingSettings)
+
+    @classmethod
+    def options_class(cls) -> type[CallOptions]:
+        """The pydantic class of the main verb's options."""
+        from lollms_modalities.settings import CallOptions
+
+        return getattr(cls, "Options", CallOptions)
+
+    @classmethod
+    def shared_settings(cls) -> frozenset[str]:
+        """Names of the settings that the application's shared values may fill."""
+        from lollms_modalities.settings import is_marked
+
+        return frozenset(n for n, f in cls.settings_class().model_fields.items() if is_marked(f, "shared"))
+
+    def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """The settings as a list of ``{name, type, value, description, options?, is_secret?}``; secrets are masked."""
+        from lollms_modalities.settings import to_form
+
+        return to_form(self.settings)
+
+    def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
+        """Change settings: a dict, or rows of the list that ``get_settings`` gives. All or nothing; gives True.
+
+        A masked secret stays as it was. When a setting changes that the model depends on, the model is loaded anew,
+        after the calls under way have ended; if that fails, the old model and the old settings stay.
+
+        Raises:
+            SettingsError: an unknown name or a wrong value.
+            LollmsError: what the loading of the model raised.
+        """
+        if not isinstance(settings, Mapping):
+            settings = list(settings)  # read twice below
+        with self._settling:
+            reload = self._model is not _UNLOADED and self._needs_reload(self._changed(settings))
+            if not reload:
+                self.settings = self._changed(settings)
+                return True
+        with self._alone("set_settings") as call, self._settling:
+            new = self._changed(settings)
+            if self._model is _UNLOADED or not self._needs_reload(new):
+                self.settings = new
+            else:
+                self._reload(call, new)
+        return True
+
+    def _changed(self, settings: Any) -> BindingSettings:
+        from lollms_modalities.settings import changed
+
+        return changed(self.settings, settings, self.binding_name)
+
+    def _needs_reload(self, new: BindingSettings) -> bool:
+        from lollms_modalities.settings import differing, is_marked
+
+        fields = type(new).model_fields
+        return any(is_marked(fields[name], "reload") for name in differing(self.settings, new))
+
+    def _reload(self, call: Call, new: BindingSettings) -> None:
+        old_settings, self.settings = self.settings, new
+        try:
+            model = self.load_model()
+        except BaseException as exc:
+            self.settings = old_settings
+            error = verbs.settle(self, call, exc)
+            if error is exc:
+                raise
+            raise error from exc
+        old_model, self._model = self._model, model
+        self._free(old_model)
+
+    def _checked(self, args: tuple[Any, ...], settings: dict[str, Any]) -> BindingSettings:
+        from lollms_modalities.settings import ordered_fields, validate
+
+        cls = self.settings_class()
+        if args:
+            names = ordered_fields(cls)
+            if len(args) > len(names):
+                raise TypeError(f"{type(self).__name__}() takes {len(names)} settings but {len(args)} were given")
+            for name, value in zip(names, args, strict=False):
+                if name in settings:
+                    raise TypeError(f"{type(self).__name__}() got multiple values for setting {name!r}")
+                settings[name] = value
+        return validate(cls, settings, SettingsError, self._binding_name or type(self).__name__)
+
+    def _without_secrets(self, text: str) -> str:
+        from lollms_modalities.settings import MASK, dump_secrets, is_secret
+
+        fields = type(self.settings).model_fields
+        for name, value in dump_secrets(self.settings).items():
+            if is_secret(fields[name]) and value:
+                text = text.replace(value if isinstance(value, str) else repr(value), MASK)
+        return text
+
+    # -- the model ---------------------------------------------------------------------------------------------------
+
+    def load_model(self) -> Any:
+        """Load the model by the current settings and return it, or a ``SharedModel`` that has it. For authors.
+
+        Changes nothing else, so that a failure leaves all as it was. Runs once at a time, at the first call or
+        ``load()``.
+        """
+        return None
+
+    def free_model(self, model: Any) -> None:  # noqa: B027 - nothing to do is the common case
+        """Free what ``load_model`` returned (not a ``SharedModel``) beyond dropping it. For authors."""
+
+    def translate_error(self, error: Exception) -> LollmsError | None:
+        """The typed error for one of the engine's; None leaves it a ``GenerationError``. For authors."""
+        return None
+
+    @classmethod
+    def has_model(cls) -> bool:
+        """Whether the class says how a model is loaded."""
+        return cls.load_model is not LollmsBinding.load_model
+
+    @property
+    def model(self) -> Any:
+        """The loaded model; loads it if need be."""
+        model = self._model
+        if model is _UNLOADED:
+            model = self._load(_current.get() or Call("load", self))
+        return _value(model)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is loaded."""
+        return self._model is not _UNLOADED
+
+    def load(
+        self,
+        *,
+        progress: bool | ProgressCallback | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Load the model now rather than at the first call. Does nothing if it is loaded."""
+        outer = _current.get()
+        if outer is not None and outer.holds(self):
+            self._load(outer)
+            return
+        call = Call("load", self, None, outer)
+        call.control(progress, cancel, timeout)
+        with self._during(call, exclusive=False):
+            self._load(call)
+
+    def unload(self) -> None:
+        """Free the model, after the calls under way have ended; the next call loads it again.
+
+        Raises:
+            BusyError: the asker is itself inside a call or has a stream open.
+        """
+        with self._alone("unload"):
+            self._unload()
+
+    def close(self) -> None:
+        """Cancel the calls under way, wait for their end, free the model. Later calls raise ``BindingClosedError``."""
+        if self._closed:
+            return
+        outer = _current.get()
+        if outer is not None and outer.holds(self):
+            raise BusyError(f"{self.binding_name}: close was asked for from inside one of its own calls.")
+        self._closed = True
+        for call in self._lock.holders:
+            call.cancel("the binding was closed")
+        with self._alone("close"):
+            self._unload()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _load(self, call: Call) -> Any:
+        if not self._loading.acquire(call):
+            return self.load_model()  # load_model itself asks for the model: a fault of the binding, seen as recursion
+        try:
+            if self._model is _UNLOADED:
+                self._model = self.load_model()
+            return self._model
+        finally:
+            self._loading.release(call)
+
+    def _unload(self) -> None:
+        model, self._model = self._model, _UNLOADED
+        if model is not _UNLOADED:
+            self._free(model)
+
+    def _free(self, model: Any) -> None:
+        from lollms_modalities.models import SharedModel
+
+        if isinstance(model, SharedModel):
+            model.release()
+        else:
+            self.free_model(model)
+
+    # -- around calls ------------------------------------------------------------------------------------------------
+
+    def _enter(self, call: Call, plan: verbs.Plan) -> None:
+        """Hold what the call needs: the instance, the model, and the model's own lock where others share it."""
+        call.begin()
+        call.check()
+        self._hold(call, self._lock)
+        if self._closed:
+            raise self._closed_error(call)
+        if self._reaping is not None:
+            self._reaping.cancel()
+            self._reaping = None
+        if plan.loads:
+            model = self._model if self._model is not _UNLOADED else self._load(call)
+            lock = getattr(model, "lock", None)
+            if isinstance(lock, CallLock) and self.concurrency == 1:
+                self._hold(call, lock)
+
+    def _leave(self, call: Call) -> None:
+        for lock in reversed(call.locks):
+            lock.release(call)
+        call.locks.clear()
+        call.finish()
+        keep_alive = self.settings.keep_alive
+        if keep_alive is not None and self._model is not _UNLOADED:
+            self._reap_in(keep_alive)
+
+    def _hold(self, call: Call, lock: CallLock, *, exclusive: bool = False) -> None:
+        if lock.acquire(call, exclusive=exclusive):
+            call.locks.append(lock)
+
+    def _closed_error(self, call: Call) -> BindingClosedError:
+        return BindingClosedError(
+            f"{self.binding_name}: {call.verb} was asked for after close().", hint="Make a new binding."
+        )
+
+    @contextmanager
+    def task(
+        self,
+        name: str,
+        *,
+        progress: bool | ProgressCallback | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Call]:
+        """Work beside the engine, such as a download: a call that holds nothing, but reports and can be stopped."""
+        call = Call(name, self, None, _current.get())
+        call.control(progress, cancel, timeout)
+        with self._within(call):
+            yield call
+
+    @contextmanager
+    def _alone(self, verb: str) -> Iterator[Call]:
+        """Hold the instance with no call under way."""
+        call = Call(verb, self, None, _current.get())
+        with self._during(call, exclusive=True):
+            yield call
+
+    @contextmanager
+    def _during(self, call: Call, *, exclusive: bool) -> Iterator[None]:
+        with self._within(call):
+            self._hold(call, self._lock, exclusive=exclusive)
+            if self._closed and call.verb != "close":
+                raise self._closed_error(call)
+            yield
+
+    @contextmanager
+    def _within(self, call: Call) -> Iterator[None]:
+        token = _current.set(call)
+        try:
+            call.begin()
+            call.check()
+            yield
+        except BaseException as exc:
+            error = verbs.settle(self, call, exc)
+            if error is exc:
+                raise
+            raise error from exc
+        finally:
+            _current.reset(token)
+            self._leave(call)
+
+    def _reap_in(self, seconds: float) -> None:
+        if self._reaping is not None:
+            self._reaping.cancel()
+        self_ = weakref.ref(self)
+
+        def reap() -> None:
+            binding = self_()
+            if binding is not None:
+                binding._reap()
+
+        self._reaping = _reaper.at(time.monotonic() + seconds, reap)
+
+    def _reap(self) -> None:
+        call = Call("unload", self)
+        if self._lock.try_acquire(call, exclusive=True):
+            try:
+                self._unload()
+            finally:
+                self._lock.release(call)
+
+    def _check_content(self, kind: str, value: Any) -> Any:
+        """Check the first argument of a verb; the modality's ABC knows what it is."""
+        return value
+
+
+def _value(model: Any) -> Any:
+    from lollms_modalities.models import SharedModel
+
+    return model.value if isinstance(model, SharedModel) else model
+
+
+def _signature(cls: type[LollmsBinding]) -> Any:
+    """The constructor's signature, from the settings, for ``help()`` and editors."""
+    from inspect import Parameter, Signature
+
+    from lollms_modalities.settings import ordered_fields
+
+    settings = cls.settings_class()
+    # Python wants arguments without a default first.
+    fields = [(name, settings.model_fields[name]) for name in ordered_fields(settings)]
+    fields.sort(key=lambda item: not item[1].is_required())
+    parameters = []
+    for name, field in fields:
+        default = Parameter.empty if field.is_required() else field.get_default(call_default_factory=True)
+        parameters.append(
+            Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=field.annotation)
+        )
+    return Signature(parameters)
+
+
+def _find_origin(cls: type[LollmsBinding]) -> Origin:
+    import sys
+
+    from lollms_modalities.discovery import find_bindings
+
+    for ref in find_bindings(cls.modality):
+        module, _, attribute = ref.target.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is cls:
+            return Origin(ref.name, ref.distribution, ref.version)
+    return Origin(cls.__name__, "", "")

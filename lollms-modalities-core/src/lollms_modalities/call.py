@@ -1,0 +1,385 @@
+"""One call of a verb: its options, its progress, how it is stopped, and the context that engine code can ask for.
+
+``current_call()`` gives the call that runs here. Engine code reports progress through it, which also stops a call that
+was cancelled or is out of time; both kinds of stop reach the caller as the same typed error wherever they were noticed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from lollms_modalities._scheduler import Scheduler, Ticket
+from lollms_modalities.errors import CallCancelled, CallTimeout, LollmsError, OptionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lollms_modalities._locks import CallLock
+    from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.settings import CallOptions
+
+
+class Progress(NamedTuple):
+    """How far a call has come.
+
+    Attributes:
+        stage: what is being done, such as "load" or "generate"; "" where there is only one stage.
+        done: how much is done, in ``unit``.
+        total: how much there is in all, or None where that is not known.
+        unit: such as "step", "character", "s", "byte".
+        preview: an early look at the result where one was asked for, else None.
+    """
+
+    stage: str
+    done: float
+    total: float | None
+    unit: str
+    preview: Any = None
+
+    @property
+    def fraction(self) -> float | None:
+        """From 0 to 1, or None where the total is not known."""
+        return min(1.0, self.done / self.total) if self.total else None
+
+
+ProgressCallback = Callable[[Progress], object]
+Remover = Callable[[], None]
+
+
+class Asker(NamedTuple):
+    """The thread, and the asyncio task if there is one, that uses a binding."""
+
+    thread: int
+    task: object
+
+
+def asker() -> Asker:
+    """Who runs here."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        return Asker(threading.get_ident(), asyncio.current_task() if asyncio else None)
+    except RuntimeError:  # no loop runs in this thread
+        return Asker(threading.get_ident(), None)
+
+
+class CancelToken:
+    """Cancels the calls it was given to, from any thread. One token may serve several calls, and stays cancelled."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+        self._callbacks: dict[object, Callable[[], object]] = {}
+        self.reason = ""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether ``cancel`` was called."""
+        return self._cancelled.is_set()
+
+    def cancel(self, reason: str = "") -> None:
+        """Cancel; every function given to ``on_cancel`` runs, in this thread. Again does nothing."""
+        with self._lock:
+            if self._cancelled.is_set():
+                return
+            self.reason = reason
+            self._cancelled.set()
+            callbacks = list(self._callbacks.values())
+            self._callbacks.clear()
+        _run_all(callbacks)
+
+    def on_cancel(self, fn: Callable[[], object]) -> Remover:
+        """Call ``fn`` when cancelled, at once if that has happened. Gives a function that takes ``fn`` back."""
+        key = object()
+        with self._lock:
+            if not self._cancelled.is_set():
+                self._callbacks[key] = fn
+                return lambda: _take_back(self._callbacks, key)
+        fn()
+        return lambda: None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until cancelled; whether it was within ``timeout`` seconds."""
+        return self._cancelled.wait(timeout)
+
+
+def _take_back(callbacks: dict[object, Callable[[], object]] | None, key: object) -> None:
+    if callbacks is not None:
+        callbacks.pop(key, None)
+
+
+def _run_all(callbacks: list[Callable[[], object]]) -> None:
+    """Run each, also after one has raised; the first exception is raised at the end."""
+    first: BaseException | None = None
+    for fn in callbacks:
+        try:
+            fn()
+        except BaseException as exc:
+            first = first or exc
+    if first is not None:
+        raise first
+
+
+_deadlines = Scheduler("lollms-deadlines")
+
+
+class _ProgressSink(Protocol):
+    def __call__(self, progress: Progress, /) -> object: ...
+
+
+class Call:
+    """One call. Engine code gets it from ``current_call()``; threads of the engine carry it and ``attach()`` it.
+
+    Attributes:
+        verb: name of the public method, such as "generate_audio".
+        options: the checked options, or None where the verb takes none.
+        output_path: the file that the result is to be written to, or None.
+        output_format: the format that was asked for, or None for the modality's own.
+        timeout: seconds that the call may take, or None.
+    """
+
+    # Slots, since one is made for every call.
+    __slots__ = (
+        "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover", "asker",
+        "binding", "consumer", "deadline", "elapsed", "locks", "options", "output_format", "output_path", "parent",
+        "recorded", "started", "started_at", "timeout", "verb",
+    )  # fmt: skip
+
+    def __init__(
+        self, verb: str, binding: LollmsBinding | None = None, options: CallOptions | None = None,
+        parent: Call | None = None,
+    ) -> None:  # fmt: skip
+        self.verb = verb
+        self.binding = binding
+        self.options = options
+        self.parent = parent
+        self.output_path: Path | None = None
+        self.output_format: str | None = None
+        self.timeout: float | None = None
+        self.deadline: float | None = None
+        self.started = 0.0
+        self.started_at = 0.0
+        self.elapsed = 0.0
+        self.recorded: dict[str, Any] | None = None
+        self.locks: list[CallLock] = []
+        # Who takes a stream's items: it would wait for itself if it asked the same instance again.
+        self.consumer: Asker | None = None
+        # Who asked, where that is another thread than the one that runs the call.
+        self.asker: Asker | None = None
+        self._progress: _ProgressSink | None = None
+        self._error: BaseException | None = None
+        self._stop: LollmsError | None = None
+        self._callbacks: dict[object, Callable[[], object]] | None = None
+        self._lock: threading.Lock | None = None
+        self._ticket: Ticket | None = None
+        self._token_remover: Remover | None = None
+
+    # -- for engine code ---------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """False for the inert call that ``current_call()`` gives outside any call."""
+        return self.binding is not None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the call was cancelled, is out of time, or lost its progress callable to an exception."""
+        return self._stop is not None or self._error is not None
+
+    def check(self) -> None:
+        """Raise if the call should stop: ``CallCancelled``, ``CallTimeout``, or what the progress callable raised."""
+        if self._error is not None:
+            raise self._error
+        if self._stop is not None:
+            raise self._stop
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            self._out_of_time()
+            self.check()
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline (0 when past it), or None where there is none."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def on_cancel(self, fn: Callable[[], object]) -> Remover:
+        """Call ``fn``, from whichever thread, when the call is to stop for any reason; at once if it already is.
+
+        For what must be woken or closed (a socket, a process, a waiting thread). Gives a function that takes it back.
+        """
+        lock = self._mutex()
+        key = object()
+        with lock:
+            if not self.stopped:
+                if self._callbacks is None:
+                    self._callbacks = {}
+                self._callbacks[key] = fn
+                return lambda: _take_back(self._callbacks, key)
+        fn()
+        return lambda: None
+
+    def report(
+        self, done: float, total: float | None = None, *, stage: str = "", unit: str = "", preview: Any = None
+    ) -> None:
+        """Tell the caller how far the call is, and raise if it should stop."""
+        self.check()
+        if self._progress is not None:
+            try:
+                self._progress(Progress(stage, done, total, unit, preview))
+            except BaseException as exc:
+                self._error = exc
+                self._progress = None
+                raise
+
+    def record(
+        self, *, model: str | None = None, engine: str | None = None, engine_version: str | None = None,
+        usage: dict[str, Any] | None = None, extra: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Add to the provenance of the result. ``usage`` and ``extra`` are JSON values and are merged."""
+        kept = self.recorded = self.recorded or {}
+        for name, value in (("model", model), ("engine", engine), ("engine_version", engine_version)):
+            if value is not None:
+                kept[name] = value
+        for name, more in (("usage", usage), ("extra", extra)):
+            if more:
+                kept[name] = {**kept.get(name, {}), **more}
+
+    @contextmanager
+    def attach(self) -> Iterator[Call]:
+        """Make this the current call of the thread that enters, such as one that the engine started."""
+        token = _current.set(self)
+        try:
+            yield self
+        finally:
+            _current.reset(token)
+
+    # -- for the core ------------------------------------------------------------------------------------------------
+
+    def stop(self, reason: LollmsError) -> None:
+        """Ask the call to stop with ``reason``; the first reason stays."""
+        with self._mutex():
+            if self.stopped:
+                return
+            self._stop = reason
+            callbacks = list((self._callbacks or {}).values())
+            self._callbacks = None
+        _run_all(callbacks)
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask the call to stop with ``CallCancelled``."""
+        self.stop(CallCancelled(f"{self.verb} was cancelled{': ' + reason if reason else ''}.", verb=self.verb))
+
+    def control(self, progress: object, cancel: object, timeout: object) -> None:
+        """Take the three arguments that every call has. Raises ``OptionError`` on a wrong one."""
+        if progress is not None and progress is not False:
+            self._progress = _progress_bar(self.verb) if progress is True else _callable(progress)
+        if timeout is not None:
+            self._start_clock(timeout)
+        if cancel is not None:
+            if not isinstance(cancel, CancelToken):
+                raise OptionError(f"cancel={cancel!r} is no CancelToken.", hint="Make one: token = CancelToken().")
+            token = cancel
+            self._token_remover = token.on_cancel(lambda: self.cancel(token.reason))
+
+    def _start_clock(self, timeout: object) -> None:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
+            raise OptionError(f"timeout={timeout!r} is no positive number of seconds.", hint="Leave it out for none.")
+        if timeout > threading.TIMEOUT_MAX:
+            return
+        self.timeout = timeout
+        self.deadline = time.monotonic() + timeout
+        self._ticket = _deadlines.at(self.deadline, self._out_of_time)
+
+    def _out_of_time(self) -> None:
+        self.stop(
+            CallTimeout(
+                f"{self.verb} did not finish within its timeout of {self.timeout:g} s.",
+                hint="Give it longer, or less to do.",
+                verb=self.verb,
+            )
+        )
+
+    def begin(self) -> None:
+        """Note the time."""
+        self.started = time.time()
+        self.started_at = time.perf_counter()
+
+    def so_far(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self.started_at
+
+    def finish(self) -> None:
+        """Note the time taken, and let go of the clock, the token and the progress display."""
+        self.elapsed = time.perf_counter() - self.started_at
+        if self._ticket is not None:
+            self._ticket.cancel()
+            self._ticket = None
+        if self._token_remover is not None:
+            self._token_remover()
+            self._token_remover = None
+        self._callbacks = None
+        close = getattr(self._progress, "close", None)
+        self._progress = None
+        if close is not None:
+            close()
+
+    def holds(self, binding: LollmsBinding) -> bool:
+        """Whether this call, or one that it was made from, is a call of that instance."""
+        call: Call | None = self
+        while call is not None:
+            if call.binding is binding:
+                return True
+            call = call.parent
+        return False
+
+    def _mutex(self) -> threading.Lock:
+        if self._lock is None:
+            with _making_locks:
+                if self._lock is None:
+                    self._lock = threading.Lock()
+        return self._lock
+
+
+_making_locks = threading.Lock()
+_current: ContextVar[Call | None] = ContextVar("lollms_call", default=None)
+
+
+def current_call() -> Call:
+    """The call that runs here. Outside any call: an inert one that never stops and drops what it is told."""
+    return _current.get() or Call("")
+
+
+def report_progress(
+    done: float, total: float | None = None, *, stage: str = "", unit: str = "", preview: Any = None
+) -> None:
+    """Tell the current call's caller how far it is, and raise if the call should stop.
+
+    Raises:
+        CallCancelled, CallTimeout: the call should stop; let them through.
+    """
+    call = _current.get()
+    if call is not None:
+        call.report(done, total, stage=stage, unit=unit, preview=preview)
+
+
+def _callable(progress: object) -> _ProgressSink:
+    if not callable(progress):
+        raise OptionError(
+            f"progress={progress!r} is neither True nor callable.",
+            hint="Give True for a bar, or a function of one Progress.",
+        )
+    return progress
+
+
+def _progress_bar(verb: str) -> _ProgressSink:
+    try:
+        from lollms_modalities._progress_bar import ProgressBar
+    except ImportError as exc:
+        raise OptionError(
+            "progress=True shows a bar with tqdm, which is not installed.",
+            hint='Run pip install "lollms-modalities-core[progress]", or give a function.',
+        ) from exc
+    return ProgressBar(verb)

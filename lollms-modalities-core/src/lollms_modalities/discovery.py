@@ -1,0 +1,198 @@
+"""Which bindings there are: read from the metadata of installed distributions, importing none of them.
+
+A binding is an entry point in its modality's group. What is read is remembered for the process, until ``refresh()``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
+# In this order, the first that has a name is the one that is used.
+PLACES = ("installed", "directory", "environment")
+
+_installed: dict[str, list[BindingRef]] | None = None
+_directories: dict[str, dict[str, list[BindingRef]]] = {}
+
+
+def group_of(modality: str) -> str:
+    """The entry-point group of a modality's bindings."""
+    return f"lollms_client.{modality}_bindings"
+
+
+class BindingRef:
+    """One binding that a distribution offers, known by metadata only.
+
+    Attributes:
+        name: the canonical name: the shortest of its names, of these the first by alphabet.
+        aliases: its other names.
+        modality: "tts", "tti", "stt", "ttm" or "ttv".
+        target: what the entry point names, such as "lollms_piper:PiperTTSBinding".
+        place: "installed", "directory" or "environment".
+        directory: the extra folder that it was found in, or None.
+    """
+
+    __slots__ = ("_dist", "aliases", "directory", "modality", "name", "place", "target")
+
+    def __init__(
+        self, modality: str, names: Iterable[str], target: str, dist: Distribution | None, directory: str | None = None
+    ) -> None:
+        self.modality = modality
+        self.name, *aliases = sorted(set(names), key=lambda n: (len(n), n))
+        self.aliases = tuple(aliases)
+        self.target = target
+        self.directory = directory
+        self.place = "installed" if directory is None else "directory"
+        self._dist = dist
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, the canonical one first."""
+        return (self.name, *self.aliases)
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution; "" where its metadata does not tell."""
+        return str(self._metadata("Name") or "")
+
+    @property
+    def version(self) -> str:
+        """Version of the distribution; "" where its metadata does not tell."""
+        return str(self._metadata("Version") or "")
+
+    @property
+    def summary(self) -> str:
+        """The distribution's one line about itself."""
+        return str(self._metadata("Summary") or "")
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """What the distribution requires, as its metadata says it."""
+        try:
+            return tuple(self._dist.requires or ()) if self._dist is not None else ()
+        except Exception:  # metadata that cannot be read; what that means is found out when it is loaded
+            return ()
+
+    def _metadata(self, key: str) -> str | None:
+        try:
+            metadata: Any = self._dist.metadata if self._dist is not None else None
+            return metadata[key] if metadata is not None else None
+        except Exception:  # metadata that cannot be read hides no other binding
+            return None
+
+    def __repr__(self) -> str:
+        return f"<BindingRef {self.modality}:{self.name} {self.target} of {self.distribution} {self.version}>"
+
+
+def find_bindings(modality: str, directory: str | None = None) -> list[BindingRef]:
+    """The bindings of a modality, in the order in which a name is looked up among them.
+
+    Args:
+        modality: one of ``MODALITIES``.
+        directory: an extra folder of installed distributions, looked at after the installed ones. One that does not
+            exist, or holds none, is empty.
+    """
+    global _installed
+    if _installed is None:
+        _installed = _read(_installed_entry_points(), None)
+    found = list(_installed[modality])
+    if directory is not None:
+        if directory not in _directories:
+            _directories[directory] = _read(_entry_points_in(directory), directory)
+        have = {(ref.distribution, ref.target) for ref in found}
+        # Once the folder is on sys.path its distributions are seen as installed too.
+        found += [r for r in _directories[directory][modality] if (r.distribution, r.target) not in have]
+    return found
+
+
+def refresh() -> None:
+    """Forget what was read: something was installed or removed."""
+    global _installed
+    _installed = None
+    _directories.clear()
+    import importlib
+
+    importlib.invalidate_caches()
+
+
+class _AnyOf(str):
+    """A string that is equal to each of several, so that one reading of the metadata serves all our groups."""
+
+    _names: frozenset[str]
+
+    def __new__(cls, names: Iterable[str]) -> Self:
+        self = super().__new__(cls)
+        self._names = frozenset(names)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return other in self._names
+
+    __hash__ = str.__hash__
+
+
+def _installed_entry_points() -> Iterable[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    try:
+        return entry_points(group=_AnyOf(map(group_of, MODALITIES)))
+    except Exception:  # one distribution whose metadata cannot be read must not hide the others
+        return list(_entry_points_in(None))
+
+
+def _entry_points_in(directory: str | None) -> Iterator[EntryPoint]:
+    from importlib.metadata import distributions
+
+    found = distributions() if directory is None else distributions(path=[directory])
+    seen: set[str] = set()
+    for dist in found:
+        try:
+            name = dist.metadata["Name"]
+            if name not in seen:
+                seen.add(name)
+                yield from dist.entry_points
+        except Exception:
+            _log_unreadable(dist)
+
+
+def _log_unreadable(dist: Distribution) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(
+        "The metadata of %s cannot be read.", getattr(dist, "_path", dist), exc_info=True
+    )
+
+
+def _read(entry_points: Iterable[EntryPoint], directory: str | None) -> dict[str, list[BindingRef]]:
+    groups = {group_of(modality): modality for modality in MODALITIES}
+    names: dict[tuple[str, str, int], list[str]] = {}
+    dists: dict[int, Any] = {}
+    for entry in entry_points:
+        modality = groups.get(entry.group)
+        if modality is None:
+            continue
+        dist = entry.dist
+        dists[id(dist)] = dist
+        names.setdefault((modality, entry.value.replace(" ", ""), id(dist)), []).append(entry.name)
+    found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
+    for (modality, target, dist_id), own in names.items():
+        found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory))
+    for refs in found.values():
+        refs.sort(key=lambda ref: (ref.distribution.lower(), ref.name, ref.target))
+    return found
+
+
+def candidates(refs: Iterable[BindingRef], name: str) -> list[BindingRef]:
+    """The bindings that claim ``name``, the one that is used first."""
+    return [ref for ref in refs if name in ref.names]
+
+
+def put_on_path(ref: BindingRef) -> None:
+    """Make the modules of a binding from an extra folder importable, after all others."""
+    if ref.directory is not None and ref.directory not in sys.path:
+        sys.path.append(ref.directory)

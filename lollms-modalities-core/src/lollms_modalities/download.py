@@ -1,0 +1,113 @@
+"""Fetch one file: with progress, checked, and either whole in its place or not there at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities._result import check_folder, written_whole
+from lollms_modalities.call import current_call, report_progress
+from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseError
+
+_BLOCK = 1 << 18
+_TIMEOUT = 30.0  # seconds without a byte
+
+
+def download(
+    url: str, target: Path, *, size: int | None = None, md5: str | None = None, sha256: str | None = None
+) -> Path:
+    """Fetch ``url`` into the file ``target`` and give its path. Reports bytes to the current call, and stops with it.
+
+    Args:
+        url: http or https.
+        target: the file to write, in a folder that exists.
+        size: bytes that it must have, where that is known.
+        md5, sha256: hexadecimal digest that it must have, where that is known.
+
+    Raises:
+        ServiceError: the server cannot be reached or refuses.
+        ServiceResponseError: what came is not what was announced.
+        CallCancelled, CallTimeout: the current call was stopped.
+    """
+    check_folder(target)
+    with _opened(url) as response:
+        announced = response.headers.get("Content-Length")
+        total = size if size is not None else int(announced) if announced else None
+        digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
+        remove = current_call().on_cancel(response.close)
+        try:
+            with written_whole(target) as part:
+                done = _copy(response, part, total, target.name, list(digests.values()))
+                current_call().check()
+                _check(url, done, total, {n: d.hexdigest() for n, d in digests.items()}, {"md5": md5, "sha256": sha256})
+        except LollmsError:
+            raise
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as exc:
+            current_call().check()  # a response that a cancelled call has closed fails in odd ways
+            raise ServiceError(f"{url} broke off: {exc}.", hint="Try again.", retryable=True) from exc
+        finally:
+            remove()
+    return target
+
+
+def read_url(url: str, limit: int = 64 << 20) -> bytes:
+    """The body of a small document. Raises as ``download``."""
+    with _opened(url) as response:
+        try:
+            body: bytes = response.read(limit + 1)
+        except (OSError, http.client.HTTPException) as exc:
+            raise ServiceError(f"{url} broke off: {exc}.", hint="Try again.", retryable=True) from exc
+    if len(body) > limit:
+        raise ServiceResponseError(f"{url} is larger than {limit} bytes.")
+    return body
+
+
+def _opened(url: str) -> http.client.HTTPResponse:
+    if not url.startswith(("https://", "http://")):
+        raise ServiceError(f"{url!r} is no http address.", hint="Give one that begins with https://.")
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=_TIMEOUT)
+    except urllib.error.HTTPError as exc:
+        with exc:
+            raise ServiceError(
+                f"{url} answered {exc.code} {exc.reason}.",
+                hint="Check the name; it may have moved.",
+                status=exc.code,
+                retryable=exc.code >= 500,
+            ) from None
+    except (OSError, http.client.HTTPException) as exc:
+        raise ServiceError(
+            f"{url} cannot be reached: {getattr(exc, 'reason', exc)}.",
+            hint="Check the network, or fetch the file elsewhere and copy it here.",
+            retryable=True,
+        ) from exc
+    return response
+
+
+def _copy(response: http.client.HTTPResponse, part: Path, total: int | None, name: str, digests: list[Any]) -> int:
+    done = 0
+    with part.open("wb") as file:
+        while block := response.read(_BLOCK):
+            file.write(block)
+            for digest in digests:
+                digest.update(block)
+            done += len(block)
+            if total is not None and done > total:
+                raise ServiceResponseError(f"{name} is longer than the {total} bytes that were announced.")
+            report_progress(done, total, stage=name, unit="byte")
+    return done
+
+
+def _check(url: str, done: int, total: int | None, found: dict[str, str], wanted: dict[str, str | None]) -> None:
+    if total is not None and done != total:
+        raise ServiceResponseError(f"{url} gave {done} bytes of {total}.", hint="Try again.", retryable=True)
+    for name, digest in wanted.items():
+        if digest is not None and digest.lower() != found[name]:
+            raise ServiceResponseError(
+                f"{url} has the {name} {found[name]}, not {digest.lower()}.",
+                hint="The file was changed or damaged on its way: try again, or ask its publisher.",
+            )

@@ -1,0 +1,108 @@
+"""Hook specifications for plug-ins, which pluggy finds in the entry-point group ``lollms_client.plugins``.
+
+Without a plug-in nothing is imported and a call pays one comparison. A hook that raises is logged, and the call goes on
+as if it had not been there.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.call import Call
+
+GROUP = "lollms_client.plugins"
+_log = logging.getLogger(__name__)
+_relay: Relay | None = None
+_looked = False
+
+
+def relay() -> Relay | None:
+    """What passes events on to the plug-ins, or None where there are none."""
+    return _relay if _looked else _look()
+
+
+def _look() -> Relay | None:
+    global _relay, _looked
+    from importlib.metadata import entry_points
+
+    found = entry_points(group=GROUP)
+    _relay = Relay.load() if found else None
+    _looked = True
+    return _relay
+
+
+def register(plugin: object) -> None:
+    """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``."""
+    global _relay, _looked
+    relay_ = relay() or Relay.load()
+    relay_.manager.register(plugin)
+    _relay, _looked = relay_, True
+
+
+def unregister(plugin: object) -> None:
+    """Take back what ``register`` added."""
+    if _relay is not None:
+        _relay.manager.unregister(plugin)
+
+
+class Relay:
+    """Calls the hooks of every plug-in."""
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+
+    @classmethod
+    def load(cls) -> Relay:
+        """Find the plug-ins. One that cannot be loaded is logged and left out."""
+        from importlib.metadata import entry_points
+
+        import pluggy
+
+        from lollms_modalities import hookspecs
+
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+        for entry in entry_points(group=GROUP):
+            try:
+                manager.register(entry.load(), name=entry.name)
+            except Exception:
+                _log.exception("plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
+        return cls(manager)
+
+    def binding_created(self, binding: LollmsBinding) -> None:
+        """Tell that a manager has made a binding."""
+        self._tell("lollms_binding_created", binding=binding)
+
+    def before_call(self, binding: LollmsBinding, call: Call) -> None:
+        """Tell that a call begins."""
+        self._tell("lollms_before_call", binding=binding, call=call)
+
+    def after_call(self, binding: LollmsBinding, call: Call, result: Any) -> Any:
+        """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place."""
+        for replacement in self._tell("lollms_after_call", binding=binding, call=call, result=result):
+            return replacement
+        return result
+
+    def stream_chunk(self, binding: LollmsBinding, call: Call, chunk: Any) -> None:
+        """Tell that a stream gives an item."""
+        self._tell("lollms_stream_chunk", binding=binding, call=call, chunk=chunk)
+
+    def call_failed(self, binding: LollmsBinding, call: Call, error: BaseException) -> None:
+        """Tell that a call raises."""
+        self._tell("lollms_call_failed", binding=binding, call=call, error=error)
+
+    def _tell(self, hook: str, **event: Any) -> list[Any]:
+        # Each implementation on its own: pluggy would stop at the first that raises.
+        answers = []
+        for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            try:
+                answer = impl.function(*(event[name] for name in impl.argnames))
+            except Exception:
+                _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            else:
+                if answer is not None:
+                    answers.append(answer)
+        return answers

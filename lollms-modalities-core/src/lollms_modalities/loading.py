@@ -1,0 +1,150 @@
+"""From a ``BindingRef`` to its class. The four ways in which that fails are told apart, each with cause and mend."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from lollms_modalities.discovery import BindingRef, put_on_path
+from lollms_modalities.errors import (
+    BindingBrokenError,
+    BindingDependencyError,
+    BindingIncompatibleError,
+    BindingNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from lollms_modalities.binding import LollmsBinding
+
+_CORE = "lollms-modalities-core"
+_CLIENT = "lollms-client"
+_B = TypeVar("_B", bound="LollmsBinding")
+
+
+def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
+    """Import the binding's class.
+
+    Raises:
+        BindingIncompatibleError: its distribution wants another core than this.
+        BindingDependencyError: what it requires is missing or unfit, by its metadata or by its import.
+        BindingBrokenError: its import fails otherwise, or what the entry point names is no binding of this modality.
+    """
+    put_on_path(ref)
+    _check_requirements(ref)
+    found = _import(ref)
+    if not isinstance(found, type) or not issubclass(found, base):
+        what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise _broken(ref, f"names {what}, which is no {base.__name__}")
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise _broken(ref, f"names {found.__qualname__}, which does not say how to {', '.join(missing)}")
+    return found
+
+
+def not_found(modality: str, name: str, available: Iterable[str]) -> BindingNotFoundError:
+    """The error for a name that no distribution offers, with the command that installs it where it is known."""
+    known = list(available)
+    close = difflib.get_close_matches(name, known, n=1)
+    extra = name.replace("_", "-")
+    if close:
+        hint = f"Did you mean {close[0]!r}?"
+    elif extra in _extras_of_client():
+        hint = f'Run pip install "{_CLIENT}[{extra}]".'
+    else:
+        hint = "Install the distribution that offers it."
+    there = f"Installed: {', '.join(known)}." if known else "None is installed."
+    return BindingNotFoundError(
+        f"No {modality} binding {name!r} is installed. {there}", hint=hint, name=name, modality=modality
+    )
+
+
+def mend_of(ref: BindingRef) -> str:
+    """The command that installs the binding with all that it needs."""
+    extra = ref.name.replace("_", "-")
+    if extra in _extras_of_client():
+        return f'pip install --upgrade "{_CLIENT}[{extra}]"'
+    return f"pip install --upgrade {ref.distribution}" if ref.distribution else "its installation"
+
+
+def _extras_of_client() -> frozenset[str]:
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        return frozenset(metadata(_CLIENT).get_all("Provides-Extra") or ())
+    except PackageNotFoundError:
+        return frozenset()
+
+
+def _check_requirements(ref: BindingRef) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    unfit = []
+    for text in ref.requires:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as exc:
+            raise _broken(ref, f"comes with metadata that cannot be read ({exc})") from exc
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found = _version_of(requirement.name)
+        if found is not None and requirement.specifier.contains(found, prereleases=True):
+            continue
+        if canonicalize_name(requirement.name) == _CORE:
+            raise BindingIncompatibleError(
+                f"The {ref.modality} binding {ref.name!r} of {ref.distribution} {ref.version} needs "
+                f"{_CORE}{requirement.specifier}, and {found or 'none'} is installed.",
+                hint=f"Run {mend_of(ref)}.",
+                **_about(ref),
+            )
+        unfit.append(f"{requirement.name}{requirement.specifier} ({found or 'missing'})")
+    if unfit:
+        raise BindingDependencyError(
+            f"The {ref.modality} binding {ref.name!r} of {ref.distribution} {ref.version} needs {', '.join(unfit)}.",
+            hint=f"Run {mend_of(ref)}.",
+            **_about(ref),
+        )
+
+
+def _version_of(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _import(ref: BindingRef) -> object:
+    module_name, _, attribute = ref.target.partition(":")
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as exc:
+        missing = exc.name or ""
+        if missing.partition(".")[0] == module_name.partition(".")[0]:
+            raise _broken(ref, f"cannot be imported: {exc}") from exc
+        raise BindingDependencyError(
+            f"The {ref.modality} binding {ref.name!r} of {ref.distribution} {ref.version} imports {missing!r}, "
+            "which is not installed.",
+            hint=f"Run {mend_of(ref)}; if that does not bring it, tell the binding's authors.",
+            **_about(ref),
+        ) from exc
+    except (Exception, SystemExit) as exc:
+        raise _broken(ref, f"cannot be imported: {type(exc).__name__}: {exc}") from exc
+    return found
+
+
+def _broken(ref: BindingRef, what: str) -> BindingBrokenError:
+    return BindingBrokenError(
+        f"The {ref.modality} binding {ref.name!r} ({ref.target} of {ref.distribution} {ref.version}) {what}.",
+        hint=f"Tell its authors, or try {mend_of(ref)}.",
+        **_about(ref),
+    )
+
+
+def _about(ref: BindingRef) -> dict[str, str]:
+    return {"name": ref.name, "modality": ref.modality, "distribution": ref.distribution}

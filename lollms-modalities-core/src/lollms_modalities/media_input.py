@@ -1,0 +1,110 @@
+"""Media as an input: a path, bytes, one of our results, or a binary file, wherever a path is documented."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TypeAlias, cast
+
+from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
+
+
+class MediaInputSchema:
+    """Tells pydantic how a ``MediaInput`` field is checked, and marks it in the JSON schema (``format: lollms-media``).
+
+    A server finds the mark and refuses paths there.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import PydanticCustomError, core_schema
+
+        def check(value: Any) -> Path | bytes:
+            try:
+                return check_media(value, role="media")
+            except LollmsError as exc:
+                raise PydanticCustomError("media", "{said}", {"said": str(exc).rstrip(".")}) from exc
+
+        return core_schema.no_info_plain_validator_function(
+            check, serialization=core_schema.plain_serializer_function_ser_schema(_described, when_used="json")
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "format": "lollms-media"}
+
+
+def _described(value: Path | bytes) -> str:
+    return str(value) if isinstance(value, Path) else f"<{len(value)} bytes>"
+
+
+MediaInput: TypeAlias = Annotated[str | os.PathLike[str] | bytes | BinaryIO, MediaInputSchema()]
+
+
+def check_media(media: object, *, role: str = "media") -> Path | bytes:
+    """The media as the path of a file that is there, or as bytes; one of our results stays what it is.
+
+    Args:
+        media: a path, bytes, one of our results, or a binary file (which is read to its end).
+        role: what it is in the eyes of the caller, such as "audio".
+
+    Raises:
+        AudioFileNotFoundError: there is no such file (``MediaError`` where ``role`` is not "audio").
+        MediaError: an empty file or none at all.
+    """
+    if isinstance(media, (str, os.PathLike)) and not isinstance(media, bytes):
+        return _file(os.fspath(media), role)
+    if isinstance(media, (bytes, bytearray, memoryview)):
+        path = getattr(media, "path", None)
+        if not len(media) and isinstance(path, Path):
+            return _file(str(path), role)
+        if not len(media):
+            raise MediaError(f"The {role} is empty (0 bytes).", hint="Give the bytes of a whole file.")
+        return media if isinstance(media, bytes) else bytes(media)
+    read = getattr(media, "read", None)
+    if read is not None:
+        data = read()
+        if not isinstance(data, bytes):
+            raise MediaError(f"The {role} is a file opened as text.", hint="Open it with mode 'rb'.")
+        return check_media(data, role=role)
+    raise MediaError(
+        f"The {role} is {type(media).__name__}.", hint="Give a path, bytes, or a file opened with mode 'rb'."
+    )
+
+
+def _file(name: str | bytes, role: str) -> Path:
+    text = os.fsdecode(name)
+    shown = repr(text if len(text) <= 200 else text[:200] + "...")
+    if "\0" in text or not text:
+        raise MediaError(f"{shown} is no path.", hint="Give the path of a file.")
+    if "://" in text[:12] or text.startswith("data:"):
+        raise MediaError(f"{shown} is an address, not a path.", hint="Fetch it yourself and give the bytes.")
+    path = Path(text).expanduser()
+    try:
+        size = path.stat().st_size
+        regular = path.is_file()
+    except OSError as exc:
+        missing = AudioFileNotFoundError if role == "audio" else MediaError
+        raise missing(f"There is no {role} file {shown} ({exc.strerror}).", hint="Check the path.", path=text) from None
+    if not regular:
+        raise MediaError(f"{shown} is no regular file.", hint=f"Give the path of the {role} file itself.")
+    if not size:
+        raise MediaError(f"The {role} file {shown} is empty (0 bytes).", hint="Give a whole file.")
+    return path
+
+
+def media_path(media: MediaInput) -> Path | None:
+    """The path of the media where it is a file, else None."""
+    checked = check_media(media)
+    return checked if isinstance(checked, Path) else None
+
+
+def open_media(media: MediaInput) -> BinaryIO:
+    """The media as a binary file that can seek; the caller closes it."""
+    checked = check_media(media)
+    return checked.open("rb") if isinstance(checked, Path) else cast(BinaryIO, io.BytesIO(checked))
+
+
+def read_media(media: MediaInput) -> bytes:
+    """The media as bytes; bytes are not copied."""
+    checked = check_media(media)
+    return checked.read_bytes() if isinstance(checked, Path) else checked

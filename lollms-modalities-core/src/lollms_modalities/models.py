@@ -1,0 +1,88 @@
+"""Weights that several bindings use: loaded once, counted, freed with the last user, and locked together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from lollms_modalities._locks import CallLock
+
+_M = TypeVar("_M")
+
+_registry: dict[Hashable, _Entry] = {}
+# An RLock: the garbage collector may let go of a model in the middle of another operation of the same thread.
+_registry_lock = threading.RLock()
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.users = 0
+        self.loading = threading.Lock()
+        self.loaded = False
+        self.value: Any = None
+        self.lock = CallLock()
+
+
+class SharedModel(Generic[_M]):
+    """One user's hold on a model that may have others. Return one from ``load_model`` and the core does the rest.
+
+    Args:
+        key: what makes two models the same, such as ``(path, revision, device, dtype)``.
+        load: makes the model; called by the first user, while later ones wait.
+        free: called with the model when the last user has let go.
+    """
+
+    def __init__(self, *, key: Hashable, load: Callable[[], _M], free: Callable[[_M], object] | None = None) -> None:
+        self._held = False
+        self._key = key
+        self._free = free
+        with _registry_lock:
+            entry = self._entry = _registry.setdefault(key, _Entry())
+            entry.users += 1
+        self._held = True
+        try:
+            with entry.loading:
+                if not entry.loaded:
+                    entry.value = load()
+                    entry.loaded = True
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def value(self) -> _M:
+        """The model."""
+        if not self._held:
+            raise RuntimeError(f"The model {self._key!r} was released by this user.")
+        return self._entry.value  # type: ignore[no-any-return]
+
+    @property
+    def lock(self) -> CallLock:
+        """The model's lock, which a call holds while it uses the model."""
+        return self._entry.lock
+
+    @property
+    def users(self) -> int:
+        """How many hold the model."""
+        return self._entry.users
+
+    def release(self) -> None:
+        """Let go of the model; the last one to do so frees it. Again does nothing."""
+        with _registry_lock:
+            if not self._held:
+                return
+            self._held = False
+            entry = self._entry
+            entry.users -= 1
+            if entry.users or not entry.loaded:
+                if not entry.users and _registry.get(self._key) is entry:
+                    del _registry[self._key]
+                return
+            del _registry[self._key]
+            value, entry.value = entry.value, None
+        if self._free is not None:
+            self._free(value)
+
+    def __del__(self) -> None:
+        self.release()

@@ -1,0 +1,254 @@
+"""What a binding can be set to and what one call can vary, as pydantic models, and the list form that interfaces read.
+
+Importing this module imports pydantic; nothing in the package does so before the first binding is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic.config import JsonDict
+from pydantic.fields import FieldInfo
+
+from lollms_modalities.errors import LollmsError, SettingsError
+
+MASK = "**********"
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def setting(
+    default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False, **field: Any
+) -> Any:
+    """One field of a ``BindingSettings``.
+
+    Args:
+        default: the value when none is given; leave it out and the setting is required.
+        description: one sentence for forms, help and documentation.
+        reload: a change of it makes the binding load its model again.
+        shared: a value of this name that the application shares among its bindings may fill it.
+        field: anything that pydantic's ``Field`` takes (``ge=1``, ``min_length=1``, ...).
+    """
+    marks: JsonDict = {"reload": reload, "shared": shared}
+    return Field(default, description=description, json_schema_extra={"lollms": marks}, **field)
+
+
+def option(default: Any = ..., *, description: str = "", **field: Any) -> Any:
+    """One field of a ``CallOptions``; ``field`` as in ``setting``."""
+    return Field(default, description=description, **field)
+
+
+class BindingSettings(BaseModel):
+    """Base of a binding's ``Settings``. Unknown names are refused, secrets (``SecretStr``) are masked when shown."""
+
+    model_config = ConfigDict(
+        extra="forbid", validate_default=False, hide_input_in_errors=True, protected_namespaces=(), frozen=True
+    )
+
+    keep_alive: float | None = setting(
+        None, description="Seconds without a call after which the model is unloaded; never when empty.", ge=0
+    )
+
+
+class CallOptions(BaseModel):
+    """Base of a binding's ``Options``: what one call may vary. Unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=False, protected_namespaces=(), frozen=True)
+
+
+def _draw_when_negative(value: object) -> object:
+    return None if value == -1 and not isinstance(value, bool) else value
+
+
+# One vocabulary, so that an option means the same with every engine.
+Seed = Annotated[
+    int | None,
+    BeforeValidator(_draw_when_negative),
+    Field(ge=0, le=2**63 - 1, description="Repeats a result. Drawn and recorded when not given (or -1)."),
+]
+Language = Annotated[str | None, Field(description="Language tag (BCP 47), such as en or pt-BR.", max_length=35)]
+Speed = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False, description="1.0 is the natural speed.")]
+Duration = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Length of the result in seconds.")]
+NumFrames = Annotated[int, Field(ge=1, description="Number of frames of the video.")]
+Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False, description="Frames per second.")]
+Width = Annotated[int, Field(ge=1, description="Width in pixels.")]
+Height = Annotated[int, Field(ge=1, description="Height in pixels.")]
+Count = Annotated[int, Field(ge=1, description="How many results to make.")]
+Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Randomness of sampling; 0 is none.")]
+TopK = Annotated[int, Field(ge=0, description="Sample among the k likeliest; 0 is all.")]
+TopP = Annotated[float, Field(ge=0, le=1, description="Sample among the likeliest that hold this probability.")]
+GuidanceScale = Annotated[float, Field(ge=0, allow_inf_nan=False, description="How closely the prompt is followed.")]
+NumInferenceSteps = Annotated[int, Field(ge=1, description="Number of denoising steps.")]
+Timestamps = Annotated[Literal["none", "segment", "word"], Field(description="How fine the times are.")]
+
+
+def validate(model: type[_M], values: Mapping[str, Any], error: type[LollmsError], what: str) -> _M:
+    """``model(**values)``, with pydantic's complaint as one typed error that names the near miss of an unknown name."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as exc:
+        raise _explain(exc, model, error, what) from None
+
+
+def _explain(exc: ValidationError, model: type[BaseModel], error: type[LollmsError], what: str) -> LollmsError:
+    noun = "setting" if issubclass(error, SettingsError) else "option"
+    known = sorted(model.model_fields)
+    lines: list[str] = []
+    hint = ""
+    for item in exc.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"]) or noun
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{what} has no {noun} {name!r}.")
+            hint = near_miss(name, known, f"{noun}s")
+        elif item["type"] == "missing":
+            lines.append(f"{what} needs the {noun} {name!r}.")
+        else:
+            lines.append(f"{noun} {name!r} of {what}: {item['msg']}{_shown(model, item)}.")
+            if isinstance(cause := item.get("ctx", {}).get("error"), LollmsError):
+                hint = cause.hint
+    return error(" ".join(lines), hint=hint, names=[str(i["loc"][0]) for i in exc.errors() if i["loc"]])
+
+
+def _shown(model: type[BaseModel], item: Mapping[str, Any]) -> str:
+    field = model.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+    if field is None or is_secret(field):
+        return ""
+    shown = repr(item["input"])
+    return f" (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+
+
+def near_miss(name: str, known: Iterable[str], noun: str) -> str:
+    """What to do about an unknown name: the nearest known one, else all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Its {noun} are: {', '.join(known)}." if known else f"It has no {noun}."
+
+
+# --- the list form --------------------------------------------------------------------------------------------------
+
+_FORM_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "bool"), (int, "int"), (float, "float"), (list, "list"), (tuple, "list"), (dict, "dict"),
+)  # fmt: skip
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the field's type is a secret one."""
+    return any(t in (SecretStr, SecretBytes) for t in _leaves(field.annotation))
+
+
+def is_marked(field: FieldInfo, mark: Literal["reload", "shared"]) -> bool:
+    """Whether ``setting(..., reload=True)`` or ``shared=True`` was said of the field."""
+    extra = field.json_schema_extra
+    marks = extra.get("lollms") if isinstance(extra, dict) else None
+    return bool(isinstance(marks, dict) and marks.get(mark))
+
+
+def to_form(settings: BaseModel) -> list[dict[str, Any]]:
+    """The settings as a list of ``{name, type, value, description, options?, is_secret?}``; secrets are masked."""
+    public = dump_public(settings)
+    fields = type(settings).model_fields
+    return [_form_row(name, fields[name], public[name]) for name in ordered_fields(type(settings))]
+
+
+def ordered_fields(settings: type[BaseModel]) -> list[str]:
+    """Names of the settings, a binding's own first, then those that every binding has."""
+    own = [name for name in settings.model_fields if name not in BindingSettings.model_fields]
+    return [*own, *(name for name in settings.model_fields if name not in own)]
+
+
+def _form_row(name: str, field: FieldInfo, value: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": name,
+        "type": _form_type(field.annotation),
+        "value": value,
+        "description": field.description or "",
+    }
+    literals = [v for t in _members(field.annotation) if get_origin(t) is Literal for v in get_args(t)]
+    if literals:
+        row["options"] = literals
+    if is_secret(field):
+        row["is_secret"] = True
+    return row
+
+
+def _form_type(annotation: Any) -> str:
+    leaves = [t for t in _leaves(annotation) if t is not type(None)]
+    for kind, name in _FORM_TYPES:
+        if leaves and all(isinstance(t, type) and issubclass(t, kind) for t in leaves):
+            return name
+    if leaves and all(t in (int, float) for t in leaves):
+        return "float"
+    return "str"
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The parts of a union, without ``Annotated`` around them."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return [m for part in get_args(annotation) for m in _members(part)]
+    return [annotation]
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    """The plain types of an annotation: of literals the types of their values, of generics their origin."""
+    found: list[Any] = []
+    for member in _members(annotation):
+        if get_origin(member) is Literal:
+            found += [type(v) for v in get_args(member)]
+        else:
+            found.append(get_origin(member) or member)
+    return found
+
+
+def dump_public(settings: BaseModel) -> dict[str, Any]:
+    """The settings as JSON values, secrets masked: fit to be shown, logged and kept with a result."""
+    return settings.model_dump(mode="json", fallback=str, warnings=False)
+
+
+def dump_secrets(settings: BaseModel) -> dict[str, Any]:
+    """The settings as Python values, secrets in the clear: only to make settings again from them."""
+    return {k: _reveal(v) for k, v in settings if k in settings.model_fields_set}
+
+
+def _reveal(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, (SecretStr, SecretBytes)) else value
+
+
+def changed(settings: _M, update: Iterable[Mapping[str, Any]] | Mapping[str, Any], what: str) -> _M:
+    """New settings with the update applied, which is a dict or the list form. A masked secret is left as it was.
+
+    Raises:
+        SettingsError: an unknown name, a wrong value, or a row of the list without a name and a value.
+    """
+    values = dict(update) if isinstance(update, Mapping) else dict(_rows(update, what))
+    fields = type(settings).model_fields
+    for name, field in fields.items():
+        if is_secret(field) and values.get(name) == MASK:
+            del values[name]
+    return validate(type(settings), {**dump_secrets(settings), **values}, SettingsError, what)
+
+
+def _rows(rows: Iterable[Mapping[str, Any]], what: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
+        raise SettingsError(
+            f"{what} was given settings as {type(rows).__name__}.", hint="Give a dict, or the list from get_settings()."
+        )
+    for row in rows:
+        if not isinstance(row, Mapping) or "name" not in row or "value" not in row:
+            raise SettingsError(
+                f"{what} was given a settings row without a name and a value.",
+                hint="Each row is {'name': ..., 'value': ...}, as get_settings() gives them.",
+            )
+        yield str(row["name"]), row["value"]
+
+
+def differing(old: BaseModel, new: BaseModel) -> set[str]:
+    """Names of the fields whose values differ."""
+    return {name for name in type(new).model_fields if getattr(old, name) != getattr(new, name)}

@@ -1,0 +1,87 @@
+"""Transcription: the ABC and its manager."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.binding import LollmsBinding
+from lollms_modalities.manager import BindingManager
+from lollms_modalities.verbs import verb
+
+if TYPE_CHECKING:
+    from lollms_modalities.media import MediaInput, Segment, Transcript
+    from lollms_modalities.streams import AsyncStream
+
+
+class LollmsSTTBinding(LollmsBinding):
+    """Turns speech into text."""
+
+    modality = "stt"
+
+    @abstractmethod
+    @verb("Transcript", content="audio")
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        """Write down what is said.
+
+        Args:
+            audio_path: a path, the bytes of an audio file, an ``Audio``, or a binary file.
+            model: one of ``list_models()``; None for the binding's own.
+            kwargs: the binding's options, and ``progress``, ``cancel``, ``timeout``.
+
+        Returns:
+            The text, a ``str``, with segments, their times in seconds, and the language.
+
+        Raises:
+            AudioFileNotFoundError: there is no such file.
+            MediaError: it holds no sound that can be read.
+        """
+
+    @abstractmethod
+    def list_models(self, **kwargs: Any) -> list[str]:
+        """Names that ``model`` takes. Loads none."""
+
+    if TYPE_CHECKING:
+
+        def stream_transcript(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> Iterator[Segment]: ...
+
+        async def atranscribe_audio(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> Transcript: ...
+
+        def astream_transcript(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> AsyncStream[Segment]: ...
+
+    else:
+
+        @verb("Segment", stream=True, content="audio")
+        def stream_transcript(self, audio_path, model=None, **kwargs):
+            """Write down what is said, segment by segment; same arguments as ``transcribe_audio``.
+
+            A binding that cannot stream gives them all at the end; ``capabilities.streaming`` says which it is.
+            """
+            yield from self.transcribe_audio(audio_path, model, **kwargs).segments
+
+    def _check_content(self, kind: str, value: Any) -> Any:
+        from lollms_modalities.media import check_media
+
+        return check_media(value, role="audio") if kind == "audio" else value
+
+
+class LollmsSTTBindingManager(BindingManager[LollmsSTTBinding]):
+    """Finds and makes STT bindings.
+
+    Args:
+        stt_bindings_dir: an extra folder of installed distributions, such as ``pip install --target`` makes.
+    """
+
+    modality = "stt"
+
+    def __init__(self, stt_bindings_dir: str | Path | None = None) -> None:
+        super().__init__(stt_bindings_dir)
+        self.stt_bindings_dir = stt_bindings_dir

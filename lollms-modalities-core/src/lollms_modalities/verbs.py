@@ -1,0 +1,378 @@
+"""What happens around a binding's verb: arguments are checked, the call gets its context, the result its provenance.
+
+A verb is a public method that runs the engine. The methods that the five ABCs declare are verbs wherever they are
+overridden; others are marked with ``@verb``. Each is wrapped once, by ``LollmsBinding.__init_subclass__``, and each
+gets an awaitable twin whose name has an ``a`` before it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from lollms_modalities import hooks
+from lollms_modalities.call import Call, _current, asker
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError
+
+if TYPE_CHECKING:
+    from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.settings import CallOptions
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_CONTROLS = ("progress", "cancel", "timeout")
+_WHOLE_MEDIA = ("Audio", "Image", "Video")
+
+
+class Verb(NamedTuple):
+    """What is known of a verb.
+
+    Attributes:
+        name: of the method.
+        returns: name of the class in ``media`` that its result, each item of its stream, or each element of the list
+            that it returns is of.
+        stream: whether it gives a stream of these.
+        content: what the first argument is ("text", "prompt", "audio"), which decides how it is checked; "" where it
+            is not.
+        options: the pydantic class of its options; None for the binding's ``Options``.
+        params: names of the documented arguments, in their order, without ``self``.
+    """
+
+    name: str
+    returns: str
+    stream: bool
+    content: str
+    options: type[CallOptions] | None
+    params: tuple[str, ...]
+
+
+def verb(
+    returns: str, *, stream: bool = False, content: str = "", options: type[CallOptions] | None = None
+) -> Callable[[_F], _F]:
+    """Mark a method of a binding as a verb: see ``Verb`` for the arguments."""
+
+    def mark(fn: _F) -> _F:
+        fn.__lollms_verb__ = Verb(fn.__name__, returns, stream, content, options, _params(fn))  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
+def _params(fn: Callable[..., Any]) -> tuple[str, ...]:
+    code = fn.__code__
+    return code.co_varnames[1 : code.co_argcount]
+
+
+def adopt(cls: type[LollmsBinding]) -> None:
+    """Wrap the verbs that ``cls`` resolves to and that no ancestor has wrapped, and give them their twins."""
+    declared: dict[str, Verb] = dict(getattr(cls, "_verbs", {}))
+    for base in reversed(cls.__mro__):
+        for name, value in vars(base).items():
+            if (spec := getattr(value, "__lollms_verb__", None)) is not None:
+                declared[name] = spec
+    cls._verbs = declared
+    cls._plans = {}
+    for name, spec in declared.items():
+        fn = getattr(cls, name, None)
+        if fn is None or hasattr(fn, "__lollms_raw__") or getattr(fn, "__isabstractmethod__", False):
+            continue
+        setattr(cls, name, _wrap(fn, spec))
+    for name, spec in declared.items():
+        if not hasattr(cls, f"a{name}"):
+            setattr(cls, f"a{name}", _twin(name, spec, getattr(cls, name)))
+
+
+def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def call_verb(self: LollmsBinding, *args: Any, **kwargs: Any) -> Any:
+        outer = _current.get()
+        if outer is not None and outer.holds(self):
+            return fn(self, *args, **kwargs)
+        plan = type(self)._plans.get(fn) or Plan.of(type(self), fn, spec)
+        call, content, arguments = plan.prepare(self, outer, args, kwargs)
+        if spec.stream:
+            from lollms_modalities.streams import Stream
+
+            return Stream(self, plan, call, content, arguments)
+        return run(self, plan, call, content, arguments)
+
+    call_verb.__lollms_raw__ = fn  # type: ignore[attr-defined]
+    return call_verb
+
+
+def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[..., Any]:
+    def prepare(self: LollmsBinding, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        outer = _current.get()
+        if outer is not None and outer.holds(self):
+            raise BusyError(
+                f"a{name} was asked for from inside a call of the same binding.", hint=f"Call {name} there."
+            )
+        fn = getattr(type(self), name).__lollms_raw__
+        plan = type(self)._plans.get(fn) or Plan.of(type(self), fn, spec)
+        call, content, arguments = plan.prepare(self, outer, args, kwargs)
+        call.asker = asker()
+        return plan, call, content, arguments
+
+    if spec.stream:
+
+        def stream_twin(self: LollmsBinding, *args: Any, **kwargs: Any) -> Any:
+            from lollms_modalities.streams import AsyncStream, Stream
+
+            return AsyncStream(Stream(self, *prepare(self, args, kwargs)))
+
+        twin: Callable[..., Any] = stream_twin
+    else:
+
+        async def call_twin(self: LollmsBinding, *args: Any, **kwargs: Any) -> Any:
+            from lollms_modalities.streams import run_in_thread
+
+            plan, call, content, arguments = prepare(self, args, kwargs)
+            return await run_in_thread(call, lambda: run(self, plan, call, content, arguments))
+
+        twin = call_twin
+    twin.__name__ = f"a{name}"
+    twin.__module__ = documented.__module__
+    twin.__qualname__ = documented.__qualname__.rpartition(".")[0] + f".a{name}"
+    twin.__wrapped__ = documented  # type: ignore[attr-defined]  # for its signature
+    twin.__doc__ = f"Awaitable twin of ``{name}``: same arguments; cancelling the task cancels the call."
+    return twin
+
+
+class Plan:
+    """How the arguments of one verb of one class become a call; worked out at its first call."""
+
+    def __init__(self, cls: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> None:
+        from lollms_modalities import media
+
+        self.fn = fn
+        self.verb = spec
+        self.options = spec.options or cls.options_class()
+        self.content = spec.params[0] if spec.params else ""
+        self.names = frozenset(self.options.model_fields)
+        self.documented = tuple(p for p in spec.params[1:] if p not in self.names)
+        self.makes_media = spec.returns in _WHOLE_MEDIA and not spec.stream
+        own = [n for n in ("output_path", "output_format") if self.makes_media and n not in self.names]
+        self.known = {*self.names, *self.documented, *own}
+        self.accepts = _accepted(fn)
+        fields = cls.settings_class().model_fields
+        self.defaults = tuple((n, f"default_{n}") for n in (*self.documented, *self.names) if f"default_{n}" in fields)
+        self.seeded = "seed" in self.names
+        self.empty: CallOptions | None = None
+        self.returns: type = getattr(media, spec.returns)
+        self.loads = cls.has_model()
+
+    @classmethod
+    def of(cls, binding: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> Plan:
+        """Make the plan and keep it."""
+        plan = binding._plans[fn] = cls(binding, fn, spec)
+        return plan
+
+    def prepare(
+        self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call, Any, dict[str, Any]]:
+        """The call, its first argument, and the keyword arguments for the engine code.
+
+        Raises:
+            OptionError: an unknown or wrong option, or nothing to say.
+            TypeError: the first argument is missing, or an argument is given twice, as for any Python function.
+        """
+        self._name(args, kwargs)
+        call = Call(self.verb.name, binding, None, outer)
+        try:
+            self._check(call, binding, kwargs)
+            content = kwargs.pop(self.content) if self.content else None
+            if self.verb.content:
+                content = binding._check_content(self.verb.content, content)
+            arguments = self._arguments(call, binding, kwargs)
+        except BaseException:
+            call.finish()
+            raise
+        return call, content, arguments
+
+    def _name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        params = self.verb.params
+        if len(args) > len(params):
+            raise TypeError(f"{self.verb.name}() takes {len(params)} positional arguments but {len(args)} were given")
+        for name, value in zip(params, args, strict=False):
+            if name in kwargs:
+                raise TypeError(f"{self.verb.name}() got multiple values for argument {name!r}")
+            kwargs[name] = value
+        if self.content and self.content not in kwargs:
+            raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {self.content!r}")
+
+    def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:
+        if len(kwargs) == 1:
+            return  # the first argument alone: the common call
+        progress, cancel, timeout = (kwargs.pop(name, None) for name in _CONTROLS)
+        for name in kwargs:
+            if name not in self.known and name != self.content:
+                from lollms_modalities.settings import near_miss
+
+                raise OptionError(
+                    f"{binding.binding_name}: {self.verb.name} has no option {name!r}.",
+                    hint=near_miss(name, sorted({*self.known, *_CONTROLS}), "options"),
+                    names=[name],
+                )
+        if self.makes_media:
+            output_format = (
+                kwargs.get("output_format") if "output_format" in self.names else kwargs.pop("output_format", None)
+            )
+            self._output(call, kwargs.pop("output_path", None), output_format)
+        if progress is not None or cancel is not None or timeout is not None:
+            call.control(progress, cancel, timeout)
+
+    def _output(self, call: Call, path: Any, output_format: Any) -> None:
+        from lollms_modalities import media
+
+        if path is not None:
+            call.output_path = media.check_output_path(path, self.returns)
+            if output_format is None and "output_format" not in self.names:
+                output_format = media.format_of(call.output_path, self.returns)
+        if output_format is not None and "output_format" not in self.names:
+            call.output_format = media.check_format(output_format, self.returns)
+
+    def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = {k: v for k, v in kwargs.items() if v is not None} if kwargs else kwargs
+        settings = binding.settings
+        for name, default in self.defaults:
+            if name not in given and (value := getattr(settings, default)) is not None:
+                given[name] = value
+        if self.seeded and given.get("seed", -1) == -1:
+            given["seed"] = int.from_bytes(os.urandom(4), "little")
+        arguments = {name: given.pop(name) for name in self.documented if name in given} if given else {}
+        if given:
+            call.options = self._validated(binding, given)
+        else:
+            if self.empty is None:
+                self.empty = self._validated(binding, given)
+            call.options = self.empty
+        arguments.update(call.options.__dict__)
+        if self.accepts is not None:
+            arguments = {k: v for k, v in arguments.items() if k in self.accepts}
+        return arguments
+
+    def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
+        from lollms_modalities.settings import validate
+
+        return validate(self.options, given, OptionError, f"{binding.binding_name}: {self.verb.name}")
+
+
+def _accepted(fn: Callable[..., Any]) -> frozenset[str] | None:
+    """Names of the keyword arguments that a function takes; None for any."""
+    import inspect
+
+    params = inspect.signature(fn).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in params):
+        return None
+    return frozenset(p.name for p in params)
+
+
+def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> Any:
+    """Run a verb that gives its result whole."""
+    token = _current.set(call)
+    try:
+        binding._enter(call, plan)
+        relay = hooks.relay()
+        if relay is not None:
+            relay.before_call(binding, call)
+        result = plan.fn(binding, content, **arguments) if plan.content else plan.fn(binding, **arguments)
+        call.check()
+        result = finished(binding, plan, call, result, arguments)
+        if relay is not None:
+            result = relay.after_call(binding, call, result)
+        return result
+    except BaseException as exc:
+        error = settle(binding, call, exc)
+        if (relay := hooks.relay()) is not None:
+            relay.call_failed(binding, call, error)
+        if error is exc:
+            raise
+        raise error from exc
+    finally:
+        _current.reset(token)
+        binding._leave(call)
+
+
+def finished(binding: LollmsBinding, plan: Plan, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+    """The result as its class, in the format and place that was asked for, with its provenance."""
+    if isinstance(result, list):
+        if call.output_path is not None and len(result) != 1:
+            raise OptionError(
+                f"{call.verb} made {len(result)} results for one output_path.", hint="Save each yourself with .save()."
+            )
+        return [finished(binding, plan, call, item, arguments) for item in result]
+    if not isinstance(result, plan.returns):
+        result = _adopt_plain(binding, plan, call, result)
+    if call.output_format is not None and result.format != call.output_format:
+        result = result.convert(call.output_format)
+    if call.output_path is not None and result.path != call.output_path:
+        result = result.moved_to(call.output_path)
+    result._provenance = stamp(binding, call, arguments)
+    return result
+
+
+def _adopt_plain(binding: LollmsBinding, plan: Plan, call: Call, result: Any) -> Any:
+    plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
+    if isinstance(result, plain):
+        return plan.returns(result)
+    raise GenerationError(
+        f"{binding.binding_name}: {call.verb} gave {type(result).__name__}, not {plan.verb.returns}.",
+        hint="This is a fault of the binding; tell its authors.",
+    )
+
+
+def stamp(binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
+    elapsed = call.elapsed or call.so_far()
+    kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
+    return functools.partial(
+        _provenance, type(binding), binding._binding_name, binding.settings, kept, call.recorded, call.started, elapsed
+    )
+
+
+def _provenance(
+    cls: type[LollmsBinding], name: str | None, settings: Any, arguments: dict[str, Any],
+    recorded: dict[str, Any] | None, started: float, elapsed: float,
+) -> Any:  # fmt: skip
+    from pydantic_core import to_jsonable_python
+
+    from lollms_modalities.media import Provenance
+    from lollms_modalities.settings import dump_public
+
+    origin = cls.origin()
+    said = recorded or {}
+    engine = said.get("engine", cls.engine)
+    return Provenance(
+        binding=name or origin.name,
+        modality=cls.modality,
+        distribution=origin.distribution,
+        distribution_version=origin.version,
+        engine=engine,
+        engine_version=said.get("engine_version") or cls.engine_version(engine),
+        model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
+        settings=dump_public(settings),
+        options=to_jsonable_python(arguments, fallback=repr),
+        seed=arguments.get("seed"),
+        started=started,
+        elapsed=elapsed,
+        usage=said.get("usage", {}),
+        extra=said.get("extra", {}),
+    )
+
+
+def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseException:
+    """The exception that the caller of a failed call is to see."""
+    if call._error is not None:
+        return call._error
+    if not isinstance(exc, Exception):
+        return exc
+    if call._stop is not None:
+        return call._stop
+    if isinstance(exc, LollmsError):
+        return exc
+    translated = binding.translate_error(exc)
+    if translated is not None:
+        return translated
+    text = binding._without_secrets(f"{type(exc).__name__}: {exc}")
+    return GenerationError(f"{binding.binding_name}: {call.verb} failed in its engine: {text}")

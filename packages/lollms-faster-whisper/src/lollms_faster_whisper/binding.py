@@ -1,0 +1,174 @@
+"""The faster-whisper binding."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lollms_modalities import (
+    BindingSettings,
+    CallOptions,
+    Capabilities,
+    Language,
+    LollmsSTTBinding,
+    MediaInput,
+    OptionError,
+    Segment,
+    Timestamps,
+    Transcript,
+    Word,
+    current_call,
+    option,
+    report_progress,
+    setting,
+)
+from lollms_modalities.settings import near_miss
+
+from lollms_faster_whisper import models
+from lollms_faster_whisper.engine import How, LoadedModel
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+    from faster_whisper.transcribe import TranscriptionInfo
+
+_RATE = 16000
+_WINDOW = 30.0  # seconds that Whisper hears at once; batching has nothing to do in less
+
+_ComputeType = Literal["default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16",
+                       "bfloat16", "float32"]  # fmt: skip
+
+
+class FasterWhisperSTTBinding(LollmsSTTBinding):
+    """Whisper on CTranslate2, with faster-whisper: quick on a CPU, quicker on an NVIDIA GPU.
+
+    ``model_name`` is a name such as ``base`` or ``large-v3`` (fetched when first used), the path of a CTranslate2
+    model, or a folder in ``models_path``; without one, the model tiny.en that the extra
+    ``lollms-faster-whisper[tiny-en]`` brings.
+    """
+
+    engine = "faster-whisper"
+    capabilities = Capabilities(streaming=True, timestamps=("segment", "word"))
+
+    class Settings(BindingSettings):
+        model_name: str | None = setting(None, description="Name or path of the model.", reload=True)
+        device: Literal["auto", "cpu", "cuda"] = setting("auto", description="Where it runs.", reload=True)
+        compute_type: _ComputeType = setting(
+            "default", description="Precision; the default is int8 on a CPU, float16 on a GPU.", reload=True
+        )
+        models_path: Path | None = setting(None, description="Folder of models.", shared=True, reload=True)
+        default_language: str | None = setting(None, description="Language of the speech; heard out when empty.")
+        default_beam_size: int = setting(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
+        default_batch_size: int = setting(8, description="Windows of 30 s done together; 1 for none.", ge=1, le=256)
+        n_threads: int = setting(
+            min(4, os.cpu_count() or 1), description="Threads of the engine.", ge=1, le=256, reload=True
+        )
+        local_files_only: bool = setting(False, description="Never fetch a model.", reload=True)
+
+    class Options(CallOptions):
+        language: Language = None
+        translate: bool = option(False, description="Give the text in English.")
+        timestamps: Timestamps = "segment"
+        beam_size: int = option(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
+        batch_size: int = option(8, description="Windows of 30 s done together; 1 for none.", ge=1, le=256)
+        temperature: float | None = option(
+            None, description="Randomness; when empty, 0, and more where that fails.", ge=0, le=2
+        )
+        initial_prompt: str | None = option(None, description="Words that the speech is likely to hold.")
+        vad_filter: bool = option(True, description="Leave out what is no speech, in which Whisper hears words.")
+
+    settings: Settings
+
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        info, segments = self._transcribe(audio_path, model, self.Options(**kwargs))
+        return Transcript.from_segments(
+            segments,
+            language=info.language,
+            language_probability=info.language_probability,
+            duration=info.duration,
+        )
+
+    def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        yield from self._transcribe(audio_path, model, self.Options(**kwargs))[1]
+
+    def _transcribe(
+        self, audio: MediaInput, model: str | None, options: Options
+    ) -> tuple[TranscriptionInfo, Iterator[Segment]]:
+        """The engine call; the segments are made as they are asked for."""
+        from faster_whisper import BatchedInferencePipeline
+        from lollms_modalities.audio import decode_audio
+
+        found = models.find_model(model or self.settings.model_name, self.settings.models_path)
+        engine: WhisperModel = self.model.get(found)
+        language = _language(engine, options.language, str(found))
+        current_call().record(model=str(found))
+        samples = decode_audio(audio, _RATE)
+        report_progress(0, len(samples) / _RATE, unit="s")
+        arguments: dict[str, Any] = {
+            "language": language,
+            "task": "translate" if options.translate else "transcribe",
+            "beam_size": options.beam_size,
+            "initial_prompt": options.initial_prompt,
+            "word_timestamps": options.timestamps == "word",
+            "vad_filter": options.vad_filter,
+        }
+        if options.temperature is not None:
+            arguments["temperature"] = options.temperature
+        if options.batch_size > 1 and options.vad_filter and len(samples) > _WINDOW * _RATE:
+            pipeline = BatchedInferencePipeline(engine)
+            segments, info = pipeline.transcribe(
+                samples, batch_size=options.batch_size, without_timestamps=False, **arguments
+            )
+        else:
+            segments, info = engine.transcribe(samples, **arguments)
+        return info, _segments(segments, info)
+
+    def list_models(self, **kwargs: Any) -> list[str]:
+        """The models in ``models_path``, and the names that faster-whisper knows."""
+        return models.list_models(self.settings.models_path)
+
+    def load_model(self) -> LoadedModel:
+        settings = self.settings
+        how = How(settings.device, settings.compute_type, settings.n_threads, settings.local_files_only)
+        loaded = LoadedModel(how)
+        loaded.get(models.find_model(settings.model_name, settings.models_path))
+        return loaded
+
+    def free_model(self, model: LoadedModel) -> None:
+        model.clear()
+
+
+def _segments(segments: Any, info: TranscriptionInfo) -> Iterator[Segment]:
+    for segment in segments:
+        yield Segment(
+            text=segment.text.strip(),
+            start=segment.start,
+            end=segment.end,
+            words=tuple(Word(w.word, w.start, w.end, w.probability) for w in segment.words or ()),
+            probability=math.exp(min(0.0, segment.avg_logprob)),
+            language=info.language,
+            extra={
+                "no_speech_probability": segment.no_speech_prob,
+                "compression_ratio": segment.compression_ratio,
+                "temperature": segment.temperature,
+            },
+        )
+        report_progress(min(segment.end, info.duration), info.duration, unit="s")
+    report_progress(info.duration, info.duration, unit="s")
+
+
+def _language(engine: WhisperModel, tag: str | None, model: str) -> str | None:
+    """Whisper's code for a language tag."""
+    if tag is None:
+        return None
+    code = tag.replace("_", "-").split("-")[0].lower()
+    known = engine.supported_languages
+    if code in known:
+        return code
+    raise OptionError(
+        f"option 'language': the model {model} does not know {tag!r}.",
+        hint=near_miss(code, known, "languages"),
+        names=["language"],
+    )

