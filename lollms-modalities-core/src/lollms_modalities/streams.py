@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -47,7 +48,9 @@ class Stream(Iterator[_T], Generic[_T]):
         self._stepper: int | None = None
         self._context = contextvars.copy_context()
         self._context.run(_current.set, call)
-        call.on_cancel(self._stopped)
+        # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
+        stopped = weakref.WeakMethod(self._stopped)
+        call.on_cancel(lambda: (stop := stopped()) and stop())
 
     def __iter__(self) -> Self:
         return self

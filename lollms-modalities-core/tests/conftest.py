@@ -1,0 +1,54 @@
+"""Small engines that test the core's own machinery, and bounds so that a hang fails."""
+
+from __future__ import annotations
+
+import faulthandler
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """A test that hangs ends the run with every thread's stack."""
+    faulthandler.dump_traceback_later(60, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+class Background:
+    """A function in a thread of its own, with its result or its exception."""
+
+    def __init__(self, fn: Callable[[], Any]) -> None:
+        self._fn = fn
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._fn()
+        except BaseException as exc:
+            self._error = exc
+
+    def result(self, timeout: float = 10) -> Any:
+        """Wait for it."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), "it did not end in time"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
+
+
+@pytest.fixture
+def background() -> Callable[[Callable[[], Any]], Background]:
+    """Run a function in a thread."""
+    return Background

@@ -1,0 +1,87 @@
+"""The documented signatures, and what importing costs."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import lollms_modalities
+from lollms_modalities import stt, tti, ttm, tts, ttv
+
+SIGNATURES = {
+    tts.LollmsTTSBinding.generate_audio: "(self, text, voice=None, **kwargs)",
+    tts.LollmsTTSBinding.list_voices: "(self, **kwargs)",
+    tts.LollmsTTSBinding.stream_audio: "(self, text, voice=None, **kwargs)",
+    tti.LollmsTTIBinding.generate_image: "(self, prompt, negative_prompt='', width=512, height=512, **kwargs)",
+    tti.LollmsTTIBinding.list_services: "(self, **kwargs)",
+    stt.LollmsSTTBinding.transcribe_audio: "(self, audio_path, model=None, **kwargs)",
+    stt.LollmsSTTBinding.list_models: "(self, **kwargs)",
+    ttm.LollmsTTMBinding.generate_music: "(self, prompt, **kwargs)",
+    ttm.LollmsTTMBinding.list_models: "(self, **kwargs)",
+    ttv.LollmsTTVBinding.generate_video: "(self, prompt, **kwargs)",
+    ttv.LollmsTTVBinding.list_models: "(self, **kwargs)",
+    tts.LollmsTTSBinding.get_settings: "(self, **kwargs)",
+    tts.LollmsTTSBinding.set_settings: "(self, settings, **kwargs)",
+}
+
+
+@pytest.mark.parametrize(("function", "wanted"), SIGNATURES.items(), ids=lambda v: getattr(v, "__qualname__", ""))
+def test_documented_signatures(function: object, wanted: str) -> None:
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    bare = signature.replace(
+        parameters=[p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()],
+        return_annotation=inspect.Signature.empty,
+    )
+    assert str(bare) == wanted
+
+
+ABSTRACT = {
+    tts.LollmsTTSBinding: {"generate_audio", "list_voices"},
+    tti.LollmsTTIBinding: {"generate_image", "list_services"},
+    stt.LollmsSTTBinding: {"transcribe_audio", "list_models"},
+    ttm.LollmsTTMBinding: {"generate_music", "list_models"},
+    ttv.LollmsTTVBinding: {"generate_video", "list_models"},
+}
+
+
+@pytest.mark.parametrize(("cls", "names"), ABSTRACT.items(), ids=lambda v: getattr(v, "__name__", ""))
+def test_abstract_methods_and_twins(cls: type, names: set[str]) -> None:
+    assert cls.__abstractmethods__ == names  # type: ignore[attr-defined]
+    for name in names:
+        if not name.startswith("list_"):
+            assert inspect.iscoroutinefunction(getattr(cls, f"a{name}"))
+
+
+@pytest.mark.parametrize("modality", ["tts", "tti", "stt", "ttm", "ttv"])
+def test_managers_take_an_extra_folder_by_position_or_name(modality: str) -> None:
+    manager = getattr(lollms_modalities, f"Lollms{modality.upper()}BindingManager")
+    attribute = f"{modality}_bindings_dir"
+    assert getattr(manager("/nowhere"), attribute) == "/nowhere"
+    assert getattr(manager(**{attribute: "/nowhere"}), attribute) == "/nowhere"
+    assert getattr(manager(), attribute) is None
+
+
+@pytest.mark.parametrize("name", sorted(lollms_modalities._HOME))
+def test_every_public_name_can_be_imported(name: str) -> None:
+    assert getattr(lollms_modalities, name) is not None
+    assert name in dir(lollms_modalities)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = lollms_modalities.Nothing
+
+
+def test_managers_and_listing_import_nothing_heavy() -> None:
+    program = """
+import sys
+from lollms_modalities.tts import LollmsTTSBindingManager
+from lollms_modalities import tti, stt, ttm, ttv
+LollmsTTSBindingManager().get_available_bindings()
+heavy = {"numpy", "pydantic", "pydantic_core", "pluggy", "torch", "av", "asyncio", "inspect"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)

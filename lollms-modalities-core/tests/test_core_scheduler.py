@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+
+from lollms_modalities._scheduler import Scheduler
+
+
+def test_calls_in_order_and_drops_what_was_cancelled() -> None:
+    scheduler, heard, done = Scheduler("test"), [], threading.Event()
+    now = time.monotonic()
+    scheduler.at(now + 0.04, done.set)
+    scheduler.at(now + 0.02, lambda: heard.append("b"))
+    scheduler.at(now + 0.03, lambda: heard.append("c")).cancel()
+    scheduler.at(now + 0.01, lambda: heard.append("a"))
+    assert done.wait(5)
+    assert heard == ["a", "b"]
+
+
+def test_a_function_that_raises_is_logged_and_the_next_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    scheduler, done = Scheduler("test"), threading.Event()
+
+    def fail() -> None:
+        raise KeyError("x")
+
+    with caplog.at_level(logging.ERROR):
+        scheduler.at(time.monotonic(), fail)
+        scheduler.at(time.monotonic() + 0.01, done.set)
+        assert done.wait(5)
+    assert "a scheduled function failed" in caplog.text
+
+
+def test_cancelled_tickets_do_not_pile_up() -> None:
+    scheduler = Scheduler("test")
+    for _ in range(5000):
+        scheduler.at(time.monotonic() + 3600, int).cancel()
+    assert len(scheduler._heap) <= 128
