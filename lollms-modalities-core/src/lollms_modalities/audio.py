@@ -9,7 +9,6 @@ opens nothing else, no file and no address. Encoding is soundfile's.
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -269,8 +268,10 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
     buffer = io.BytesIO()
     try:
         with soundfile.SoundFile(buffer, "w", sample_rate, channels, subtype, format=container) as file:
-            for block in range(math.ceil(len(fixed) / _FRAMES_A_WRITE)):
-                file.write(fixed[block * _FRAMES_A_WRITE : (block + 1) * _FRAMES_A_WRITE])
+            for start in range(0, len(fixed), _FRAMES_A_WRITE):
+                block = fixed[start : start + _FRAMES_A_WRITE]
+                # libsndfile's MP3 encoder garbles int16 of two channels.
+                file.write(block if wanted == "flac" else block / np.float32(32768))
     except soundfile.LibsndfileError as exc:
         raise GenerationError(
             f"{channels} channels at {sample_rate} Hz cannot be written as {wanted}: {exc}.",

@@ -170,7 +170,7 @@ class LollmsClient:
             cls = manager.load_class(name)
         except BindingUnavailableError as exc:
             self.unavailable[modality] = exc
-            warnings.warn(BindingUnavailableWarning(exc), stacklevel=4)
+            warnings.warn(BindingUnavailableWarning(exc), stacklevel=3)
             return None
         binding = manager.require_binding(name, **self._with_shared(cls, config or {}))
         self._made.append(binding)
