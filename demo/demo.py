@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import jiwer
-
 from lollms_client import LollmsClient
 
 SENTENCE = "The stale smell of old beer lingers. It takes heat to bring out the odor."
@@ -40,7 +39,8 @@ def main() -> int:
     print(f"wrote   {wav} and {mp3}: {speech!r}")
     print(f"heard   {heard}")
     for name, seconds in (("Piper", speaking), ("faster-whisper", hearing)):
-        print(f"{name:15} {seconds:.2f} s for {speech.duration:.2f} s of sound: real-time factor {seconds / speech.duration:.3f}")
+        factor = seconds / speech.duration
+        print(f"{name:15} {seconds:.2f} s for {speech.duration:.2f} s of sound: real-time factor {factor:.3f}")
     print(f"word error rate {wer:.3f}")
     return 0 if wer == 0 else 1
 

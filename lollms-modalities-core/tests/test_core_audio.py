@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
 from lollms_modalities import Audio, AudioFileNotFoundError, GenerationError, MediaError, OptionError
 from lollms_modalities.audio import decode_audio, decode_frames, encode_audio, probe_audio, resample
 
@@ -97,7 +96,9 @@ def test_sound_of_a_video_and_a_video_without() -> None:
 def test_long_sound_is_written_in_parts() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 30 * 48000).astype(np.float32)
     for output_format in ("ogg", "opus", "mp3"):
-        assert len(decode_audio(encode_audio(noise, 48000, output_format), 48000)) == pytest.approx(len(noise), rel=0.01)
+        assert len(decode_audio(encode_audio(noise, 48000, output_format), 48000)) == pytest.approx(
+            len(noise), rel=0.01
+        )
 
 
 @pytest.mark.parametrize(

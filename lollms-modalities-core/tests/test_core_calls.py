@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
-
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -35,6 +33,7 @@ from lollms_modalities import (
     verb,
 )
 from lollms_modalities.call import _current
+from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
 
@@ -89,7 +88,9 @@ def test_an_unknown_option_names_the_near_miss() -> None:
         Tone().generate_audio("hi", timeot=1)
 
 
-@pytest.mark.parametrize("wrong", [{"speed": "fast"}, {"speed": 0}, {"speed": float("nan")}, {"seed": -2}, {"seed": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"speed": "fast"}, {"speed": 0}, {"speed": float("nan")}, {"seed": -2}, {"seed": "x"}]
+)
 def test_a_wrong_option_says_which_and_what_was_found(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(OptionError, match=name) as caught:
@@ -566,7 +567,8 @@ def test_output_format_and_output_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"output_format": "docx"}, {"output_path": "x.docx"}, {"output_path": "/no/such/x.wav"}, {"output_path": 3}]
+    "wrong",
+    [{"output_format": "docx"}, {"output_path": "x.docx"}, {"output_path": "/no/such/x.wav"}, {"output_path": 3}],
 )
 def test_output_that_cannot_be_made_is_told_before_the_work(wrong: dict[str, Any]) -> None:
     tone = Tone()

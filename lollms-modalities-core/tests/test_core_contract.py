@@ -6,9 +6,8 @@ import inspect
 import subprocess
 import sys
 
-import pytest
-
 import lollms_modalities
+import pytest
 from lollms_modalities import stt, tti, ttm, tts, ttv
 
 SIGNATURES = {

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from lollms_modalities import (
     BindingBrokenError,
     BindingDependencyError,
@@ -58,7 +57,9 @@ def site(tmp_path: Path) -> Iterator[Path]:
     discovery.refresh()
 
 
-def write(folder: Path, name: str, entries: dict[str, str], code: str | None = GOOD, requires: tuple[str, ...] = ()) -> Path:
+def write(
+    folder: Path, name: str, entries: dict[str, str], code: str | None = GOOD, requires: tuple[str, ...] = ()
+) -> Path:
     """A distribution ``name`` 1.0 with a module of that name."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
@@ -76,7 +77,9 @@ def require(name: str, **settings: Any) -> Any:
 
 
 def test_a_binding_is_listed_and_made_by_each_of_its_names(site: Path) -> None:
-    write(site, "dist_a", {"long_name": "dist_a:Good", "zz": "dist_a:Good", "aa": "dist_a : Good", "half": "dist_a:Half"})
+    write(
+        site, "dist_a", {"long_name": "dist_a:Good", "zz": "dist_a:Good", "aa": "dist_a : Good", "half": "dist_a:Half"}
+    )
     tts = LollmsTTSBindingManager()
     assert {"aa", "half", "long_name", "zz"} <= set(tts.get_available_bindings())
     (ref,) = [r for r in tts.refs() if "zz" in r.names]
@@ -106,7 +109,9 @@ def test_a_missing_binding_names_the_near_miss_and_what_is_there(site: Path) -> 
 def test_the_mend_is_the_clients_extra_where_it_has_one(site: Path) -> None:
     info = site / "lollms_client-9.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lollms-client\nVersion: 9.0\nProvides-Extra: big-voice\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: lollms-client\nVersion: 9.0\nProvides-Extra: big-voice\n"
+    )
     with pytest.raises(BindingNotFoundError, match=r'pip install "lollms-client\[big-voice\]"'):
         require("big_voice")
     write(site, "dist_a", {"big_voice": "dist_a:Good"}, requires=("no-such-thing>=3",))
@@ -116,8 +121,20 @@ def test_the_mend_is_the_clients_extra_where_it_has_one(site: Path) -> None:
 
 
 BROKEN: dict[str, tuple[str, str, tuple[str, ...], type[BindingUnavailableError], str]] = {
-    "another core": ("dist_b:Good", GOOD, ("lollms-modalities-core>=99",), BindingIncompatibleError, r"core>=99, and 2\.0\.0"),
-    "missing by metadata": ("dist_b:Good", GOOD, ("no-such-thing>=3",), BindingDependencyError, r"no-such-thing>=3 \(missing\)"),
+    "another core": (
+        "dist_b:Good",
+        GOOD,
+        ("lollms-modalities-core>=99",),
+        BindingIncompatibleError,
+        r"core>=99, and 2\.0\.0",
+    ),
+    "missing by metadata": (
+        "dist_b:Good",
+        GOOD,
+        ("no-such-thing>=3",),
+        BindingDependencyError,
+        r"no-such-thing>=3 \(missing\)",
+    ),
     "unfit by metadata": ("dist_b:Good", GOOD, ("numpy>=99",), BindingDependencyError, r"numpy>=99 \([0-9.]+\)"),
     "missing by import": ("dist_b:Good", "import no_such_thing", (), BindingDependencyError, "'no_such_thing'"),
     "its own module is missing": ("dist_b_x:Good", GOOD, (), BindingBrokenError, "dist_b_x"),

@@ -5,7 +5,6 @@ import json
 import pickle
 
 import pytest
-
 from lollms_modalities import errors
 from lollms_modalities.errors import LollmsError, ServiceError, ServiceRateLimitError
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from lollms_modalities import Audio, CallOptions, GenerationError, LollmsTTSBinding, hookimpl, hooks
 
 
@@ -72,9 +71,7 @@ def test_a_plug_in_hears_of_calls_and_may_replace_results(listener: Listener) ->
     ]  # fmt: skip
 
 
-def test_a_plug_in_that_raises_is_told_and_loses_nothing(
-    listener: Listener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_plug_in_that_raises_is_told_and_loses_nothing(listener: Listener, caplog: pytest.LogCaptureFixture) -> None:
     fails = Fails()
     hooks.register(fails)
     try:

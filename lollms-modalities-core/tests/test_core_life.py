@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import SecretStr
-
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -28,6 +26,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
+from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image as Pillow
-
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -35,6 +33,7 @@ from lollms_modalities import (
     read_media,
 )
 from lollms_modalities.audio import decode_audio
+from PIL import Image as Pillow
 
 RATE = 22050
 SINE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)

@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-
 from lollms_modalities._scheduler import Scheduler
 
 

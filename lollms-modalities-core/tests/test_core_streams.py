@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from lollms_modalities import (
     Audio,
     AudioChunk,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import srt
 import webvtt
-
 from lollms_modalities import OptionError, Segment, Transcript, Word
 
 SEGMENTS = [

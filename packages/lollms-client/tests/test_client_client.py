@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from lollms_client import LollmsClient
 from lollms_modalities import (
     BindingClosedError,
@@ -156,7 +155,9 @@ assert not heavy, heavy
     ("module", "package", "name"),
     [("tts_bindings.piper_tts", "lollms_piper", "piper"), ("stt_bindings.faster_whisper", "lollms_faster_whisper", "faster-whisper")],
 )  # fmt: skip
-def test_a_documented_module_without_its_distribution_says_what_to_install(module: str, package: str, name: str) -> None:
+def test_a_documented_module_without_its_distribution_says_what_to_install(
+    module: str, package: str, name: str
+) -> None:
     program = f"""
 import sys
 sys.modules["{package}"] = None
@@ -170,11 +171,10 @@ except ImportError as exc:
 
 
 def test_the_classes_are_the_same_by_every_path() -> None:
-    from lollms_client.lollms_tts_binding import LollmsTTSBinding
-    from lollms_client.tts_bindings.piper_tts import PiperTTSBinding
-
     import lollms_modalities
     import lollms_piper
+    from lollms_client.lollms_tts_binding import LollmsTTSBinding
+    from lollms_client.tts_bindings.piper_tts import PiperTTSBinding
 
     assert LollmsTTSBinding is lollms_modalities.LollmsTTSBinding
     assert PiperTTSBinding is lollms_piper.PiperTTSBinding

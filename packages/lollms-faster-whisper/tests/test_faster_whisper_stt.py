@@ -14,7 +14,6 @@ from typing import Any
 import jiwer
 import numpy as np
 import pytest
-
 from lollms_faster_whisper import FasterWhisperSTTBinding
 from lollms_faster_whisper.models import packaged_model
 from lollms_modalities import (
@@ -195,7 +194,9 @@ def test_a_language_that_the_model_does_not_have_is_refused(whisper: FasterWhisp
         whisper.transcribe_audio(sentence, language="fr")
 
 
-@pytest.mark.parametrize(("option", "wrong"), [("beam_size", 0), ("timestamps", "letter"), ("langage", "en"), ("translate", "x")])
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("beam_size", 0), ("timestamps", "letter"), ("langage", "en"), ("translate", "x")]
+)
 def test_wrong_options_are_told(whisper: FasterWhisperSTTBinding, sentence: Audio, option: str, wrong: Any) -> None:
     with pytest.raises(OptionError, match=option):
         whisper.transcribe_audio(sentence, **{option: wrong})
@@ -235,14 +236,20 @@ def test_models_of_a_folder_and_a_switch_per_call(models: Path, sentence: Audio)
         assert heard.provenance.model == str(models / "whole")
         assert word_error_rate(SENTENCE, heard) == 0
         assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, str(models / "whole"))) == 0
-        for name, said in (("half", r"lacks tokenizer\.json"), ("damaged", "cannot be loaded"), ("no", "no model 'no'")):
+        for name, said in (
+            ("half", r"lacks tokenizer\.json"),
+            ("damaged", "cannot be loaded"),
+            ("no", "no model 'no'"),
+        ):
             with pytest.raises(ModelNotFoundError, match=said):
                 whisper.transcribe_audio(sentence, name)
             assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, "whole")) == 0, "the old one stays"
         assert whisper.model.get(models / "whole") is not first
 
 
-@pytest.mark.parametrize("name", ["no/such", "/no/such", "../x", "..", "x" * 9999, "a\0b", "Systran/faster-whisper-tiny"])
+@pytest.mark.parametrize(
+    "name", ["no/such", "/no/such", "../x", "..", "x" * 9999, "a\0b", "Systran/faster-whisper-tiny"]
+)
 def test_a_name_that_is_no_model_never_reaches_the_network(name: str, sentence: Audio) -> None:
     start = time.perf_counter()
     with FasterWhisperSTTBinding(name) as whisper, pytest.raises(ModelNotFoundError) as caught:

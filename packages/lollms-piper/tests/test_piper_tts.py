@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from lollms_modalities import (
     Audio,
     BindingDependencyError,
@@ -96,7 +95,9 @@ def test_it_sounds_as_piper_alone(piper: PiperTTSBinding) -> None:
 
     text = "Rice is often served in round bowls. The juice of lemons makes fine punch."
     engine = piper.model.get(packaged_voice())
-    alone = b"".join(c.audio_int16_bytes for c in engine.synthesize(text, SynthesisConfig(noise_scale=0, noise_w_scale=0)))
+    alone = b"".join(
+        c.audio_int16_bytes for c in engine.synthesize(text, SynthesisConfig(noise_scale=0, noise_w_scale=0))
+    )
     assert piper.generate_audio(text, **PLAIN)[44:] == alone
 
 

@@ -42,7 +42,8 @@ def find_model(name: str | None, folder: Path | None) -> Path | str:
     """The folder of a model, or a name that faster-whisper fetches.
 
     Args:
-        name: a folder's path, a folder's name in ``folder``, or one of ``KNOWN``; None for the packaged model, else base.
+        name: a folder's path, a folder's name in ``folder``, or one of ``KNOWN``; None for the packaged model, else
+            base.
         folder: where models lie, or None.
 
     Raises:

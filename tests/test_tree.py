@@ -1,0 +1,112 @@
+"""What holds across the distributions."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
+MODULES = ("lollms_modalities", "lollms_client", "lollms_piper", "lollms_faster_whisper")
+
+# The import paths that are documented, each with its classes.
+DOCUMENTED = {
+    "lollms_tts_binding": "LollmsTTSBinding LollmsTTSBindingManager",
+    "lollms_tti_binding": "LollmsTTIBinding LollmsTTIBindingManager",
+    "lollms_stt_binding": "LollmsSTTBinding LollmsSTTBindingManager",
+    "lollms_ttm_binding": "LollmsTTMBinding LollmsTTMBindingManager",
+    "lollms_ttv_binding": "LollmsTTVBinding LollmsTTVBindingManager",
+    "tts_bindings.bark": "BarkTTSBinding",
+    "tts_bindings.xtts": "XTTSBinding",
+    "tts_bindings.piper_tts": "PiperTTSBinding",
+    "tts_bindings.lollms": "LollmsTTSBinding_Impl",
+    "tti_bindings.lollms": "LollmsTTIBinding_Impl",
+    "tti_bindings.dalle": "DalleTTIBinding_Impl",
+    "tti_bindings.diffusers": "DiffusersTTIBinding_Impl",
+    "stt_bindings.lollms": "LollmsSTTBinding_Impl",
+    "stt_bindings.whisper": "WhisperSTTBinding",
+    "stt_bindings.whispercpp": "WhisperCppSTTBinding",
+    "stt_bindings.faster_whisper": "FasterWhisperSTTBinding",
+    "ttm_bindings.lollms": "LollmsTTMBinding_Impl",
+    "ttm_bindings.audiocraft": "AudioCraftTTMBinding",
+    "ttm_bindings.bark": "BarkTTMBinding",
+    "ttv_bindings.lollms": "LollmsTTVBinding_Impl",
+    "ttv_bindings.diffusers": "DiffusersTTVBinding",
+}
+# Each comes with its distribution; then its line here goes.
+MISSING = {
+    "tts_bindings.bark", "tts_bindings.xtts", "tts_bindings.lollms", "tti_bindings.lollms", "tti_bindings.dalle",
+    "tti_bindings.diffusers", "stt_bindings.lollms", "stt_bindings.whisper", "stt_bindings.whispercpp",
+    "ttm_bindings.lollms", "ttm_bindings.audiocraft", "ttm_bindings.bark", "ttv_bindings.lollms", "ttv_bindings.diffusers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOCUMENTED.keys() - MISSING)
+def test_documented_paths_have_their_classes(path: str) -> None:
+    module = importlib.import_module(f"lollms_client.{path}")
+    for name in DOCUMENTED[path].split():
+        assert isinstance(getattr(module, name), type)
+
+
+@pytest.mark.parametrize("path", sorted(MISSING))
+def test_the_list_of_missing_paths_is_true(path: str) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(f"lollms_client.{path}")
+
+
+def test_versions_are_equal_everywhere() -> None:
+    told = {d.name: tomllib.loads((d / "pyproject.toml").read_text())["project"]["version"] for d in DISTRIBUTIONS}
+    told |= {name: importlib.import_module(name).__version__ for name in MODULES}
+    assert len(set(told.values())) == 1, told
+    assert told["lollms-client"] >= "2.0", "the registry has 1.x"
+
+
+def test_the_tests_run_against_what_is_installed() -> None:
+    """From the wheels where nox says so; a source folder on the path would hide what a wheel lacks."""
+    if os.environ.get("LOLLMS_WHEELS"):
+        for name in MODULES:
+            origin = importlib.import_module(name).__file__
+            assert origin is not None
+            assert "site-packages" in origin
+
+
+def test_every_distribution_has_the_same_shape() -> None:
+    for distribution in DISTRIBUTIONS:
+        (package,) = [p for p in (distribution / "src").iterdir() if (p / "__init__.py").exists()]
+        assert (package / "py.typed").exists()
+        assert (distribution / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+        assert list((distribution / "tests").glob("test_*.py"))
+        assert len((distribution / "README.md").read_text()) > 300
+
+
+def test_the_wheels_install_together_into_an_empty_environment(tmp_path: Path) -> None:
+    wheels = os.environ.get("LOLLMS_WHEELS")
+    if wheels is None:
+        wheels = str(tmp_path / "wheels")
+        for distribution in DISTRIBUTIONS:
+            subprocess.run(
+                [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", wheels, str(distribution)], check=True
+            )
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    python = str(environment / "bin" / "python")
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--find-links", wheels,
+         "lollms-client[piper,faster-whisper]>=2.0"],
+        check=True,
+    )  # fmt: skip
+    subprocess.run([python, "-m", "pip", "check"], check=True, stdout=subprocess.DEVNULL)
+    program = """
+from lollms_client import LollmsClient
+with LollmsClient(tts_binding_name="piper", stt_binding_name="faster_whisper") as lc:
+    print(lc.stt.transcribe_audio(lc.tts.generate_audio("The boy was there.", noise_scale=0, noise_w_scale=0)))
+"""
+    said = subprocess.run([python, "-c", program], check=True, capture_output=True, text=True, timeout=120)
+    assert said.stdout.strip().lower().startswith("the boy was there")
+    assert said.stderr == ""
