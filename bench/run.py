@@ -16,7 +16,8 @@ from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, 
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
-    "It's easy to tell the depth of a well. These days a chicken leg is a rare dish. Rice is often served in round bowls. "
+    "It's easy to tell the depth of a well. These days a chicken leg is a rare dish. "
+    "Rice is often served in round bowls. "
 )
 
 

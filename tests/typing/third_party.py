@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -31,8 +32,8 @@ from pydantic import SecretStr
 class Beeper:
     """An engine."""
 
-    def beep(self, count: int, pitch: float) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return np.sin(np.arange(count, dtype=np.float32) * np.float32(pitch))
+    def beep(self, count: int, pitch: float) -> npt.NDArray[np.float64]:
+        return np.asarray(np.sin(np.arange(count) * pitch), np.float64)
 
 
 class BeepTTSBinding(LollmsTTSBinding):

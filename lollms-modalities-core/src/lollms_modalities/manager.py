@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from lollms_modalities.discovery import BindingRef, candidates, find_bindings, refresh
 from lollms_modalities.errors import BindingUnavailableError, BindingUnavailableWarning, DuplicateBindingWarning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lollms_modalities.binding import LollmsBinding
 
 B = TypeVar("B", bound="LollmsBinding")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.binding import LollmsBinding
@@ -12,6 +11,8 @@ from lollms_modalities.manager import BindingManager
 from lollms_modalities.verbs import verb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lollms_modalities.media import MediaInput, Segment, Transcript
     from lollms_modalities.streams import AsyncStream
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities._text import check_prompt
@@ -12,6 +11,8 @@ from lollms_modalities.manager import BindingManager
 from lollms_modalities.verbs import verb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lollms_modalities.media import Audio
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities._text import check_speakable
@@ -13,6 +12,8 @@ from lollms_modalities.manager import BindingManager
 from lollms_modalities.verbs import verb
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lollms_modalities.media import Audio, AudioChunk
     from lollms_modalities.streams import AsyncStream
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lollms_modalities.errors import (
@@ -15,6 +14,7 @@ from lollms_modalities.errors import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from lollms_modalities.binding import LollmsBinding
