@@ -72,7 +72,7 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure, with the peer or the floor in the same run. ``nox -s bench -- listing`` runs one."""
     install_wheels(session)
-    session.run("python", "bench/run.py", *session.posargs)
+    session.run("python", "-m", "bench.run", *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Benchmarks, each beside its floor or its peer in the same run. ``python bench/run.py [name ...]``."""
+"""Benchmarks, each beside its floor or its peer in the same run. ``python -m bench.run [name ...]``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import paired, seconds, show, show_extra
 from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, Speed
+
+from bench.harness import paired, seconds, show, show_extra
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
@@ -48,7 +49,7 @@ PRINT = "\nprint(time.perf_counter() - start)"
 
 
 def listing() -> None:
-    """Listing the bindings of all five kinds against reading all entry points; cold, importlib.metadata imported before."""
+    """Listing bindings against reading all entry points; cold, importlib.metadata imported before."""
     use = "import lollms_client.lollms_tts_binding as m\n"
     ask = "assert 'piper' in m.LollmsTTSBindingManager().get_available_bindings()"
     warm, ours = use + CLOCK + ask + PRINT, CLOCK + use + ask + PRINT
@@ -119,7 +120,7 @@ def piper() -> None:
         config = SynthesisConfig(noise_scale=0, noise_w_scale=0)
 
         def alone() -> bytes:
-            return bytes(Audio.from_pcm(b"".join(c.audio_int16_bytes for c in voice.synthesize(TEXT, config)), 22050))
+            return Audio.from_pcm(b"".join(c.audio_int16_bytes for c in voice.synthesize(TEXT, config)), 22050)
 
         def ours() -> bytes:
             return binding.generate_audio(TEXT, noise_scale=0, noise_w_scale=0)
@@ -127,7 +128,7 @@ def piper() -> None:
         def first_alone() -> None:
             stream = iter(voice.synthesize(TEXT, config))
             next(stream).audio_int16_bytes  # noqa: B018
-            stream.close()  # type: ignore[attr-defined]
+            stream.close()
 
         def first_ours() -> None:
             with binding.stream_audio(TEXT, noise_scale=0, noise_w_scale=0) as stream:  # type: ignore[attr-defined]

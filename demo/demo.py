@@ -11,7 +11,7 @@ from lollms_client import LollmsClient
 
 SENTENCE = "The stale smell of old beer lingers. It takes heat to bring out the odor."
 OUT = Path("demo-out")
-PLAIN = jiwer.Compose(
+PLAIN = jiwer.Compose(  # as both texts are compared: lower case, no punctuation
     [jiwer.ToLowerCase(), jiwer.RemovePunctuation(), jiwer.RemoveMultipleSpaces(), jiwer.Strip(),
      jiwer.ReduceToListOfListOfWords()]
 )  # fmt: skip

@@ -89,8 +89,11 @@ def soak(name: str, run: Callable[[int], None], count: int, memory: float) -> bo
     before, start = use(), time.perf_counter()
     run(count)
     taken, after = time.perf_counter() - start, use()
-    grown = Use(*(b - a for a, b in zip(before, after, strict=True)))
-    fine = grown.memory <= memory and grown.threads <= COUNT and grown.descriptors <= COUNT
+    fine = (
+        after.memory - before.memory <= memory
+        and after.threads - before.threads <= COUNT
+        and after.descriptors - before.descriptors <= COUNT
+    )
     print(
         f"{name:10} {count:6} calls in {taken:6.1f} s   memory {before.memory:.1f} -> {after.memory:.1f} MB   "
         f"threads {before.threads} -> {after.threads}   descriptors {before.descriptors} -> {after.descriptors}   "

@@ -7,9 +7,10 @@ pickle, and can be rebuilt from ``to_json()``, so that an error raised in anothe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
 
-_E = TypeVar("_E", bound="LollmsError")
+TYPE_CHECKING = False  # typing costs more to import than all that `import lollms_client` needs
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class LollmsError(Exception):
@@ -63,7 +64,7 @@ class LollmsError(Exception):
         return _rebuild(cls, fields, None)
 
 
-def _rebuild(cls: type[_E], fields: Mapping[str, Any], cause: BaseException | None) -> _E:
+def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseException | None) -> LollmsError:
     message = str(fields.get("message", ""))
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)

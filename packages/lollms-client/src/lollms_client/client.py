@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
-
 from lollms_modalities.errors import (
     BindingNotFoundError,
     BindingUnavailableError,
@@ -13,9 +9,12 @@ from lollms_modalities.errors import (
     LollmsError,
 )
 
+TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
+    from typing import Any, Self
 
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.manager import BindingManager
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from lollms_modalities.tts import LollmsTTSBinding
     from lollms_modalities.ttv import LollmsTTVBinding
 
-Config = Mapping[str, Any]
+    Config = Mapping[str, Any]
+
 _LLM_GROUP = "lollms_client.llm_bindings"
 # Keywords of lollms-client 0.x and 1.x that concern the language model or what is no longer here.
 _IGNORED = frozenset(
@@ -169,6 +169,8 @@ class LollmsClient:
         try:
             cls = manager.load_class(name)
         except BindingUnavailableError as exc:
+            import warnings
+
             self.unavailable[modality] = exc
             warnings.warn(BindingUnavailableWarning(exc), stacklevel=3)
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from lollms_modalities import ServiceResponseError, VoiceNotFoundError
@@ -34,14 +35,15 @@ def pull_voice(name: str, folder: Path, voices_url: str) -> Path:
         raise VoiceNotFoundError(f"{base} has no voice {name!r}.", hint=near_miss(name, names, "voices"))
     # The configuration comes last: without it a voice is not listed as whole by a program that checks.
     for suffix in (".onnx", ".onnx.json"):
-        path, about = _entry(index[name], f"{name}{suffix}", base)
-        download(f"{base}/{quote(path)}", folder / f"{name}{suffix}", size=about["size_bytes"], md5=about["md5_digest"])
+        path, size, md5 = _entry(index[name], f"{name}{suffix}", base)
+        download(f"{base}/{quote(path)}", folder / f"{name}{suffix}", size=size, md5=md5)
     return folder / f"{name}.onnx"
 
 
-def _entry(voice: object, file_name: str, base: str) -> tuple[str, dict[str, int | str]]:
-    files = voice.get("files") if isinstance(voice, dict) else None
-    for path, about in (files or {}).items():
+def _entry(voice: Any, file_name: str, base: str) -> tuple[str, int, str]:
+    """Path, size and MD5 digest of one of a voice's files."""
+    files: dict[str, Any] = voice.get("files", {}) if isinstance(voice, dict) else {}
+    for path, about in files.items():
         if path.rpartition("/")[2] == file_name and {"size_bytes", "md5_digest"} <= about.keys():
-            return path, about
+            return path, int(about["size_bytes"]), str(about["md5_digest"])
     raise ServiceResponseError(f"{base}/voices.json lists no file {file_name!r} with its size and checksum.")
