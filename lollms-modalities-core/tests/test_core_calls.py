@@ -213,6 +213,11 @@ class Many(LollmsTTIBinding):
         self.strength = kwargs["strength"]
         return image
 
+    @verb("Image")
+    def surprise(self, **kwargs: Any) -> bytes:
+        report_progress(0)
+        return b"\x89PNG"
+
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         return []
 
@@ -226,6 +231,15 @@ def test_marked_verbs_are_treated_alike() -> None:
     assert many.strength == 0.25
     with pytest.raises(OptionError, match="strength"):
         many.edit_image(b"\x89PNG", "dog", strenth=1)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'prompt'"):
+        many.edit_image(b"\x89PNG")  # type: ignore[call-arg]
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(CallCancelled):
+        many.surprise(cancel=token)
+    with pytest.raises(OptionError):
+        many.surprise(strength=1)
+    assert isinstance(many.surprise(), Image)
     assert many.supports("strength")
     assert hasattr(many, "agenerate_images")
 
@@ -258,6 +272,20 @@ def test_the_call_is_current_inside_and_nowhere_else() -> None:
         assert _current.get() is None
         assert mine.get() == "outer"
     assert not current_call().active
+
+
+def test_a_context_copied_in_a_call_does_not_pass_for_it_later() -> None:
+    copied = []
+
+    class Copies(Tone):
+        def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+            copied.append(contextvars.copy_context())
+            return super().generate_audio(text, voice, **kwargs)
+
+    copies = Copies()
+    copies.generate_audio("hi")
+    later = copied[0].run(copies.generate_audio, "ho")
+    assert later.provenance is not None, "a call of its own, not a raw one"
 
 
 def test_an_engine_thread_can_carry_the_call() -> None:

@@ -183,7 +183,7 @@ class Call:
 
     @property
     def active(self) -> bool:
-        """False for the inert call that ``current_call()`` gives outside any call."""
+        """False once the call has ended, and for the inert one that ``current_call()`` gives outside any call."""
         return self.binding is not None
 
     @property
@@ -312,8 +312,10 @@ class Call:
         return time.perf_counter() - self.started_at
 
     def finish(self) -> None:
-        """Note the time taken, and let go of the clock, the token and the progress display."""
+        """Note the time taken, and let go of the binding, the clock, the token and the progress display."""
         self.elapsed = time.perf_counter() - self.started_at
+        # A context that was copied meanwhile, by a timer or a task, must not pass for this call for ever.
+        self.binding = None
         if self._ticket is not None:
             self._ticket.cancel()
             self._ticket = None

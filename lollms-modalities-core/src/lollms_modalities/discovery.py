@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
-# In this order, the first that has a name is the one that is used.
+# A name that is claimed in several is looked for in this order.
 PLACES = ("installed", "directory", "environment")
 
 _installed: dict[str, list[BindingRef]] | None = None
@@ -90,7 +90,7 @@ class BindingRef:
 
 
 def find_bindings(modality: str, directory: str | None = None) -> list[BindingRef]:
-    """The bindings of a modality, in the order in which a name is looked up among them.
+    """The bindings of a modality; ``candidates`` tells which of them a name means.
 
     Args:
         modality: one of ``MODALITIES``.
@@ -183,13 +183,17 @@ def _read(entry_points: Iterable[EntryPoint], directory: str | None) -> dict[str
     for (modality, target, dist_id), own in names.items():
         found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory))
     for refs in found.values():
-        refs.sort(key=lambda ref: (ref.distribution.lower(), ref.name, ref.target))
+        # By what the entry points say alone: a distribution's name is in another file, which listing need not read.
+        refs.sort(key=lambda ref: (ref.name, ref.target))
     return found
 
 
 def candidates(refs: Iterable[BindingRef], name: str) -> list[BindingRef]:
-    """The bindings that claim ``name``, the one that is used first."""
-    return [ref for ref in refs if name in ref.names]
+    """The bindings that claim ``name``, the one that is used first: by place, then by name of the distribution."""
+    found = [ref for ref in refs if name in ref.names]
+    if len(found) > 1:
+        found.sort(key=lambda ref: (PLACES.index(ref.place), ref.distribution.lower(), ref.target))
+    return found
 
 
 def put_on_path(ref: BindingRef) -> None:

@@ -28,7 +28,7 @@ class BindingManager(Generic[B]):
         self._directory = None if bindings_dir is None else os.path.abspath(os.fspath(bindings_dir))
 
     def refs(self) -> list[BindingRef]:
-        """The bindings that there are, as metadata; where several claim one name, the one that is used comes first."""
+        """The bindings that there are, as metadata. ``conflicts`` tells where several claim one name."""
         return find_bindings(self.modality, self._directory)
 
     def get_available_bindings(self) -> list[str]:

@@ -37,6 +37,7 @@ class Verb(NamedTuple):
             is not.
         options: the pydantic class of its options; None for the binding's ``Options``.
         params: names of the documented arguments, in their order, without ``self``.
+        required: those of them that have no default.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Verb(NamedTuple):
     content: str
     options: type[CallOptions] | None
     params: tuple[str, ...]
+    required: tuple[str, ...]
 
 
 def verb(
@@ -53,15 +55,14 @@ def verb(
     """Mark a method of a binding as a verb: see ``Verb`` for the arguments."""
 
     def mark(fn: _F) -> _F:
-        fn.__lollms_verb__ = Verb(fn.__name__, returns, stream, content, options, _params(fn))  # type: ignore[attr-defined]
+        # Not with inspect, which would make importing the ABCs a third slower.
+        params = fn.__code__.co_varnames[1 : fn.__code__.co_argcount]
+        required = params[: len(params) - len(fn.__defaults__ or ())]
+        spec = Verb(fn.__name__, returns, stream, content, options, params, required)
+        fn.__lollms_verb__ = spec  # type: ignore[attr-defined]
         return fn
 
     return mark
-
-
-def _params(fn: Callable[..., Any]) -> tuple[str, ...]:
-    code = fn.__code__
-    return code.co_varnames[1 : code.co_argcount]
 
 
 def adopt(cls: type[LollmsBinding]) -> None:
@@ -198,11 +199,12 @@ class Plan:
             if name in kwargs:
                 raise TypeError(f"{self.verb.name}() got multiple values for argument {name!r}")
             kwargs[name] = value
-        if self.content and self.content not in kwargs:
-            raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {self.content!r}")
+        for name in self.verb.required:
+            if name not in kwargs:
+                raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {name!r}")
 
     def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:
-        if len(kwargs) == 1:
+        if self.content and len(kwargs) == 1:
             return  # the first argument alone: the common call
         progress, cancel, timeout = (kwargs.pop(name, None) for name in _CONTROLS)
         for name in kwargs:
