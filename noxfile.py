@@ -38,6 +38,9 @@ def install_wheels(session: nox.Session, *more: str) -> None:
     names = ["lollms-modalities-core", *(d.name for d in DISTRIBUTIONS[1:])]
     fresh = [f"--reinstall-package={name}" for name in names] if session.venv_backend == "uv" else []
     session.install(*fresh, "--find-links", str(WHEELS), "lollms-client[all]>=2.0,<3", *more)
+    if session.venv_backend != "uv":
+        # pip takes an equal version for the same code.
+        session.install("--force-reinstall", "--no-deps", *map(str, sorted(WHEELS.glob("*.whl"))))
 
 
 @nox.session(python=False)

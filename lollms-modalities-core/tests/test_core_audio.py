@@ -93,6 +93,14 @@ def test_sound_of_a_video_and_a_video_without() -> None:
         decode_audio(by_av("", "mp4", video=True))
 
 
+def test_a_title_that_is_not_utf_8_does_not_matter() -> None:
+    title = b"TIT2" + (5).to_bytes(4, "big") + b"\0\0" + b"\0\xe9\xff\xe9\xff"
+    tagged = b"ID3\x03\0\0" + bytes([0, 0, 0, len(title)]) + title + encode_audio(SINE, RATE, "mp3")
+    assert len(decode_audio(tagged, RATE)) == pytest.approx(len(SINE), rel=0.1)
+    listed = WAV + b"LIST" + (12).to_bytes(4, "little") + b"INFOINAM" + b"\xe9\xff\xe9\xff"
+    assert len(decode_audio(listed, RATE)) == len(SINE)
+
+
 def test_long_sound_is_written_in_parts() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 30 * 48000).astype(np.float32)
     for output_format in ("ogg", "opus", "mp3"):

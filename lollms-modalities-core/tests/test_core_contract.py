@@ -80,7 +80,7 @@ import sys
 from lollms_modalities.tts import LollmsTTSBindingManager
 from lollms_modalities import tti, stt, ttm, ttv
 LollmsTTSBindingManager().get_available_bindings()
-heavy = {"numpy", "pydantic", "pydantic_core", "pluggy", "torch", "av", "asyncio", "inspect"} & sys.modules.keys()
+heavy = {"numpy", "pydantic", "pydantic_core", "pluggy", "torch", "av", "asyncio"} & sys.modules.keys()
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=20)

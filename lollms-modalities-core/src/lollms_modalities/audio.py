@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError
 from lollms_modalities.media import Audio, check_format, check_media, open_media, read_wav_header, sniff
@@ -109,10 +109,7 @@ def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
     av = _av()
     with open_media(checked) as file:
         try:
-            # A file object and no protocol: what the container names is not opened.
-            with av.open(
-                file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}, metadata_errors="ignore"
-            ) as container:
+            with _container(av, file) as container:
                 if not container.streams.audio:
                     kinds = sorted({f"{s.type} ({s.codec_context.name})" for s in container.streams if s.codec_context})
                     raise MediaError(
@@ -127,6 +124,13 @@ def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
                 f"{_shown(checked)} cannot be read as sound: {getattr(exc, 'strerror', None) or exc}.",
                 hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
             ) from exc
+
+
+def _container(av: Any, file: BinaryIO) -> Any:
+    # PyAV before 19 gives up on a title that is not UTF-8.
+    lenient = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    # A file object and no protocol: what the container names is not opened.
+    return av.open(file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}, **lenient)
 
 
 def _declared_duration(container: Any, stream: Any) -> float | None:
@@ -191,7 +195,7 @@ def probe_video(source: MediaInput) -> tuple[int, int, float, float, int]:
     checked = check_media(source, role="video")
     with open_media(checked) as file:
         try:
-            with av.open(file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}) as container:
+            with _container(av, file) as container:
                 if not container.streams.video:
                     raise MediaError(f"{_shown(checked)} holds no video.")
                 stream = container.streams.video[0]
