@@ -119,6 +119,9 @@ def test_long_sound_is_written_in_parts() -> None:
         (WAV[:44], "cut short"),
         (WAV[:30000], "cut short: its header says 88200 bytes of sound, 29956 are there"),
         (encode_audio(SINE, RATE, "flac")[:9000], "flac"),
+        (encode_audio(SINE, RATE, "ogg")[:-500], "ogg is cut short"),
+        (encode_audio(SINE, RATE, "opus")[:-500], "opus is cut short"),
+        (WAV[:20] + b"\x34\x12" + WAV[22:], "not known"),
         (by_av("aac", "mp4")[:9000], "mp4"),
         (by_av("libopus", "webm")[:3000], "webm"),
         (b"#EXTM3U\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n", "unknown data"),
@@ -134,7 +137,7 @@ def test_what_cannot_be_read_says_what_was_found(data: bytes, said: str) -> None
 
 
 def test_a_wav_header_of_unknown_size_is_legal() -> None:
-    for size in (0xFFFFFFFF, 0x7FFFFFFF):
+    for size in (0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000):
         streamed = WAV[:4] + struct.pack("<I", size) + WAV[8:40] + struct.pack("<I", size) + WAV[44:]
         assert len(decode_audio(streamed, RATE)) == len(SINE)
         assert Audio(streamed).duration == 2.0
@@ -190,3 +193,25 @@ def test_what_cannot_be_encoded_is_told() -> None:
         encode_audio(SINE, RATE, "docx")
     with pytest.raises(GenerationError, match="cannot be written as mp3"):
         encode_audio(np.zeros((100, 5), np.float32), 48000, "mp3")
+
+
+@pytest.mark.parametrize("output_format", ["wav", "flac", "ogg", "opus", "mp3"])
+@pytest.mark.parametrize("rate", [0, -1, 22050.0, None])
+def test_a_rate_that_is_none_is_told(output_format: str, rate: object) -> None:
+    with pytest.raises(GenerationError, match="sample rate"):
+        encode_audio(SINE, rate, output_format)  # type: ignore[arg-type]
+
+
+def test_vorbis_beyond_its_highest_rate_is_resampled() -> None:
+    assert probe_audio(encode_audio(np.zeros(400_000, np.float32), 400_000, "ogg"))[0] == 48000
+
+
+@pytest.mark.parametrize("output_format", ["flac", "mp3"])
+def test_sound_without_a_sample_makes_no_file(output_format: str) -> None:
+    with pytest.raises(GenerationError, match="without a sample"):
+        encode_audio(np.zeros(0, np.float32), RATE, output_format)
+
+
+def test_floats_far_beyond_the_range_are_clipped() -> None:
+    for loud in (np.array([9.0, -9.0], np.float16), np.array([1e308, -1e308])):
+        assert np.frombuffer(Audio.from_samples(loud, RATE)[44:], "<i2").tolist() == [32767, -32768]

@@ -250,3 +250,23 @@ def test_media_input_as_an_option(audio: Audio, tmp_path: Path) -> None:
     schema = Options.model_json_schema()["properties"]["speaker"]
     assert {"type": "string", "format": "lollms-media"} in schema["anyOf"]
     assert Options(speaker=audio).model_dump(mode="json") == {"speaker": f"<{len(audio)} bytes>"}
+
+
+@pytest.mark.parametrize("given", ["~nobody_of_that_name/x.wav", "\ud800.wav"])
+def test_a_name_that_cannot_be_a_path_is_told(given: str) -> None:
+    with pytest.raises(MediaError, match="no path"):
+        check_media(given, role="audio")
+
+
+@pytest.mark.parametrize("kind", [Audio, Image, Video])
+def test_a_result_whose_file_is_gone_still_has_a_repr(kind: Any, tmp_path: Path) -> None:
+    assert "not there" in repr(kind(path=tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "PA"])
+def test_images_of_other_colour_models_become_png(mode: str) -> None:
+    assert Image.from_pil(Pillow.new(mode, (4, 3))).to_pil().size == (4, 3)
+
+
+def test_the_longest_name_can_be_saved(audio: Audio, tmp_path: Path) -> None:
+    assert audio.save(tmp_path / ("音" * 83 + ".wav")).is_file()

@@ -68,3 +68,10 @@ def test_it_saves_by_suffix(tmp_path: Path) -> None:
     assert json.loads(SAID.save(tmp_path / "x.json").read_text("utf-8"))["text"] == SAID
     with pytest.raises(OptionError, match=r"\.srt"):
         SAID.save(tmp_path / "x.doc")
+
+
+def test_arrows_and_the_shortest_cue() -> None:
+    said = Transcript.from_segments([Segment("a ---> b", 0, 1), Segment("short", 1.0015, 1.0015)])
+    first, second = srt.parse(said.to_srt())
+    assert first.content == "a -> b"
+    assert second.end > second.start

@@ -105,7 +105,7 @@ def check_folder(path: Path) -> Path:
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``, which becomes ``path`` when the block ends well and is removed when not."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield temporary
         os.replace(temporary, path)

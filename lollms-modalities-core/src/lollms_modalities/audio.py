@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError
-from lollms_modalities.media import Audio, check_format, check_media, open_media, read_wav_header, sniff
+from lollms_modalities.media import Audio, check_format, check_media, check_rate, open_media, read_wav_header, sniff
 from lollms_modalities.media_input import MediaInput
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ _CONTAINERS = (
     "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
 )
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_OGG_RATE = 192000  # libsndfile's Vorbis encoder crashes beyond 200 kHz
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's Vorbis and Opus encoders put a whole write on the stack.
 _FRAMES_A_WRITE = 65536
+_OGG_PAGE = 65307  # the largest
 
 
 def decode_audio(
@@ -65,6 +67,7 @@ def _decode(
 
     checked = check_media(source, role="audio")
     _refuse_cut_wav(checked)
+    _refuse_cut_ogg(checked)
     with _opened(checked) as (container, stream):
         declared = _declared_duration(container, stream)
         if max_duration is not None and declared is not None and declared > max_duration:
@@ -116,7 +119,13 @@ def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
                         f"{_shown(checked)} holds {', '.join(kinds) or 'nothing'} and no sound.",
                         hint="Give a recording with a sound track.",
                     )
-                yield container, container.streams.audio[0]
+                stream = container.streams.audio[0]
+                if stream.codec_context is None:
+                    raise MediaError(
+                        f"{_shown(checked)} holds sound in a coding that is not known.",
+                        hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
+                    )
+                yield container, stream
         except (av.error.FFmpegError, ValueError, OverflowError) as exc:
             if isinstance(exc, MediaError):
                 raise
@@ -148,11 +157,30 @@ def _refuse_cut_wav(checked: Path | bytes) -> None:
     if wav is None:
         return
     said = int.from_bytes(head[wav.start - 4 : wav.start], "little")
-    # Programs that write to a pipe leave the size at its maximum.
-    if said > wav.size and said < 0x7FFFFF00:
+    # Programs that write to a pipe leave the size at its maximum; SoX at a little less than 0x7FFFF000.
+    if said > wav.size and said < 0x7FFF0000:
         raise MediaError(
             f"{_shown(checked)} is cut short: its header says {said} bytes of sound, {wav.size} are there.",
             hint="Fetch or record it again.",
+        )
+
+
+def _refuse_cut_ogg(checked: Path | bytes) -> None:
+    """FFmpeg drops an Ogg page that is not whole, and there is no length in the header to miss it by."""
+    with open_media(checked) as file:
+        if file.read(4) != b"OggS":
+            return
+        length = file.seek(0, io.SEEK_END)
+        file.seek(max(0, length - 2 * _OGG_PAGE))
+        tail = file.read()
+    page = tail.rfind(b"OggS\0")  # https://www.rfc-editor.org/rfc/rfc3533#section-6
+    if page < 0:
+        return
+    segments = tail[page + 26 : page + 27]
+    sizes = tail[page + 27 : page + 27 + segments[0]] if segments else b""
+    if not segments or len(sizes) < segments[0] or page + 27 + len(sizes) + sum(sizes) > len(tail):
+        raise MediaError(
+            f"{_shown(checked)} is cut short: its last page is not whole.", hint="Fetch or record it again."
         )
 
 
@@ -226,7 +254,9 @@ def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
         raise GenerationError(f"Sound has the type {samples.dtype}.", hint="It must be float or int16.")
     if not np.isfinite(samples).all():
         raise GenerationError("The engine gave sound with values that are no numbers (NaN or infinite).")
-    return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2"))
+    if samples.dtype == np.float16:
+        samples = samples.astype(np.float32)  # 32767 is no number of float16: its neighbour 32768 would wrap around
+    return np.ascontiguousarray(np.minimum(np.rint(np.clip(samples, -1, 1) * 32768.0), 32767).astype("<i2"))
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:
@@ -255,6 +285,7 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
 
     wanted = check_format(output_format, Audio)
     fixed = to_int16(samples)
+    check_rate(sample_rate)
     if wanted == "wav":
         return bytes(Audio.from_samples(fixed, sample_rate))
     try:
@@ -269,6 +300,8 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
         "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"),
     }[wanted]  # fmt: skip
     channels = 1 if fixed.ndim == 1 else fixed.shape[1]
+    if wanted == "ogg" and sample_rate > _OGG_RATE:
+        fixed, sample_rate = np.ascontiguousarray(resample(fixed, sample_rate, 48000)), 48000
     buffer = io.BytesIO()
     try:
         with soundfile.SoundFile(buffer, "w", sample_rate, channels, subtype, format=container) as file:
@@ -281,6 +314,8 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
             f"{channels} channels at {sample_rate} Hz cannot be written as {wanted}: {exc}.",
             hint="Ask for wav or flac.",
         ) from exc
+    if not buffer.getbuffer().nbytes:
+        raise GenerationError(f"Sound without a sample cannot be written as {wanted}.", hint="Ask for wav.")
     return buffer.getvalue()
 
 

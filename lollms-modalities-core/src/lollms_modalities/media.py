@@ -11,11 +11,11 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, SupportsIndex
 
 from lollms_modalities._result import Provenance as Provenance
 from lollms_modalities._result import Result, check_folder, suffix_format, write_whole
-from lollms_modalities.errors import BindingDependencyError, MediaError, OptionError
+from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError, OptionError
 from lollms_modalities.media_input import MediaInput as MediaInput
 from lollms_modalities.media_input import check_media as check_media
 from lollms_modalities.media_input import media_path as media_path
@@ -120,7 +120,10 @@ class _Media(Result, bytes):
             return file.read(64)
 
     def _size(self) -> str:
-        count = len(self) if len(self) or self.path is None else self.path.stat().st_size
+        try:
+            count = len(self) if len(self) or self.path is None else self.path.stat().st_size
+        except OSError:
+            return "not there"
         return (
             f"{count} bytes" if count < 1000 else f"{count / 1000:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
         )
@@ -241,8 +244,17 @@ class _Wav(NamedTuple):
     size: int
 
 
+def check_rate(sample_rate: object) -> None:
+    """A ``GenerationError`` where it is no rate that sound can have; encoders crash on some of those."""
+    # A WAV header also holds the rate times the bytes a frame, of at most 255 channels, in 32 bits.
+    whole = isinstance(sample_rate, SupportsIndex)
+    if not whole or not 1 <= sample_rate.__index__() <= 0xFFFFFFFF // 512:  # type: ignore[attr-defined]
+        raise GenerationError(f"Sound has the sample rate {sample_rate!r}.", hint="It must be a positive int, in Hz.")
+
+
 def wav_header(sample_rate: int, channels: int, size: int) -> bytes:
     """The 44 bytes before ``size`` bytes of 16-bit PCM (RIFF WAVE, http://soundfile.sapp.org/doc/WaveFormat)."""
+    check_rate(sample_rate)
     if size > 0xFFFFFFFF - 36:
         raise MediaError(f"{size} bytes of sound are more than a WAV file can hold (4 GB).", hint="Ask for flac.")
     block = 2 * channels
@@ -419,7 +431,7 @@ class Audio(_Media):
             return "<Audio empty>"
         try:
             rate, channels, duration = self._facts()
-        except (MediaError, BindingDependencyError):
+        except (MediaError, BindingDependencyError, OSError):
             return f"<Audio of unknown format, {self._size()}{self._where()}>"
         ways = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
         return f"<Audio {self.format} {duration:.2f} s, {rate} Hz {ways}, {self._size()}{self._where()}>"
@@ -459,8 +471,13 @@ class Image(_Media):
             rgba = image.convert("RGBA")
             image = pillow.new("RGB", image.size, "white")
             image.paste(rgba, mask=rgba.getchannel("A"))
+        if wanted == "png" and image.mode in ("CMYK", "YCbCr", "HSV", "PA"):
+            image = image.convert("RGBA" if image.mode == "PA" else "RGB")
         buffer = io.BytesIO()
-        image.save(buffer, format=wanted.upper())
+        try:
+            image.save(buffer, format=wanted.upper())
+        except (OSError, ValueError) as exc:
+            raise MediaError(f"A {image.mode} image cannot be written as {wanted}: {exc}.") from exc
         self = cls(buffer.getbuffer())
         self._pixels = image.size
         self._format = wanted
@@ -518,7 +535,7 @@ class Image(_Media):
             return "<Image empty>"
         try:
             width, height = self._dimensions()
-        except (MediaError, BindingDependencyError):
+        except (MediaError, BindingDependencyError, OSError):
             return f"<Image of unknown format, {self._size()}{self._where()}>"
         return f"<Image {self.format} {width}x{height}, {self._size()}{self._where()}>"
 
@@ -604,7 +621,7 @@ class Video(_Media):
             return "<Video empty>"
         try:
             width, height, fps, duration, _ = self._probe()
-        except (MediaError, BindingDependencyError):
+        except (MediaError, BindingDependencyError, OSError):
             return f"<Video of unknown format, {self._size()}{self._where()}>"
         return f"<Video {self.format} {width}x{height}, {duration:.2f} s at {fps:g} fps, {self._size()}{self._where()}>"
 

@@ -78,13 +78,15 @@ def _file(name: str | bytes, role: str) -> Path:
         raise MediaError(f"{shown} is no path.", hint="Give the path of a file.")
     if "://" in text[:12] or text.startswith("data:"):
         raise MediaError(f"{shown} is an address, not a path.", hint="Fetch it yourself and give the bytes.")
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         size = path.stat().st_size
         regular = path.is_file()
     except OSError as exc:
         missing = AudioFileNotFoundError if role == "audio" else MediaError
         raise missing(f"There is no {role} file {shown} ({exc.strerror}).", hint="Check the path.", path=text) from None
+    except (RuntimeError, UnicodeEncodeError) as exc:  # an unknown ~user; a lone surrogate
+        raise MediaError(f"{shown} is no path ({exc}).", hint="Give the path of a file.") from None
     if not regular:
         raise MediaError(f"{shown} is no regular file.", hint=f"Give the path of the {role} file itself.")
     if not size:

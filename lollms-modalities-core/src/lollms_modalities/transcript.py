@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -152,7 +153,8 @@ class Transcript(Result, str):
         if not spoken and self.strip():
             spoken = [(0.0, self.duration or 0.0, str(self).strip())]
         # Players want cues in the order of their beginnings.
-        return sorted((a, max(b, a + _SHORTEST), text) for a, b, text in spoken)
+        # Rounded first, so that the shortest cue does not vanish when it is written in milliseconds.
+        return sorted((round(a, 3), max(round(b, 3), round(a, 3) + _SHORTEST), text) for a, b, text in spoken)
 
 
 def _clock(seconds: float, point: str) -> str:
@@ -166,7 +168,7 @@ def _lines(text: str) -> list[str]:
 
 def _srt_text(text: str) -> str:
     # A line with an arrow would be read as times.
-    return "\n".join(line.replace("-->", "->") for line in _lines(text))
+    return "\n".join(re.sub("-{2,}>", "->", line) for line in _lines(text))
 
 
 def _vtt_text(text: str) -> str:
