@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import textwrap
 import warnings
@@ -219,6 +220,25 @@ def test_damaged_metadata_hides_nothing(site: Path, damage: str, caplog: pytest.
     discovery.refresh()
     assert "good" in LollmsTTSBindingManager().get_available_bindings()
     assert require("good").generate_audio("hi")
+
+
+def test_damaged_metadata_breaks_no_fresh_process(site: Path) -> None:
+    # pydantic, which reads all entry points itself at its first model, is not imported there yet.
+    info = write(site, "dist_bad", {"bad": "dist_bad:Good"})
+    (info / "entry_points.txt").write_text("[x]\nnonsense\n")
+    write(site, "dist_a", {"good": "dist_a:Good"})
+    program = (
+        "from lollms_client import LollmsClient\n"
+        "lc = LollmsClient(binding_name='none', tts_binding_name='good')\n"
+        "assert lc.tts.generate_audio('hi')\n"
+        "try: lc.binding\n"
+        "except LookupError as exc: print(exc)\n"
+    )
+    env = {"PYTHONPATH": str(site)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "No distribution offers a language-model binding 'none'" in done.stdout
+    assert "dist_bad" in done.stderr, "the log names the damaged one"
 
 
 def test_what_was_read_is_remembered_until_refresh(site: Path) -> None:

@@ -23,9 +23,11 @@ from lollms_modalities import (
     LollmsTTSBinding,
     SettingsError,
     SharedModel,
+    _locks,
     report_progress,
     setting,
 )
+from lollms_modalities.call import Call
 from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -430,3 +432,38 @@ def test_many_first_users_load_once_and_a_failure_is_not_kept(background: Spawn)
         model.release()
     with pytest.raises(RuntimeError, match="released"):
         _ = models[0].value
+
+
+def test_a_load_model_that_asks_for_the_model_is_told() -> None:
+    class Circular(Loads):
+        def load_model(self) -> Engine:
+            return self.model  # type: ignore[no-any-return]
+
+    with pytest.raises(GenerationError, match=r"load_model\(\) asks for the model"):
+        Circular().load()
+    with pytest.raises(GenerationError, match=r"load_model\(\) asks for the model"):
+        _ = Circular().model
+
+
+def test_the_model_is_not_loaded_again_after_close() -> None:
+    loads = Loads()
+    loads.close()
+    with pytest.raises(BindingClosedError):
+        _ = loads.model
+    assert not loads.loads
+
+
+def test_an_interrupt_while_waiting_leaves_no_lock_held(background: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = _locks.CallLock()
+    first, second = Call("first"), Call("second")
+    lock.acquire(first)
+
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            lock.release(first)  # which grants it to the one that is interrupted
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading, "Event", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lock.acquire(second)
+    assert not lock.holders

@@ -23,6 +23,8 @@ from lollms_modalities import (
     GenerationError,
     LollmsTTSBinding,
     current_call,
+    hookimpl,
+    hooks,
     report_progress,
 )
 
@@ -402,3 +404,24 @@ def test_threads_of_twins_are_daemons_and_few() -> None:
 
     asyncio.run(main())
     assert threading.active_count() - before <= 2
+
+
+def test_a_stop_after_the_last_look_of_a_step_frees_the_binding() -> None:
+    spells, token = Spells(), CancelToken()
+
+    class Late:
+        @hookimpl
+        def lollms_stream_chunk(self) -> None:
+            token.cancel()
+
+    late = Late()
+    hooks.register(late)
+    try:
+        stream = spells.stream_audio("abc", cancel=token)
+        assert next(stream).text == "a"
+    finally:
+        hooks.unregister(late)
+    assert spells.closed == 1
+    assert not spells._lock.holders
+    with pytest.raises(CallCancelled):
+        next(stream)

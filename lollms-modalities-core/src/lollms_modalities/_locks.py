@@ -64,16 +64,18 @@ class CallLock:
         remove = call.on_cancel(waiter.wake.set)
         try:
             waiter.wake.wait()
-        finally:
+            remove()
+            call.check()
+            return True
+        except BaseException:  # stopped, or interrupted while it waited
             remove()
             with self._mutex:
-                if not waiter.granted:
+                if waiter.granted:
+                    self.release(call)
+                else:
                     self._waiters.remove(waiter)
                     self._grant()
-        if waiter.granted and call.stopped:
-            self.release(call)
-        call.check()
-        return True
+            raise
 
     def try_acquire(self, call: Call, *, exclusive: bool = False) -> bool:
         """Hold the lock if that needs no waiting."""

@@ -18,7 +18,7 @@ from lollms_modalities import verbs
 from lollms_modalities._locks import CallLock
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
-from lollms_modalities.errors import BindingClosedError, BusyError, LollmsError, SettingsError
+from lollms_modalities.errors import BindingClosedError, BusyError, GenerationError, LollmsError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +74,7 @@ class LollmsBinding(ABC):
         self.settings = self._checked(args, settings)
         self._lock = CallLock(self.concurrency)
         self._loading = CallLock()
+        self._loader: int | None = None
         self._settling = threading.RLock()
         self._model: Any = _UNLOADED
         self._closed = False
@@ -284,7 +285,10 @@ class LollmsBinding(ABC):
         """The loaded model; loads it if need be."""
         model = self._model
         if model is _UNLOADED:
-            model = self._load(_current.get() or Call("load", self))
+            call = _current.get() or Call("load", self)
+            if self._closed:
+                raise self._closed_error(call)
+            model = self._load(call)
         return _value(model)
 
     @property
@@ -340,13 +344,18 @@ class LollmsBinding(ABC):
         self.close()
 
     def _load(self, call: Call) -> Any:
-        if not self._loading.acquire(call):
-            return self.load_model()  # load_model itself asks for the model: a fault of the binding, seen as recursion
+        if self._loader == threading.get_ident() or not self._loading.acquire(call):
+            raise GenerationError(
+                f"{type(self).__name__}.load_model() asks for the model that it is to load.",
+                hint="This is a fault of the binding; tell its authors.",
+            )
         try:
             if self._model is _UNLOADED:
+                self._loader = threading.get_ident()
                 self._model = self.load_model()
             return self._model
         finally:
+            self._loader = None
             self._loading.release(call)
 
     def _unload(self) -> None:

@@ -99,7 +99,7 @@ def find_bindings(modality: str, directory: str | None = None) -> list[BindingRe
     """
     global _installed
     if _installed is None:
-        _installed = _read(_installed_entry_points(), None)
+        _installed = _read(read_entry_points(*map(group_of, MODALITIES)), None)
     found = list(_installed[modality])
     if directory is not None:
         if directory not in _directories:
@@ -136,13 +136,14 @@ class _AnyOf(str):
     __hash__ = str.__hash__
 
 
-def _installed_entry_points() -> Iterable[EntryPoint]:
+def read_entry_points(*groups: str) -> list[EntryPoint]:
+    """The entry points of some groups. A distribution whose metadata cannot be read is logged and hides no other."""
     from importlib.metadata import entry_points
 
     try:
-        return entry_points(group=_AnyOf(map(group_of, MODALITIES)))
-    except Exception:  # one distribution whose metadata cannot be read must not hide the others
-        return list(_entry_points_in(None))
+        return list(entry_points(group=_AnyOf(groups)))
+    except Exception:
+        return [entry for entry in _entry_points_in(None) if entry.group in groups]
 
 
 def _entry_points_in(directory: str | None) -> Iterator[EntryPoint]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from lollms_modalities.discovery import read_entry_points
+
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.call import Call
@@ -26,10 +28,7 @@ def relay() -> Relay | None:
 
 def _look() -> Relay | None:
     global _relay, _looked
-    from importlib.metadata import entry_points
-
-    found = entry_points(group=GROUP)
-    _relay = Relay.load() if found else None
+    _relay = Relay.load() if read_entry_points(GROUP) else None
     _looked = True
     return _relay
 
@@ -57,15 +56,13 @@ class Relay:
     @classmethod
     def load(cls) -> Relay:
         """Find the plug-ins. One that cannot be loaded is logged and left out."""
-        from importlib.metadata import entry_points
-
         import pluggy
 
         from lollms_modalities import hookspecs
 
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-        for entry in entry_points(group=GROUP):
+        for entry in read_entry_points(GROUP):
             try:
                 manager.register(entry.load(), name=entry.name)
             except Exception:

@@ -6,11 +6,21 @@ Importing this module imports pydantic; nothing in the package does so before th
 from __future__ import annotations
 
 import difflib
+import logging
 import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    create_model,
+)
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
@@ -18,6 +28,13 @@ from lollms_modalities.errors import LollmsError, SettingsError
 
 MASK = "**********"
 _M = TypeVar("_M", bound=BaseModel)
+
+try:
+    create_model("FirstModel")
+except Exception:
+    # pydantic looks for plug-ins of its own when its first model is made, and passes on what reading one distribution's
+    # damaged metadata raises. It looks once: from here on it does without.
+    logging.getLogger(__name__).warning("The metadata of a distribution cannot be read.", exc_info=True)
 
 
 def setting(

@@ -66,6 +66,14 @@ class Stream(Iterator[_T], Generic[_T]):
         me = threading.get_ident()
         if self._stepper == me:
             raise BusyError(f"{self._call.verb}: the stream was asked for its next item from inside itself.")
+        try:
+            return self._step_alone(me, consumer)
+        finally:
+            # A stop that came after the step's last look at it found the stream busy.
+            if self._call.stopped and not self._done:
+                self._stopped()
+
+    def _step_alone(self, me: int, consumer: Asker) -> _T:
         with self._stepping:
             if self._done:
                 reason, self._reason = self._reason, None

@@ -199,11 +199,11 @@ def _refuse_unknown(older: Mapping[str, Any]) -> None:
 
 
 def _llm_class(name: str | None) -> Any:
-    from importlib.metadata import entry_points
+    from lollms_modalities.discovery import read_entry_points
 
     if name is None:
         raise BindingNotFoundError("No language-model binding was named.", hint="Give binding_name=...")
-    found = {entry.name: entry for entry in entry_points(group=_LLM_GROUP)}
+    found = {entry.name: entry for entry in read_entry_points(_LLM_GROUP)}
     if name not in found:
         raise BindingNotFoundError(
             f"No distribution offers a language-model binding {name!r}.",
