@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import UnsupportedError as UnsupportedError
     from lollms_modalities.errors import VoiceNotFoundError as VoiceNotFoundError
     from lollms_modalities.errors import WorkerCrashedError as WorkerCrashedError
+    from lollms_modalities.errors import WorkerTimeoutError as WorkerTimeoutError
     from lollms_modalities.hookspecs import hookimpl as hookimpl
     from lollms_modalities.manager import BindingManager as BindingManager
     from lollms_modalities.media import Audio as Audio
@@ -106,7 +107,7 @@ _MODULES = {
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning GenerationError LicenseNotAcceptedError "
         "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
-        "WorkerCrashedError"
+        "WorkerCrashedError WorkerTimeoutError"
     ),
     "hookspecs": "hookimpl",
     "manager": "BindingManager",

@@ -53,6 +53,13 @@ class Scheduler:
                 self._wake.notify()
         return ticket
 
+    def outside(self, fn: Callable[[], object]) -> None:
+        """Call ``fn``, which may take long: here, or in a thread of its own if this is the scheduler's thread."""
+        if threading.current_thread() is self._thread:
+            threading.Thread(target=fn, name=f"{self._name}-late", daemon=True).start()
+        else:
+            fn()
+
     def _drop_cancelled(self) -> None:
         # Most deadlines never come: their tickets would pile up until their time.
         self._heap = [entry for entry in self._heap if entry[2].fn is not None]

@@ -52,6 +52,14 @@ class _Worker:
                 _idle.append(self)
 
 
+def start(fn: _Job) -> None:
+    """Run ``fn`` in a thread of its own."""
+    with _lock:
+        worker = _idle.pop() if _idle else _Worker()
+        _busy.add(worker)
+    worker.jobs.put(fn)
+
+
 def submit(call: Call, fn: Callable[[], _T]) -> Future[_T]:
     """Run ``fn`` in a thread of its own; ``call`` is cancelled if the interpreter ends before it has."""
     future: Future[_T] = Future()
@@ -65,11 +73,8 @@ def submit(call: Call, fn: Callable[[], _T]) -> Future[_T]:
         else:
             future.set_result(result)
 
-    with _lock:
-        worker = _idle.pop() if _idle else _Worker()
-        _busy.add(worker)
     _calls.add(call)
-    worker.jobs.put(job)
+    start(job)
     return future
 
 

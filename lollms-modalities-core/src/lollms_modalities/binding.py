@@ -60,6 +60,7 @@ class LollmsBinding(ABC):
 
     _verbs: ClassVar[dict[str, verbs.Verb]] = {}
     _plans: ClassVar[dict[Callable[..., Any], verbs.Plan]] = {}
+    _plan_class: ClassVar[type[verbs.Plan]] = verbs.Plan
     _origin: ClassVar[Origin | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -72,6 +73,9 @@ class LollmsBinding(ABC):
     def __init__(self, *args: Any, binding_name: str | None = None, **settings: Any) -> None:
         self._binding_name = binding_name
         self.settings = self._checked(args, settings)
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = CallLock(self.concurrency)
         self._loading = CallLock()
         self._loader: int | None = None
@@ -144,10 +148,9 @@ class LollmsBinding(ABC):
             "engine_version": cls.engine_version(cls.engine),
             "settings": cls.settings_class().model_json_schema(),
             "options": cls.options_class().model_json_schema(),
-            "verbs": {
-                v.name: {"returns": v.returns, "stream": v.stream, "params": list(v.params)}
-                for v in cls._verbs.values()
-            },
+            "concurrency": cls.concurrency,
+            "verbs": {v.name: _described(cls, v) for v in cls._verbs.values()},
+            "methods": _other_methods(cls),
         }
 
     def list_models(self, **kwargs: Any) -> list[str]:
@@ -179,6 +182,17 @@ class LollmsBinding(ABC):
         from lollms_modalities.settings import is_marked
 
         return frozenset(n for n, f in cls.settings_class().model_fields.items() if is_marked(f, "shared"))
+
+    @classmethod
+    def with_shared(cls, shared: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+        """``config`` with the application's shared values where the class takes them and ``config`` has none.
+
+        The shared key goes only where the shared address goes: another service must not receive it.
+        """
+        taken = {name: shared[name] for name in cls.shared_settings() & shared.keys()}
+        if config.get("host_address", taken.get("host_address")) != taken.get("host_address"):
+            taken.pop("service_key", None)
+        return {**taken, **config}
 
     def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
         """The settings as a list of ``{name, type, value, description, options?, is_secret?}``; secrets are masked."""
@@ -294,6 +308,10 @@ class LollmsBinding(ABC):
     @property
     def loaded(self) -> bool:
         """Whether the model is loaded."""
+        return self.is_loaded()
+
+    def is_loaded(self) -> bool:
+        """As ``loaded``."""
         return self._model is not _UNLOADED
 
     def load(
@@ -478,6 +496,44 @@ class LollmsBinding(ABC):
         return value
 
 
+def _described(cls: type[LollmsBinding], spec: verbs.Verb) -> dict[str, Any]:
+    schema = (spec.options or cls.options_class()).model_json_schema()
+    # Which arguments take a path, bytes or a file: whoever sends a call elsewhere must know.
+    media = [n for n, p in schema.get("properties", {}).items() if "lollms-media" in str(p)]
+    described = {
+        "doc": getattr(cls, spec.name).__doc__ or "",
+        "returns": spec.returns,
+        "stream": spec.stream,
+        "content": spec.content,
+        "params": list(spec.params),
+        "required": list(spec.required),
+        "media": [*([spec.params[0]] if spec.content == "audio" else []), *media],
+    }
+    return described | ({"options": schema} if spec.options is not None else {})
+
+
+def _other_methods(cls: type[LollmsBinding]) -> dict[str, Any]:
+    """Public methods beyond the verbs and what every binding has; ``list_...`` among them."""
+    from inspect import isfunction, signature
+
+    found: dict[str, Any] = {}
+    for name in dir(cls):
+        fn = getattr(cls, name)
+        is_twin = name[:1] == "a" and name[1:] in cls._verbs
+        if name.startswith("_") or name in cls._verbs or is_twin or not isfunction(fn):
+            continue
+        if name in LollmsBinding.__dict__ and name != "list_models":
+            continue
+        if name in _FOR_AUTHORS:
+            continue
+        params = signature(fn).parameters
+        found[name] = {"doc": fn.__doc__ or "", "controls": all(n in params for n in verbs._CONTROLS)}
+    return found
+
+
+_FOR_AUTHORS = ("load_model", "free_model", "translate_error")
+
+
 def _value(model: Any) -> Any:
     from lollms_modalities.models import SharedModel
 
@@ -511,5 +567,5 @@ def _find_origin(cls: type[LollmsBinding]) -> Origin:
     for ref in find_bindings(cls.modality):
         module, _, attribute = ref.target.partition(":")
         if getattr(sys.modules.get(module), attribute, None) is cls:
-            return Origin(ref.name, ref.distribution, ref.version)
+            return ref.origin
     return Origin(cls.__name__, "", "")

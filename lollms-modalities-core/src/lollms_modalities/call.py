@@ -191,6 +191,11 @@ class Call:
         """Whether the call was cancelled, is out of time, or lost its progress callable to an exception."""
         return self._stop is not None or self._error is not None
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the caller wants to be told how far the call is."""
+        return self._progress is not None
+
     def check(self) -> None:
         """Raise if the call should stop: ``CallCancelled``, ``CallTimeout``, or what the progress callable raised."""
         if self._error is not None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
+    from lollms_modalities.binding import Origin
+
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
 # A name that is claimed in several is looked for in this order.
 PLACES = ("installed", "directory", "environment")
 
 _installed: dict[str, list[BindingRef]] | None = None
 _directories: dict[str, dict[str, list[BindingRef]]] = {}
+_environments: dict[str, list[BindingRef]] | None = None
 
 
 def group_of(modality: str) -> str:
@@ -35,19 +38,22 @@ class BindingRef:
         target: what the entry point names, such as "lollms_piper:PiperTTSBinding".
         place: "installed", "directory" or "environment".
         directory: the extra folder that it was found in, or None.
+        environment: name of the environment that holds it, or None.
     """
 
-    __slots__ = ("_dist", "aliases", "directory", "modality", "name", "place", "target")
+    __slots__ = ("_dist", "aliases", "directory", "environment", "modality", "name", "place", "target")
 
     def __init__(
-        self, modality: str, names: Iterable[str], target: str, dist: Distribution | None, directory: str | None = None
-    ) -> None:
+        self, modality: str, names: Iterable[str], target: str, dist: Distribution | None, directory: str | None = None,
+        environment: str | None = None,
+    ) -> None:  # fmt: skip
         self.modality = modality
         self.name, *aliases = sorted(set(names), key=lambda n: (len(n), n))
         self.aliases = tuple(aliases)
         self.target = target
         self.directory = directory
-        self.place = "installed" if directory is None else "directory"
+        self.environment = environment
+        self.place = "environment" if environment else "installed" if directory is None else "directory"
         self._dist = dist
 
     @property
@@ -64,6 +70,13 @@ class BindingRef:
     def version(self) -> str:
         """Version of the distribution; "" where its metadata does not tell."""
         return str(self._metadata("Version") or "")
+
+    @property
+    def origin(self) -> Origin:
+        """What the provenance of the binding's results says of it."""
+        from lollms_modalities.binding import Origin
+
+        return Origin(self.name, self.distribution, self.version)
 
     @property
     def summary(self) -> str:
@@ -107,13 +120,26 @@ def find_bindings(modality: str, directory: str | None = None) -> list[BindingRe
         have = {(ref.distribution, ref.target) for ref in found}
         # Once the folder is on sys.path its distributions are seen as installed too.
         found += [r for r in _directories[directory][modality] if (r.distribution, r.target) not in have]
-    return found
+    return found + _in_environments()[modality]
+
+
+def _in_environments() -> dict[str, list[BindingRef]]:
+    global _environments
+    if _environments is None:
+        from lollms_modalities.isolation.environments import list_environments
+
+        _environments = {modality: [] for modality in MODALITIES}
+        for environment in list_environments():
+            for site in environment.site_packages:
+                for modality, refs in _read(_entry_points_in(site), None, environment.name).items():
+                    _environments[modality] += refs
+    return _environments
 
 
 def refresh() -> None:
     """Forget what was read: something was installed or removed."""
-    global _installed
-    _installed = None
+    global _installed, _environments
+    _installed = _environments = None
     _directories.clear()
     import importlib
 
@@ -169,7 +195,9 @@ def _log_unreadable(dist: Distribution) -> None:
     )
 
 
-def _read(entry_points: Iterable[EntryPoint], directory: str | None) -> dict[str, list[BindingRef]]:
+def _read(
+    entry_points: Iterable[EntryPoint], directory: str | None, environment: str | None = None
+) -> dict[str, list[BindingRef]]:
     groups = {group_of(modality): modality for modality in MODALITIES}
     names: dict[tuple[str, str, int], list[str]] = {}
     dists: dict[int, Any] = {}
@@ -182,7 +210,7 @@ def _read(entry_points: Iterable[EntryPoint], directory: str | None) -> dict[str
         names.setdefault((modality, entry.value.replace(" ", ""), id(dist)), []).append(entry.name)
     found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
     for (modality, target, dist_id), own in names.items():
-        found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory))
+        found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory, environment))
     for refs in found.values():
         # By what the entry points say alone: a distribution's name is in another file, which listing need not read.
         refs.sort(key=lambda ref: (ref.name, ref.target))

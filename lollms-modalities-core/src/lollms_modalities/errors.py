@@ -199,6 +199,10 @@ class WorkerCrashedError(LollmsError, RuntimeError):
     """The process that ran the binding ended before it answered."""
 
 
+class WorkerTimeoutError(CallTimeout, WorkerCrashedError):
+    """A call was out of time and did not stop, so that its process was killed."""
+
+
 class BindingUnavailableWarning(UserWarning):
     """Says why ``create_binding`` gave None; ``error`` is what ``require_binding`` would have raised."""
 

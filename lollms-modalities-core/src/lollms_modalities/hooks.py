@@ -47,6 +47,12 @@ def unregister(plugin: object) -> None:
         _relay.manager.unregister(plugin)
 
 
+def replace(relay: Relay | None) -> None:
+    """Put another in the place of the plug-ins; None looks for them again. For workers, whose host has the plug-ins."""
+    global _relay, _looked
+    _relay, _looked = relay, relay is not None
+
+
 class Relay:
     """Calls the hooks of every plug-in."""
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from lollms_modalities.discovery import BindingRef, candidates, find_bindings, refresh
-from lollms_modalities.errors import BindingUnavailableError, BindingUnavailableWarning, DuplicateBindingWarning
+from lollms_modalities.errors import (
+    BindingUnavailableError,
+    BindingUnavailableWarning,
+    DuplicateBindingWarning,
+    SettingsError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.isolation import Opener, WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
 _told_of: set[tuple[str, str]] = set()
@@ -39,10 +46,22 @@ class BindingManager(Generic[B]):
         """The names that several distributions claim, each with its claimants, the one that is used first."""
         refs = self.refs()
         claims = {name: candidates(refs, name) for name in self.get_available_bindings()}
-        return {name: claimants for name, claimants in claims.items() if len(claimants) > 1}
+        # One distribution here and in an environment is no conflict.
+        return {name: refs for name, refs in claims.items() if len({ref.distribution for ref in refs}) > 1}
 
-    def create_binding(self, binding_name: str, **kwargs: Any) -> B | None:
+    def create_binding(
+        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
+    ) -> B | None:  # fmt: skip
         """Make a binding, with its settings as keyword arguments.
+
+        Args:
+            binding_name: one of ``get_available_bindings()``, or what the environment has.
+            environment: run it there, in another process: the name of an environment, or the folder of a virtual one.
+            isolated: run it in another process of the interpreter that runs here.
+            pool: how many such processes there may be, for calls side by side.
+            policy: what else there is to say of them.
+            kwargs: the binding's settings.
 
         Returns:
             None where the binding is not installed, does not fit this core, lacks a dependency, or cannot be imported;
@@ -52,15 +71,59 @@ class BindingManager(Generic[B]):
             SettingsError: an unknown or wrong setting; and whatever else the binding's constructor raises.
         """
         try:
-            cls = self.load_class(binding_name)
+            make = self.maker(binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy)
         except BindingUnavailableError as exc:
             warnings.warn(BindingUnavailableWarning(exc), stacklevel=2)
             return None
-        return self._make(cls, binding_name, kwargs)
+        return make(kwargs)
 
-    def require_binding(self, binding_name: str, **kwargs: Any) -> B:
+    def require_binding(
+        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
+    ) -> B:  # fmt: skip
         """As ``create_binding``, but raises the ``BindingUnavailableError`` instead of giving None."""
-        return self._make(self.load_class(binding_name), binding_name, kwargs)
+        return self.maker(binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy)(kwargs)
+
+    def maker(
+        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        pool: int | None = None, policy: WorkerPolicy | None = None, shared: Mapping[str, Any] | None = None,
+    ) -> Callable[[Mapping[str, Any]], B]:  # fmt: skip
+        """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
+
+        Raises:
+            BindingUnavailableError: it is not to be had.
+        """
+        if environment is None and not isolated:
+            environment = self.find(binding_name).environment
+        if environment is None and not isolated:
+            if pool is not None or policy is not None:
+                raise SettingsError(
+                    "pool= and policy= are for bindings in another process.", hint="Add isolated=True or environment=."
+                )
+            cls = self.load_class(binding_name)
+            return lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name)
+        opener = self._opener(binding_name, environment, pool, policy)
+        return lambda settings: self._made(opener.make(settings, shared or {}))
+
+    def _opener(
+        self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None
+    ) -> Opener:
+        from dataclasses import replace
+
+        from lollms_modalities.isolation import Opener, WorkerPolicy, find_environment
+
+        policy = policy or WorkerPolicy()
+        if pool is not None:
+            policy = replace(policy, pool=pool)
+        found = None if environment is None else find_environment(environment)
+        return Opener(
+            self.modality,
+            name,
+            python=None if found is None else found.python,
+            place="here, in a process of its own" if found is None else found.name,
+            directory=self._directory,
+            policy=policy,
+        )
 
     def find(self, binding_name: str) -> BindingRef:
         """The metadata of a binding.
@@ -73,7 +136,7 @@ class BindingManager(Generic[B]):
             from lollms_modalities.loading import not_found
 
             raise not_found(self.modality, binding_name, self.get_available_bindings())
-        if len(found) > 1:
+        if len({ref.distribution for ref in found}) > 1:
             self._warn_of_duplicates(binding_name, found)
         return found[0]
 
@@ -82,7 +145,10 @@ class BindingManager(Generic[B]):
         from lollms_modalities.loading import load_class
 
         ref = self.find(binding_name)
-        return load_class(ref, self._base())
+        cls = load_class(ref, self._base())
+        if cls._origin is None:
+            cls._origin = ref.origin
+        return cls
 
     def describe(self, binding_name: str) -> dict[str, Any]:
         """All that is known of a binding without making one, as JSON values: its settings and options as JSON schemas,
@@ -101,14 +167,15 @@ class BindingManager(Generic[B]):
         """Read the metadata again: something was installed or removed."""
         refresh()
 
-    def _make(self, cls: type[B], binding_name: str, settings: dict[str, Any]) -> B:
+    def _made(self, binding: Any, binding_name: str | None = None) -> B:
         from lollms_modalities import hooks
 
-        binding = cls(**settings)
-        binding._binding_name = self.find(binding_name).name
+        if binding_name is not None:
+            binding._binding_name = self.find(binding_name).name
         if (relay := hooks.relay()) is not None:
             relay.binding_created(binding)
-        return binding
+        made: B = binding
+        return made
 
     def _base(self) -> type[B]:
         module = importlib.import_module(f"lollms_modalities.{self.modality}")

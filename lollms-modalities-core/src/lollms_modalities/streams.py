@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from lollms_modalities import hooks
-from lollms_modalities.call import Asker, Call, _current, asker
+from lollms_modalities.call import Asker, Call, _current, _deadlines, asker
 from lollms_modalities.errors import BusyError, GenerationError, LollmsError
-from lollms_modalities.verbs import Plan, settle, stamp
+from lollms_modalities.verbs import Plan, settle
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -50,7 +50,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._context.run(_current.set, call)
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
-        call.on_cancel(lambda: (stop := stopped()) and stop())
+        call.on_cancel(lambda: _deadlines.outside(stop) if (stop := stopped()) else None)
 
     def __iter__(self) -> Self:
         return self
@@ -102,7 +102,7 @@ class Stream(Iterator[_T], Generic[_T]):
             start, self._start = self._start, None
             self._binding._enter(self._call, self._plan)
             self._entered = True
-            if (relay := hooks.relay()) is not None:
+            if (relay := hooks.relay()) is not None and self._plan.begins_here:
                 relay.before_call(self._binding, self._call)
             self._items = iter(start())
         assert self._items is not None
@@ -163,7 +163,7 @@ class Stream(Iterator[_T], Generic[_T]):
             self._items = None
             self._start = None
             if self._entered:
-                self._provenance = stamp(self._binding, self._call, self._arguments)
+                self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
             relay = hooks.relay()
             if self._entered and relay is not None:
                 if error is not None:

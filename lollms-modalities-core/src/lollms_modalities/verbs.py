@@ -90,7 +90,7 @@ def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
         outer = _current.get()
         if outer is not None and outer.holds(self):
             return fn(self, *args, **kwargs)
-        plan = type(self)._plans.get(fn) or Plan.of(type(self), fn, spec)
+        plan = type(self)._plans.get(fn) or type(self)._plan_class.of(type(self), fn, spec)
         call, content, arguments = plan.prepare(self, outer, args, kwargs)
         if spec.stream:
             from lollms_modalities.streams import Stream
@@ -110,7 +110,7 @@ def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[...
                 f"a{name} was asked for from inside a call of the same binding.", hint=f"Call {name} there."
             )
         fn = getattr(type(self), name).__lollms_raw__
-        plan = type(self)._plans.get(fn) or Plan.of(type(self), fn, spec)
+        plan = type(self)._plans.get(fn) or type(self)._plan_class.of(type(self), fn, spec)
         call, content, arguments = plan.prepare(self, outer, args, kwargs)
         call.asker = asker()
         return plan, call, content, arguments
@@ -142,6 +142,9 @@ def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[...
 
 class Plan:
     """How the arguments of one verb of one class become a call; worked out at its first call."""
+
+    # Whether a call that holds its binding has begun; one in another process has when that process says so.
+    begins_here = True
 
     def __init__(self, cls: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> None:
         from lollms_modalities import media
@@ -254,6 +257,39 @@ class Plan:
             arguments = {k: v for k, v in arguments.items() if k in self.accepts}
         return arguments
 
+    def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+        """The result as its class, in the format and place that was asked for, with its provenance."""
+        if isinstance(result, list):
+            if call.output_path is not None and len(result) != 1:
+                raise OptionError(
+                    f"{call.verb} made {len(result)} results for one output_path.",
+                    hint="Save each yourself with .save().",
+                )
+            return [self.finished(binding, call, item, arguments) for item in result]
+        if not isinstance(result, self.returns):
+            result = _adopt_plain(binding, self, call, result)
+        if call.output_format is not None and result.format != call.output_format:
+            result = result.convert(call.output_format)
+        if call.output_path is not None and result.path != call.output_path:
+            result = result.moved_to(call.output_path)
+        result._provenance = self.stamp(binding, call, arguments)
+        return result
+
+    def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
+        """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
+        elapsed = call.elapsed or call.so_far()
+        kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
+        return functools.partial(
+            _provenance,
+            type(binding),
+            binding._binding_name,
+            binding.settings,
+            kept,
+            call.recorded,
+            call.started,
+            elapsed,
+        )
+
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
 
@@ -276,11 +312,11 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
     try:
         binding._enter(call, plan)
         relay = hooks.relay()
-        if relay is not None:
+        if relay is not None and plan.begins_here:
             relay.before_call(binding, call)
         result = plan.fn(binding, content, **arguments) if plan.content else plan.fn(binding, **arguments)
         call.check()
-        result = finished(binding, plan, call, result, arguments)
+        result = plan.finished(binding, call, result, arguments)
         if relay is not None:
             result = relay.after_call(binding, call, result)
         return result
@@ -296,24 +332,6 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         binding._leave(call)
 
 
-def finished(binding: LollmsBinding, plan: Plan, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
-    """The result as its class, in the format and place that was asked for, with its provenance."""
-    if isinstance(result, list):
-        if call.output_path is not None and len(result) != 1:
-            raise OptionError(
-                f"{call.verb} made {len(result)} results for one output_path.", hint="Save each yourself with .save()."
-            )
-        return [finished(binding, plan, call, item, arguments) for item in result]
-    if not isinstance(result, plan.returns):
-        result = _adopt_plain(binding, plan, call, result)
-    if call.output_format is not None and result.format != call.output_format:
-        result = result.convert(call.output_format)
-    if call.output_path is not None and result.path != call.output_path:
-        result = result.moved_to(call.output_path)
-    result._provenance = stamp(binding, call, arguments)
-    return result
-
-
 def _adopt_plain(binding: LollmsBinding, plan: Plan, call: Call, result: Any) -> Any:
     plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
     if isinstance(result, plain):
@@ -321,15 +339,6 @@ def _adopt_plain(binding: LollmsBinding, plan: Plan, call: Call, result: Any) ->
     raise GenerationError(
         f"{binding.binding_name}: {call.verb} gave {type(result).__name__}, not {plan.verb.returns}.",
         hint="This is a fault of the binding; tell its authors.",
-    )
-
-
-def stamp(binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
-    """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
-    elapsed = call.elapsed or call.so_far()
-    kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
-    return functools.partial(
-        _provenance, type(binding), binding._binding_name, binding.settings, kept, call.recorded, call.started, elapsed
     )
 
 

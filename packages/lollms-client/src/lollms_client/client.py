@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Config = Mapping[str, Any]
 
+# What a binding's config may say besides its settings: see ``BindingManager.create_binding``.
+_WHERE = ("environment", "isolated", "pool", "policy")
 _LLM_GROUP = "lollms_client.llm_bindings"
 # Keywords of lollms-client 0.x and 1.x that concern the language model or what is no longer here.
 _IGNORED = frozenset(
@@ -54,7 +56,7 @@ class LollmsClient:
         tts_binding_name, tti_binding_name, stt_binding_name, ttm_binding_name, ttv_binding_name: which binding does it;
             None for none.
         tts_binding_config, tti_binding_config, stt_binding_config, ttm_binding_config, ttv_binding_config: its
-            settings.
+            settings; ``environment``, ``isolated``, ``pool`` and ``policy`` in it say in which process it runs.
         tts_bindings_dir, tti_bindings_dir, stt_bindings_dir, ttm_bindings_dir, ttv_bindings_dir: an extra folder of
             installed distributions, such as ``pip install --target`` makes.
         llm_binding_name, llm_binding_config, llm_bindings_dir: as ``binding_name``, and its settings.
@@ -166,24 +168,19 @@ class LollmsClient:
                 f"No {modality} binding was asked for.", hint=f"Give {modality}_binding_name=..."
             )
             return None
+        settings = dict(config or {})
+        where = {word: settings.pop(word) for word in _WHERE if word in settings}
         try:
-            cls = manager.load_class(name)
+            make = manager.maker(name, shared=self._shared, **where)
         except BindingUnavailableError as exc:
             import warnings
 
             self.unavailable[modality] = exc
             warnings.warn(BindingUnavailableWarning(exc), stacklevel=3)
             return None
-        binding = manager.require_binding(name, **self._with_shared(cls, config or {}))
+        binding = make(settings)
         self._made.append(binding)
         return binding
-
-    def _with_shared(self, cls: type[LollmsBinding], config: Config) -> dict[str, Any]:
-        shared = {name: self._shared[name] for name in cls.shared_settings() & self._shared.keys()}
-        own_address = config.get("host_address", shared.get("host_address"))
-        if own_address != shared.get("host_address"):
-            shared.pop("service_key", None)  # another service's key
-        return {**shared, **config}
 
 
 def _refuse_unknown(older: Mapping[str, Any]) -> None:

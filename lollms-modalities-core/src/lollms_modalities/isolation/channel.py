@@ -1,0 +1,264 @@
+"""One connection between a host and a worker: frames in both directions, and an exchange for each request.
+
+Reading never waits for writing: the thread that reads only hands out, and what must be sent in answer (that a chunk was
+taken) is sent by the thread that takes it. So two sides that both send much cannot block each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, cast
+
+from lollms_modalities.isolation import protocol
+from lollms_modalities.isolation.protocol import ACK, CHUNK, DATA, HEAD, ITEMS, TAKEN, WINDOW, Buffer, Json
+
+CLOSED: Json = {"type": "closed"}
+_STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
+Payloads = Sequence[Buffer]
+
+
+class Disconnected(Exception):
+    """The other side is gone."""
+
+
+class Exchange:
+    """The messages of one request. Each is taken by the one thread that waits for it."""
+
+    def __init__(self, channel: Channel, number: int) -> None:
+        self.number = number
+        self.cancelled = False
+        self._channel = channel
+        self._arrived: SimpleQueue[tuple[Json, Payloads] | None] = SimpleQueue()
+        self._acknowledged = threading.Semaphore(WINDOW)
+        self._room = threading.Semaphore(ITEMS)
+        self._taken = 0
+        self._partial: tuple[Json, bytearray, int] | None = None
+
+    def get(self, timeout: float | None = None) -> tuple[Json, Payloads]:
+        """The next message and its payloads. Raises ``queue.Empty`` after ``timeout`` seconds."""
+        while True:
+            arrived = self._arrived.get(timeout=timeout)
+            if arrived is not None:
+                return arrived
+            # A chunk of a message that is still coming.
+            self._channel.send({"type": ACK, "id": self.number})
+
+    def put(self, message: Json) -> None:
+        """Wake the thread that waits, with a message of our own."""
+        self._arrived.put((message, ()))
+
+    def send(self, message: Json, payloads: Payloads = (), look: Callable[[], object] | None = None) -> None:
+        """Send a message. ``look`` is called now and then while the other side does not take it, and may raise.
+
+        Raises:
+            Disconnected: the other side is gone.
+        """
+        message["id"] = self.number
+        views = [memoryview(p).cast("B") for p in payloads]
+        if views:
+            message["sizes"] = [v.nbytes for v in views]
+        if sum(v.nbytes for v in views) <= CHUNK:
+            self._channel.send(message, views, look)
+            return
+        self._channel.send(message, (), look)
+        for view in views:
+            for start in range(0, view.nbytes, CHUNK):
+                self._wait(self._acknowledged, look)
+                self._channel.send({"type": DATA, "id": self.number}, (view[start : start + CHUNK],), look)
+
+    def wait_for_room(self) -> None:
+        """Before an item of a stream is sent: wait until the other side has taken enough of those before it."""
+        self._wait(self._room, None)
+
+    def took_item(self) -> None:
+        """After an item of a stream was taken: tell the other side, now and then."""
+        self._taken += 1
+        if self._taken >= ITEMS // 2:
+            self._channel.send({"type": TAKEN, "id": self.number, "count": self._taken})
+            self._taken = 0
+
+    def wake(self) -> None:
+        """Let a sender that waits for the other side look around."""
+        self._room.release(ITEMS)
+        self._acknowledged.release(WINDOW)
+
+    def end(self) -> None:
+        """No more messages are expected."""
+        self._channel.exchanges.pop(self.number, None)
+
+    def _wait(self, semaphore: threading.Semaphore, look: Callable[[], object] | None) -> None:
+        while not semaphore.acquire(timeout=None if look is None else 0.1):
+            assert look is not None
+            look()
+        if self._channel.closed:
+            raise Disconnected
+
+    # -- for the thread that reads -----------------------------------------------------------------------------------
+
+    def arrived(self, message: Json, payload: bytearray | None) -> None:
+        """Take in a frame."""
+        kind = message["type"]
+        if kind == ACK:
+            self._acknowledged.release()
+        elif kind == TAKEN:
+            self._room.release(message["count"])
+        elif (sizes := message.get("sizes")) is not None and payload is None and sum(sizes):
+            self._partial = (message, bytearray(sum(sizes)), 0)
+        else:
+            self._arrived.put((message, _split(payload, sizes)))
+
+    def room_for_chunk(self, size: int) -> memoryview:
+        """Where the next chunk is to be written."""
+        if self._partial is None or self._partial[2] + size > len(self._partial[1]):
+            raise ValueError("a chunk of no payload")
+        _, room, at = self._partial
+        return memoryview(room)[at : at + size]
+
+    def chunk_arrived(self, size: int) -> None:
+        """A chunk was written there."""
+        assert self._partial is not None
+        message, room, at = self._partial
+        self._partial = (message, room, at + size)
+        self._arrived.put(None)
+        if at + size == len(room):
+            self._partial = None
+            self._arrived.put((message, _split(room, message["sizes"])))
+
+
+def _split(payload: bytearray | None, sizes: Sequence[int] | None) -> Payloads:
+    if not sizes:
+        return ()
+    if len(sizes) == 1:
+        return (payload or b"",)
+    view, ends = memoryview(payload or b""), list(itertools.accumulate(sizes))
+    return [view[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+
+class Channel:
+    """The connection. ``opened`` is given each exchange that the other side begins."""
+
+    def __init__(self, sock: socket.socket, opened: Callable[[Exchange], object] | None = None) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
+        self._sock = sock
+        self._input = cast(io.BufferedReader, sock.makefile("rb", buffering=1 << 16))
+        self._opened = opened
+        self._sending = threading.Lock()
+        self._numbers = itertools.count(1)
+        self.exchanges: dict[int, Exchange] = {}
+        self.closed = False
+
+    def exchange(self) -> Exchange:
+        """Begin an exchange."""
+        exchange = Exchange(self, next(self._numbers))
+        self.exchanges[exchange.number] = exchange
+        if self.closed:
+            exchange.put(CLOSED)
+            exchange.wake()
+        return exchange
+
+    def send(self, message: Json, payload: Payloads = (), look: Callable[[], object] | None = None) -> None:
+        """Send one frame; see ``Exchange.send``."""
+        size = sum(len(p) for p in payload)
+        parts: list[Any] = [protocol.encode(message, size), *payload]
+        while not self._sending.acquire(timeout=-1 if look is None else 0.1):
+            assert look is not None
+            look()
+        try:
+            self._write(parts, look)
+        except OSError as exc:
+            self.close()
+            raise Disconnected from exc
+        except BaseException:
+            self.close()  # half a frame may be out
+            raise
+        finally:
+            self._sending.release()
+
+    def _write(self, parts: list[Any], look: Callable[[], object] | None) -> None:
+        while parts:
+            try:
+                sent = self._sock.sendmsg(parts)
+            except BlockingIOError:
+                if look is not None:
+                    look()
+                continue
+            while parts and sent >= len(parts[0]):
+                sent -= len(parts.pop(0))
+            if sent:
+                parts[0] = memoryview(parts[0])[sent:]
+
+    def read(self, cancelled: Callable[[Json], object] = lambda message: None) -> None:
+        """Read and hand out until the other side is gone; ``cancelled`` is given the wish to stop an exchange."""
+        try:
+            while True:
+                self._read_frame(cancelled)
+        except (OSError, EOFError, ValueError, RuntimeError):
+            pass  # it is gone, or says what nobody understands, which comes to the same
+        finally:
+            self.close()
+            for exchange in list(self.exchanges.values()):
+                exchange.put(CLOSED)
+                exchange.wake()
+            with self._sending:  # nobody writes to a descriptor that may soon be another's
+                self._input.close()
+                self._sock.close()
+
+    def _read_frame(self, cancelled: Callable[[Json], object]) -> None:
+        text_size, size = HEAD.unpack(self._exactly(HEAD.size))
+        if text_size > protocol.LARGEST_TEXT or size > CHUNK:
+            raise ValueError("a frame is too large")
+        message = protocol.decode(self._exactly(text_size))
+        exchange = self.exchanges.get(message["id"])
+        if message["type"] == DATA:
+            if exchange is None:
+                raise ValueError("a chunk of no exchange")
+            self._read_into(exchange.room_for_chunk(size))
+            exchange.chunk_arrived(size)
+            return
+        if message["type"] == protocol.CANCEL:
+            cancelled(message)
+            return
+        payload = None
+        if size:
+            payload = bytearray(size)
+            self._read_into(memoryview(payload))
+        if exchange is None:
+            if self._opened is None or message["type"] not in protocol.OPENING:
+                return  # late: of an exchange that has ended
+            exchange = self.exchanges[message["id"]] = Exchange(self, message["id"])
+            exchange.arrived(message, payload)
+            self._opened(exchange)
+            return
+        exchange.arrived(message, payload)
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._input.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
+    def _read_into(self, room: memoryview) -> None:
+        if self._input.readinto(room) < len(room):
+            raise EOFError
+
+    def close(self) -> None:
+        """End the connection; the thread that reads sees it too. Again does nothing."""
+        self.closed = True
+        with contextlib.suppress(OSError):  # the other side may have been first
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """Close our copy of the connection, and only that: this process was forked from the one that it belongs to."""
+        self.closed = True
+        os.close(self._sock.detach())
+
+
+__all__ = ["CLOSED", "Channel", "Disconnected", "Empty", "Exchange"]

@@ -1,0 +1,460 @@
+"""A binding whose engine is in another process: a class made from the modality's ABC and the worker's description.
+
+What the application sees is as in place. Here are the locks that calls wait for, their progress, their stopping and the
+plug-ins; the worker checks settings and options, holds the model and makes the results.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from pydantic import BaseModel, Field, SecretStr, create_model
+from pydantic.config import JsonDict
+
+from lollms_modalities import hooks, verbs
+from lollms_modalities._locks import CallLock
+from lollms_modalities.binding import LollmsBinding, Origin
+from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
+from lollms_modalities.capabilities import Capabilities
+from lollms_modalities.errors import BusyError, OptionError, UnsupportedError
+from lollms_modalities.isolation import protocol
+from lollms_modalities.isolation.checks import check_interpreter, explain_start
+from lollms_modalities.isolation.host import Request, Spec, Worker, WorkerPolicy, Workers
+from lollms_modalities.isolation.protocol import Buffer, Json
+from lollms_modalities.media_input import check_media
+from lollms_modalities.settings import MASK, BindingSettings, CallOptions
+
+if TYPE_CHECKING:
+    from lollms_modalities.media import Provenance
+
+
+class IsolatedBinding(LollmsBinding):
+    """What the generated classes share. Made by ``isolation.open_binding`` and ``create_binding(environment=...)``.
+
+    Attributes:
+        environment: where the binding runs: an environment's name, or the path of an interpreter.
+    """
+
+    environment: str
+    _description: Json
+
+    def __init__(self, workers: Workers) -> None:
+        ready = workers.ready
+        self._binding_name = ready["name"]
+        self.environment = workers.spec.place
+        self._workers = workers
+        self.settings = self._mirror(ready["settings"])
+        self._capabilities = _capabilities(ready["capabilities"])
+        # The rest is as in any binding, whose constructor would check settings that only the worker can check.
+        self._begin()
+        self._lock = CallLock(workers.spec.policy.pool * type(self).concurrency)
+        # When nobody has this object any more, its workers end.
+        weakref.finalize(self, workers.kill)
+
+    # -- who it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the binding said when it was made or its settings changed."""
+        return self._capabilities
+
+    @classmethod
+    def describe(cls) -> Json:
+        """As the class in the worker describes itself."""
+        return cls._description
+
+    @classmethod
+    def has_model(cls) -> bool:
+        """The worker loads the model."""
+        return False
+
+    def __repr__(self) -> str:
+        closed = " closed" if self._closed else ""
+        return f"<{type(self).__name__} {self.binding_name!r} in {self.environment!r}{closed}>"
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """As in place."""
+        return cast(list[dict[str, Any]], self._ask("get_settings", kwargs))
+
+    def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
+        """As in place. Every worker of a pool is changed, and those that are started later have the new settings."""
+        if not isinstance(settings, Mapping):
+            settings = list(settings)
+        with self._settling:
+            if not self._may_reload(settings):
+                return self._set(Call("set_settings", self), settings, kwargs)
+        with self._alone("set_settings") as call, self._settling:
+            return self._set(call, settings, kwargs)
+
+    def _set(self, call: Call, settings: Any, kwargs: dict[str, Any]) -> bool:
+        first = True
+        workers: list[Worker | None] = [*self._workers.all()] or [None]
+        for worker in workers:
+            try:
+                message = self._run(call, "set_settings", kwargs, (settings,), worker=worker)[0]
+            except BaseException:
+                if first:
+                    raise
+                assert worker is not None
+                worker.process.kill("it did not take the settings that another took")
+                continue
+            if first:
+                self._workers.spec.change(self._taken(settings, message["settings"]))
+                self.settings = self._mirror(message["settings"])
+                self._capabilities = _capabilities(message["capabilities"])
+            first = False
+        return True
+
+    def _taken(self, settings: Any, now: Json) -> dict[str, Any]:
+        """What was changed, as new workers are to be given it."""
+        rows = settings.items() if isinstance(settings, Mapping) else ((row["name"], row["value"]) for row in settings)
+        return {name: value for name, value in rows if not (value == MASK and now.get(name) == MASK)}
+
+    def _may_reload(self, settings: Any) -> bool:
+        from lollms_modalities.settings import is_marked
+
+        fields = self.settings_class().model_fields
+        rows = (
+            settings if isinstance(settings, Mapping) else [r.get("name") for r in settings if isinstance(r, Mapping)]
+        )
+        return any(name in fields and is_marked(fields[name], "reload") for name in rows)
+
+    def _mirror(self, public: Json) -> BindingSettings:
+        """The worker's settings, as a copy to look at. A secret is known here only if it was given here."""
+        cls = self.settings_class()
+        values: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            value = public.get(name)
+            if field.annotation == SecretStr | None and value is not None:
+                given = (self._workers.spec.settings or {}).get(name, value)
+                value = given if isinstance(given, SecretStr) else SecretStr(str(given))
+            elif field.annotation == Path | None and value is not None:
+                value = Path(value)
+            values[name] = value
+        return cls.model_construct(**values)
+
+    # -- the model ---------------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Any:
+        """Not to be had: it is in another process."""
+        raise UnsupportedError(
+            f"{self.binding_name}: the model is in another process.", hint="Make the binding without environment=."
+        )
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a worker has the model loaded."""
+        return any(self._run(Call("loaded", self), "is_loaded", {}, worker=w)[1] for w in self._workers.all())
+
+    def load(
+        self, *, progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None,
+        timeout: float | None = None,
+    ) -> None:  # fmt: skip
+        """Load the model now rather than at the first call, in as many workers as there may be."""
+        outer = _current.get()
+        if outer is not None and outer.holds(self):
+            raise self._from_inside("load")
+        call = Call("load", self, None, outer)
+        call.control(progress, cancel, timeout)
+        with self._during(call, exclusive=False):
+            taken: list[Worker] = []
+            try:
+                for _ in range(self._workers.spec.policy.pool):
+                    taken.append(self._workers.take(call))
+                    self._run(call, "load", {}, worker=taken[-1], controls=True)
+            finally:
+                for worker in taken:
+                    self._workers.give(worker, ok=worker.alive)
+
+    def _unload(self) -> None:
+        if self._closed:
+            self._workers.close()
+            return
+        for worker in self._workers.all():
+            self._run(Call("unload", self), "unload", {}, worker=worker)
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, name: str, kwargs: dict[str, Any], positional: tuple[Any, ...] = ()) -> Any:
+        """Run a method that is no verb."""
+        outer = _current.get()
+        controls = type(self)._description["methods"].get(name, {}).get("controls", False)
+        call = Call(name, self, None, outer)
+        given = {n: kwargs.pop(n, None) for n in verbs._CONTROLS} if controls else {}
+        if controls:
+            call.control(given["progress"], given["cancel"], given["timeout"])
+        with self._within(call):
+            if self._closed:
+                raise self._closed_error(call)
+            return self._run(call, name, kwargs, positional, controls=controls)[1]
+
+    def _run(
+        self, call: Call, name: str, arguments: dict[str, Any], positional: tuple[Any, ...] = (), *,
+        worker: Worker | None = None, controls: bool = False,
+    ) -> tuple[Json, Any]:  # fmt: skip
+        """Ask a worker and wait: the last message, and its value."""
+        out: list[Buffer] = []
+        message = {
+            "type": protocol.CALL,
+            "name": name,
+            "positional": protocol.pack(positional, out),
+            "arguments": protocol.pack(arguments, out),
+            "controls": controls,
+            "progress": controls and call.wants_progress,
+        }
+        taken = worker or self._workers.take(call, beyond=True)
+        try:
+            request = Request(taken, call, message, out, grace=self._workers.spec.policy.grace)
+            message, payloads = request.result()
+            return message, protocol.unpack(message["value"], payloads)
+        finally:
+            if worker is None:
+                self._workers.give(taken, ok=taken.alive)
+
+    def _from_inside(self, what: str) -> BusyError:
+        return BusyError(
+            f"{self.binding_name}: {what} was asked for from inside one of its own calls.",
+            hint="Ask when that has ended.",
+        )
+
+
+class RemotePlan(verbs.Plan):
+    """How the arguments of a verb become a request."""
+
+    begins_here = False
+
+    def __init__(self, cls: type[IsolatedBinding], fn: Callable[..., Any], spec: verbs.Verb) -> None:
+        from lollms_modalities import media
+
+        self.fn = fn
+        self.verb = spec
+        self.content = "request"
+        self.loads = False
+        self.returns = getattr(media, spec.returns)
+        described = cls._description["verbs"][spec.name]
+        self._media = tuple(described["media"])
+        self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
+
+    def prepare(
+        self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call, Any, dict[str, Any]]:
+        """The call, and the message with its payloads in the place of the first argument."""
+        self._name(args, kwargs)
+        call = Call(self.verb.name, binding, None, outer)
+        from lollms_modalities import media
+
+        try:
+            progress, cancel, timeout = (kwargs.pop(name, None) for name in verbs._CONTROLS)
+            call.control(progress, cancel, timeout)
+            for name in self._media:
+                if kwargs.get(name) is not None:
+                    kwargs[name] = self._checked(name, kwargs[name])
+            if self._path and kwargs.get(self._path) is not None:
+                kwargs[self._path] = media.check_output_path(kwargs[self._path], self.returns).absolute()
+            out: list[Buffer] = []
+            message = {
+                "type": protocol.CALL,
+                "name": self.verb.name,
+                "arguments": protocol.pack(kwargs, out),
+                "controls": True,
+                "progress": call.wants_progress,
+                "stream": self.verb.stream,
+                "tell": hooks.relay() is not None,
+            }
+        except BaseException:
+            call.finish()
+            raise
+        return call, (message, out), {}
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [self._checked(name, v) for v in value]
+        content = self.verb.params[0] if self.verb.params else ""
+        role = self.verb.content if name == content else "media"
+        try:
+            checked = check_media(value, role=role or "media")
+        except (OptionError, LookupError):
+            raise
+        except Exception:
+            if name == content:
+                raise
+            return value  # an option: the worker says what is wrong with it, as it does in place
+        # The worker's current folder is not ours.
+        return checked.absolute() if isinstance(checked, Path) else checked
+
+    def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+        """The worker has done all that is to be done to a result."""
+        return result
+
+    def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Provenance | None]:
+        """A stream's provenance, as the worker told it at the end."""
+        told = (call.recorded or {}).get("provenance")
+        return lambda: told
+
+
+def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
+    call = cast(Call, _current.get())
+    workers = binding._workers
+    worker = workers.take(call)
+    try:
+        message, out = request
+        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+        return protocol.unpack(message["value"], payloads)
+    finally:
+        workers.give(worker, ok=worker.alive)
+
+
+def _items(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Iterator[Any]:
+    call = cast(Call, _current.get())
+    workers = binding._workers
+    worker = workers.take(call)
+    running = None
+    try:
+        message, out = request
+        running = Request(worker, call, message, out, grace=workers.spec.policy.grace)
+        while True:
+            message, payloads = running.next()
+            if message["type"] != protocol.ITEM:
+                return
+            yield protocol.unpack(message["value"], payloads)
+    finally:
+        if running is not None:
+            running.stop("its stream was closed")
+        workers.give(worker, ok=worker.alive)
+
+
+# --- the class ------------------------------------------------------------------------------------------------------
+
+
+def make_class(base: type[LollmsBinding], ready: Json, place: str) -> type[IsolatedBinding]:
+    """The class of an isolated binding: ``base`` is the modality's ABC, ``ready`` what the worker told."""
+    description = ready["description"]
+    name = description["class"].rpartition(":")[2].rpartition(".")[2]
+    members: dict[str, Any] = {
+        "__doc__": description["description"],
+        "__module__": __name__,
+        "_description": {**description, "environment": place},
+        "_plan_class": RemotePlan,
+        "concurrency": description["concurrency"],
+        "engine": description["engine"],
+        "Settings": _model("Settings", BindingSettings, description["settings"]),
+        "Options": _model("Options", CallOptions, description["options"]),
+    }
+    for verb_name, verb in description["verbs"].items():
+        members[verb_name] = _verb(verb_name, verb)
+    for method_name, method in description["methods"].items():
+        members[method_name] = _method(method_name, method["doc"])
+    cls = cast(type[IsolatedBinding], type(f"Isolated{name}", (IsolatedBinding, base), members))
+    cls._origin = Origin(ready["name"], ready["distribution"], ready["version"])
+    return cls
+
+
+def _verb(name: str, described: Json) -> Callable[..., Any]:
+    run = _items if described["stream"] else _whole
+
+    def fn(self: IsolatedBinding, request: Any, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs or not isinstance(request, tuple):
+            raise self._from_inside(name)  # called raw: from a progress function or a plug-in
+        return run(self, request)
+
+    own = described.get("options")
+    options = None if own is None else _model(f"{name}_options", CallOptions, own)
+    fn.__name__, fn.__doc__ = name, described["doc"]
+    fn.__lollms_verb__ = verbs.Verb(  # type: ignore[attr-defined]
+        name, described["returns"], described["stream"], described["content"], options,
+        tuple(described["params"]), tuple(described["required"]),
+    )  # fmt: skip
+    return fn
+
+
+def _method(name: str, doc: str) -> Callable[..., Any]:
+    def fn(self: IsolatedBinding, *args: Any, **kwargs: Any) -> Any:
+        return self._ask(name, kwargs, args)
+
+    fn.__name__, fn.__doc__ = name, doc
+    return fn
+
+
+def _model(name: str, base: type[BaseModel], schema: Json) -> Any:
+    """A pydantic class with the fields of a JSON schema, for those who look at names, types, defaults and marks."""
+    required = schema.get("required", ())
+    fields: dict[str, Any] = {}
+    for field, described in schema.get("properties", {}).items():
+        marks: JsonDict = {"lollms": described.get("lollms", {})}
+        default = ... if field in required else described.get("default")
+        fields[field] = (
+            _annotation(described, schema.get("$defs", {})),
+            Field(default, description=described.get("description", ""), json_schema_extra=marks),
+        )
+    return create_model(name, __base__=base, **fields)
+
+
+_TYPES: dict[str, Any] = {
+    "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "null": None, "string": str,
+}  # fmt: skip
+
+
+def _annotation(described: Json, definitions: Json) -> Any:
+    if "$ref" in described:
+        return _annotation(definitions.get(described["$ref"].rpartition("/")[2], {}), definitions)
+    if "const" in described:
+        return Literal[described["const"]]
+    if "enum" in described:
+        return Literal[tuple(described["enum"])]
+    if "anyOf" in described:
+        union: Any = None
+        for n, part in enumerate(described["anyOf"]):
+            annotation = _annotation(part, definitions)
+            union = annotation if n == 0 else union | annotation
+        return union
+    if described.get("format") == "path":
+        return Path
+    if described.get("format") == "password":
+        return SecretStr
+    return _TYPES.get(described.get("type", ""), Any)
+
+
+def _capabilities(told: Json) -> Capabilities:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+    known = Capabilities.__dataclass_fields__
+    return Capabilities(**{k: v for k, v in fields.items() if k in known})
+
+
+class Opener:
+    """A worker that has found the binding's class, and makes the binding when it is given the settings.
+
+    Args: as of ``open_binding``; ``place`` is what messages call the interpreter, ``directory`` an extra folder of
+        installed distributions.
+
+    Raises: as ``open_binding``, but for what making the binding raises.
+    """
+
+    def __init__(
+        self, modality: str, name: str, *, python: str | Path | None = None, place: str = "",
+        directory: str | None = None, policy: WorkerPolicy | None = None,
+    ) -> None:  # fmt: skip
+        path = Path(sys.executable if python is None else python)
+        self._spec = Spec(modality, name, path, place or str(path), directory, policy or WorkerPolicy())
+        self._workers = Workers(self._spec, own=python is None)
+        check_interpreter(self._spec)
+        with explain_start(self._spec):
+            self._workers.open()
+
+    def make(self, settings: Mapping[str, Any], shared: Mapping[str, Any] | None = None) -> IsolatedBinding:
+        """Make the binding; ``shared`` are settings that it takes where it has them.
+
+        Raises:
+            SettingsError: a wrong setting; and whatever else making the binding raises.
+        """
+        self._workers.make(settings, shared or {})
+        modality = self._spec.modality
+        base = getattr(import_module(f"lollms_modalities.{modality}"), f"Lollms{modality.upper()}Binding")
+        return make_class(base, self._workers.ready, self._spec.place)(self._workers)
