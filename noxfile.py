@@ -68,13 +68,14 @@ def tests(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Thousands of calls: no growth of memory, threads, descriptors. Takes minutes."""
     install_wheels(session, "psutil>=6")
-    session.run("python", "soak/run.py", *session.posargs)
+    session.run("python", "soak/run.py")
+    session.run("python", "soak/isolation.py")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, with the peer or the floor in the same run. ``nox -s bench -- listing`` runs one."""
-    install_wheels(session)
+    install_wheels(session, *group("bench"))
     session.run("python", "-m", "bench.run", *session.posargs)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, Speed
 
 from bench.harness import paired, seconds, show, show_extra
+from bench.isolation import isolation
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
@@ -169,13 +170,14 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
+    "isolation": isolation,
 }  # fmt: skip
 
 
 def main() -> None:
     for name in sys.argv[1:] or BENCHMARKS:
         BENCHMARKS[name]()
-    assert threading.active_count() < 10
+    assert threading.active_count() < 12
 
 
 if __name__ == "__main__":

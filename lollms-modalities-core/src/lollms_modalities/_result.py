@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,15 @@ class Provenance:
 
     def to_json(self) -> dict[str, Any]:
         """The provenance as JSON values."""
-        return asdict(self)
+        return dict(self.__dict__)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """The provenance that ``to_json`` described; what a newer version added is left out."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        return cls(**{name: data[name] for name in _PROVENANCE if name in data})
+
+
+_PROVENANCE = tuple(f.name for f in fields(Provenance))
 
 
 class Result:

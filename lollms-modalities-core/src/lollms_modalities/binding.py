@@ -6,6 +6,7 @@ writes the engine call. The rest is here and in ``verbs.py``.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import weakref
@@ -113,12 +114,7 @@ class LollmsBinding(ABC):
     @staticmethod
     def engine_version(engine: str) -> str:
         """Version of the engine's distribution; "" where it is not installed."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version(engine) if engine else ""
-        except PackageNotFoundError:
-            return ""
+        return _version_of(engine) if engine else ""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -557,6 +553,16 @@ def _signature(cls: type[LollmsBinding]) -> Any:
             Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=field.annotation)
         )
     return Signature(parameters)
+
+
+@functools.cache
+def _version_of(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 def _find_origin(cls: type[LollmsBinding]) -> Origin:

@@ -73,22 +73,22 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._callbacks: dict[object, Callable[[], object]] = {}
         self.reason = ""
 
     @property
     def cancelled(self) -> bool:
         """Whether ``cancel`` was called."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def cancel(self, reason: str = "") -> None:
         """Cancel; every function given to ``on_cancel`` runs, in this thread. Again does nothing."""
         with self._lock:
-            if self._cancelled.is_set():
+            if self._cancelled:
                 return
             self.reason = reason
-            self._cancelled.set()
+            self._cancelled = True
             callbacks = list(self._callbacks.values())
             self._callbacks.clear()
         _run_all(callbacks)
@@ -97,7 +97,7 @@ class CancelToken:
         """Call ``fn`` when cancelled, at once if that has happened. Gives a function that takes ``fn`` back."""
         key = object()
         with self._lock:
-            if not self._cancelled.is_set():
+            if not self._cancelled:
                 self._callbacks[key] = fn
                 return lambda: _take_back(self._callbacks, key)
         fn()
@@ -105,7 +105,12 @@ class CancelToken:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until cancelled; whether it was within ``timeout`` seconds."""
-        return self._cancelled.wait(timeout)
+        woken = threading.Event()
+        remove = self.on_cancel(woken.set)
+        try:
+            return woken.wait(timeout)
+        finally:
+            remove()
 
 
 def _take_back(callbacks: dict[object, Callable[[], object]] | None, key: object) -> None:

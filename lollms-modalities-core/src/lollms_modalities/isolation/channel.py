@@ -37,8 +37,9 @@ class Exchange:
         self.cancelled = False
         self._channel = channel
         self._arrived: SimpleQueue[tuple[Json, Payloads] | None] = SimpleQueue()
-        self._acknowledged = threading.Semaphore(WINDOW)
-        self._room = threading.Semaphore(ITEMS)
+        # Made when something large, or a stream, is sent: most exchanges have neither.
+        self._acknowledged: threading.Semaphore | None = None
+        self._room: threading.Semaphore | None = None
         self._taken = 0
         self._partial: tuple[Json, bytearray, int] | None = None
 
@@ -62,20 +63,25 @@ class Exchange:
             Disconnected: the other side is gone.
         """
         message["id"] = self.number
+        if not payloads:
+            self._channel.send(message, (), look)
+            return
         views = [memoryview(p).cast("B") for p in payloads]
-        if views:
-            message["sizes"] = [v.nbytes for v in views]
-        if sum(v.nbytes for v in views) <= CHUNK:
+        message["sizes"] = [v.nbytes for v in views]
+        if sum(message["sizes"]) <= CHUNK:
             self._channel.send(message, views, look)
             return
+        acknowledged = self._acknowledged = self._acknowledged or threading.Semaphore(WINDOW)
         self._channel.send(message, (), look)
         for view in views:
             for start in range(0, view.nbytes, CHUNK):
-                self._wait(self._acknowledged, look)
+                self._wait(acknowledged, look)
                 self._channel.send({"type": DATA, "id": self.number}, (view[start : start + CHUNK],), look)
 
     def wait_for_room(self) -> None:
         """Before an item of a stream is sent: wait until the other side has taken enough of those before it."""
+        if self._room is None:
+            self._room = threading.Semaphore(ITEMS)
         self._wait(self._room, None)
 
     def took_item(self) -> None:
@@ -87,14 +93,17 @@ class Exchange:
 
     def wake(self) -> None:
         """Let a sender that waits for the other side look around."""
-        self._room.release(ITEMS)
-        self._acknowledged.release(WINDOW)
+        for semaphore in (self._room, self._acknowledged):
+            if semaphore is not None:
+                semaphore.release(ITEMS)
 
     def end(self) -> None:
         """No more messages are expected."""
         self._channel.exchanges.pop(self.number, None)
 
     def _wait(self, semaphore: threading.Semaphore, look: Callable[[], object] | None) -> None:
+        if self._channel.closed:
+            raise Disconnected
         while not semaphore.acquire(timeout=None if look is None else 0.1):
             assert look is not None
             look()
@@ -107,9 +116,11 @@ class Exchange:
         """Take in a frame."""
         kind = message["type"]
         if kind == ACK:
-            self._acknowledged.release()
+            if self._acknowledged is not None:
+                self._acknowledged.release()
         elif kind == TAKEN:
-            self._room.release(message["count"])
+            if self._room is not None:
+                self._room.release(message["count"])
         elif (sizes := message.get("sizes")) is not None and payload is None and sum(sizes):
             self._partial = (message, bytearray(sum(sizes)), 0)
         else:

@@ -223,6 +223,8 @@ class Request:
         self._limit = limit
         self._asked_to_stop = False
         self._ended = False
+        if worker.spec.policy.max_growth is not None:
+            message["watch_memory"] = True
         exchange = self._exchange = worker.channel.exchange()
         self._remove = call.on_cancel(lambda: exchange.put({"type": "stop"}))
         try:

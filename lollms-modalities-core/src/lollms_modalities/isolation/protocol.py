@@ -6,6 +6,7 @@ object's ``type`` names the message, its ``id`` the exchange that it belongs to.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import struct
@@ -14,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic_core import from_json, to_json
 
 from lollms_modalities import media
 from lollms_modalities._result import Provenance
@@ -37,7 +40,7 @@ LARGEST_TEXT: Final = 256 << 20
 # From the host.
 HELLO = "hello"  # protocol, core, modality, name, directory: the first message; find the binding's class
 MAKE = "make"  # settings, shared: make the binding
-CALL = "call"  # verb or method, arguments, progress, tell: run it
+CALL = "call"  # name, positional, arguments, controls, progress, stream, tell, watch_memory: run a verb or method
 CANCEL = "cancel"  # reason: stop the exchange
 TAKEN = "taken"  # count: so many items of the stream were taken
 BYE = "bye"  # close the binding and end
@@ -56,19 +59,27 @@ ERROR = "error"  # error, traceback: the end
 DATA = "data"  # the next chunk of the payload of the message before it
 ACK = "ack"  # one chunk was taken
 
+_log = logging.getLogger(__name__)
+
 Buffer = bytes | bytearray | memoryview
 Json = dict[str, Any]
 
 
 def encode(message: Json, payload_size: int) -> bytes:
     """The head and the text of a frame."""
-    text = json.dumps(message, separators=(",", ":")).encode()
+    try:
+        text = to_json(message, inf_nan_mode="constants")
+    except ValueError:  # half a character, as names of files can hold: slower, and takes anything
+        text = json.dumps(message).encode()
     return HEAD.pack(len(text), payload_size) + text
 
 
 def decode(text: Buffer) -> Json:
     """The message of a frame."""
-    message = json.loads(bytes(text))
+    try:
+        message = from_json(text)
+    except ValueError:
+        message = json.loads(bytes(text))
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("a frame holds no message")
     return message
@@ -78,6 +89,7 @@ def decode(text: Buffer) -> Json:
 
 _TAG = "$"
 _PLAIN = (str, int, float, bool, type(None))
+_PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
 _TUPLES = ("_known", "_pixels", "_facts", "segments")
 _MEDIA: dict[str, type[media.Audio] | type[media.Image] | type[media.Video]] = {
     "Audio": media.Audio,
@@ -122,12 +134,17 @@ def _pack_media(value: Any, payloads: list[Buffer]) -> Json:
 
 def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
     state: Json = {}
-    for name, held in value.__getstate__().items():
-        try:
-            if held is not None:
+    for name, held in value.__dict__.items():
+        if name == "_provenance":
+            made = value.provenance
+            state[name] = None if made is None else made.__dict__
+        elif name in _PLAIN_STATE:
+            state[name] = held
+        else:
+            try:
                 state[name] = pack(held, payloads)
-        except OptionError:
-            logging.getLogger(__name__).warning("%s.%s cannot cross to another process", type(value).__name__, name)
+            except OptionError:
+                _log.warning("%s.%s cannot cross to another process", type(value).__name__, name)
     return state
 
 
@@ -166,7 +183,7 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.AudioChunk, _pack_chunk),
     (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
     (media.Segment, lambda v, p: {_TAG: "Segment", **asdict(v)}),
-    (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.to_json()}),
+    (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
     (Path, lambda v, p: {_TAG: "path", "path": str(v)}),
     (bytes, _pack_bytes),
     (bytearray, _pack_bytes),
@@ -207,7 +224,11 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
     else:
         made = _MEDIA[kind](payloads[value["at"]])
     for name, held in value["state"].items():
-        held = unpack(held, payloads)
+        if name == "_provenance":
+            # Most are never looked at.
+            held = None if held is None else functools.partial(Provenance.from_json, held)
+        elif name not in _PLAIN_STATE:
+            held = unpack(held, payloads)
         made.__dict__[name] = tuple(held) if isinstance(held, list) and name in _TUPLES else held
     return made
 

@@ -87,8 +87,8 @@ class _Request:
         done = getattr(binding, message["name"])(*message.get("positional", ()), **arguments)
         del arguments
         if message.get("stream"):
-            return self._stream(done)
-        answer = {"type": protocol.RESULT, "value": protocol.pack(done, out), "memory": _memory()}
+            return self._stream(done) | self._use(message)
+        answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)
         if message["name"] == "set_settings":
             answer |= self._worker.state()
         return answer
@@ -103,7 +103,10 @@ class _Request:
                 self._exchange.send({"type": protocol.ITEM, "value": packed}, out)
         provenance = stream.provenance
         told = None if provenance is None else provenance.to_json()
-        return {"type": protocol.RESULT, "value": None, "provenance": told, "memory": _memory()}
+        return {"type": protocol.RESULT, "value": None, "provenance": told}
+
+    def _use(self, message: Json) -> Json:
+        return {"memory": _memory()} if message.get("watch_memory") else {}
 
     def cancel(self, reason: str) -> None:
         """The host wants it stopped."""

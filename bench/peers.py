@@ -1,0 +1,65 @@
+"""The same work done by other means in another process on loopback: grpc, and FastAPI on uvicorn.
+
+``python -m bench.peers grpc`` or ``fastapi`` serves, and prints its port.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+SMALL, LARGE, ITEM = bytes(46), bytes(10_000_044), bytes(640)
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+def serve_grpc() -> None:
+    import grpc
+
+    def stream(request: bytes, context: Any) -> Iterator[bytes]:
+        for _ in range(1000):
+            yield ITEM
+
+    server = grpc.server(futures.ThreadPoolExecutor(2), options=UNLIMITED)
+    handlers = {
+        "small": grpc.unary_unary_rpc_method_handler(lambda request, context: SMALL),
+        "large": grpc.unary_unary_rpc_method_handler(lambda request, context: LARGE),
+        "stream": grpc.unary_stream_rpc_method_handler(stream),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench", handlers),))
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+    server.wait_for_termination()
+
+
+def serve_fastapi() -> None:
+    import socket
+
+    import fastapi
+    import uvicorn
+    from fastapi.responses import Response, StreamingResponse
+
+    app = fastapi.FastAPI()
+
+    @app.post("/small")
+    def small(text: str) -> Response:
+        return Response(SMALL)
+
+    @app.post("/large")
+    def large(text: str) -> Response:
+        return Response(LARGE)
+
+    @app.post("/stream")
+    def stream(text: str) -> StreamingResponse:
+        return StreamingResponse(ITEM for _ in range(1000))
+
+    # With the protocol named, or asyncio would not switch Nagle's algorithm off, and every answer would wait 40 ms.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.bind(("127.0.0.1", 0))
+    print(sock.getsockname()[1], flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="error")).run([sock])
+
+
+if __name__ == "__main__":
+    {"grpc": serve_grpc, "fastapi": serve_fastapi}[sys.argv[1]]()
