@@ -159,7 +159,7 @@ def life(manager: LollmsTTSBindingManager) -> None:
 
 def piper() -> None:
     """Piper in another process against in place."""
-    plain = {"noise_scale": 0, "noise_w_scale": 0}
+    plain: dict[str, Any] = {"noise_scale": 0, "noise_w_scale": 0}
     manager = LollmsTTSBindingManager()
     with manager.require_binding("piper") as here, manager.require_binding("piper", isolated=True) as there:
 

@@ -151,10 +151,11 @@ def growth(folder: Path, calls: int, gigabytes: float) -> bool:
     fine = True
     with open_nasty(folder) as tts:
         pid = tts.generate_audio("hi").provenance.usage["pid"]
-        for what, run, number in (
+        kinds: list[tuple[str, Callable[[], object], int]] = [
             ("small calls", lambda: tts.generate_audio("hi"), calls),
             ("results of 10 MB", lambda: tts.generate_audio("hi", do="size", size=10_000_000), int(gigabytes * 100)),
-        ):
+        ]
+        for what, run, number in kinds:
             for _ in range(max(20, number // 20)):
                 run()
             before, began = (use(), use(pid)), time.monotonic()

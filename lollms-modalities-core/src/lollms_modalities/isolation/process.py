@@ -166,6 +166,8 @@ def _watch(line: str) -> None:
     """Tell the watcher, one for this process, which is started when it is first told something."""
     global _watcher, _to_watcher
     with _watching:
+        if _ending:
+            return  # nobody is told any more; whatever runs is being killed
         if _watcher is None or _watcher.poll() is not None:
             program = str(Path(__file__).with_name("_watcher.py"))
             if _to_watcher >= 0:
@@ -194,9 +196,11 @@ def _at_exit() -> None:
         process.kill("the program is ending", 0.0)
     for process in list(_all):
         process.wait(2.0)
-    if _watcher is not None and _to_watcher >= 0:
-        os.close(_to_watcher)
-        _to_watcher = -1
+    with _watching:
+        if _watcher is not None and _to_watcher >= 0:
+            os.close(_to_watcher)
+            _to_watcher = -1
+    if _watcher is not None:
         _watcher.wait()
 
 

@@ -74,12 +74,12 @@ def encode(message: Json, payload_size: int) -> bytes:
     return HEAD.pack(len(text), payload_size) + text
 
 
-def decode(text: Buffer) -> Json:
+def decode(text: bytes) -> Json:
     """The message of a frame."""
     try:
         message = from_json(text)
     except ValueError:
-        message = json.loads(bytes(text))
+        message = json.loads(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ValueError("a frame holds no message")
     return message
