@@ -574,6 +574,15 @@ class Video(_Media):
             self.path = path
         return self
 
+    @classmethod
+    def from_frames(cls, frames: Iterable[npt.NDArray[np.uint8]], fps: float) -> Self:
+        """MP4 (H.264) from RGB frames: uint8 of shape (height, width, 3), all alike, sizes even."""
+        from lollms_modalities.video import encode_video
+
+        self = cls(encode_video(frames, fps))
+        self._format = "mp4"
+        return self
+
     @property
     def width(self) -> int:
         """Pixels."""

@@ -61,7 +61,9 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         models_path: Path | None = setting(None, description="Folder of models.", shared=True, reload=True)
         default_language: str | None = setting(None, description="Language of the speech; heard out when empty.")
         default_beam_size: int = setting(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
-        default_batch_size: int = setting(8, description="Windows of 30 s done together; 1 for none.", ge=1, le=256)
+        default_batch_size: int = setting(
+            8, description="Windows of 30 s done together; a stream does one by one.", ge=1, le=256
+        )
         n_threads: int = setting(
             min(4, os.cpu_count() or 1), description="Threads of the engine.", ge=1, le=256, reload=True
         )
@@ -72,7 +74,9 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         translate: bool = option(False, description="Give the text in English.")
         timestamps: Timestamps = "segment"
         beam_size: int = option(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
-        batch_size: int = option(8, description="Windows of 30 s done together; 1 for none.", ge=1, le=256)
+        batch_size: int = option(
+            8, description="Windows of 30 s done together; a stream does one by one.", ge=1, le=256
+        )
         temperature: float | None = option(
             None, description="Randomness; when empty, 0, and more where that fails.", ge=0, le=2
         )
@@ -82,7 +86,8 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
     settings: Settings
 
     def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
-        info, segments = self._transcribe(audio_path, model, self.Options(**kwargs))
+        options = self.Options(**kwargs)
+        info, segments = self._transcribe(audio_path, model, options, options.batch_size)
         return Transcript.from_segments(
             segments,
             language=info.language,
@@ -91,10 +96,12 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         )
 
     def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
-        yield from self._transcribe(audio_path, model, self.Options(**kwargs))[1]
+        options = self.Options(**kwargs)
+        # A batch gives nothing before all of it is done: a stream takes the same windows one by one.
+        yield from self._transcribe(audio_path, model, options, 1)[1]
 
     def _transcribe(
-        self, audio: MediaInput, model: str | None, options: Options
+        self, audio: MediaInput, model: str | None, options: Options, batch_size: int
     ) -> tuple[TranscriptionInfo, Iterator[Segment]]:
         """The engine call; the segments are made as they are asked for."""
         from faster_whisper import BatchedInferencePipeline
@@ -118,9 +125,7 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
             arguments["temperature"] = options.temperature
         if options.batch_size > 1 and options.vad_filter and len(samples) > _WINDOW * _RATE:
             pipeline = BatchedInferencePipeline(engine)
-            segments, info = pipeline.transcribe(
-                samples, batch_size=options.batch_size, without_timestamps=False, **arguments
-            )
+            segments, info = pipeline.transcribe(samples, batch_size=batch_size, without_timestamps=False, **arguments)
         else:
             segments, info = engine.transcribe(samples, **arguments)
         return info, _segments(segments, info)

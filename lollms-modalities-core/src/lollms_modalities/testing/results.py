@@ -1,0 +1,203 @@
+"""What calls give and what they take."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lollms_modalities.errors import LollmsError, OptionError
+from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.suite import HOSTILE, Suite
+from lollms_modalities.testing.watch import watching
+
+
+class ResultTests(Suite):
+    """Results and options."""
+
+    def test_the_result_is_what_it_says(self, result: Any) -> None:
+        self.check(result)
+
+    def test_the_result_says_how_it_was_made(self, result: Any) -> None:
+        told = result.provenance
+        contract(told is not None, "A result has its provenance.", "results")
+        json.dumps(told.to_json())
+        ref = self.ref()
+        found = (told.binding, told.modality, told.distribution, told.distribution_version)
+        contract(
+            found == (ref.name, self.binding.modality, ref.distribution, ref.version),
+            "Provenance names the binding, its modality, its distribution and the version.",
+            "results",
+            found,
+        )
+        contract(
+            bool(self.binding.engine) == bool(told.engine) and (not told.engine or told.engine_version),
+            "Provenance names the engine that the class declares, and its version.",
+            "results",
+            (told.engine, told.engine_version),
+        )
+        contract(told.elapsed > 0 and told.started > 0, "Provenance says when and how long.", "results", told)
+
+    def test_defaults_are_filled_in(self, bound: Any, result: Any) -> None:
+        given = self.arguments()
+        for name, field in self.binding.options_class().model_fields.items():
+            if name in given or name in ("seed", "output_format"):
+                continue
+            setting = getattr(bound.settings, f"default_{name}", None)
+            expected = field.get_default(call_default_factory=True) if setting is None else setting
+            found = result.provenance.options.get(name)
+            contract(
+                json.loads(json.dumps(found, default=str)) == json.loads(json.dumps(expected, default=str)),
+                f"The option {name!r} has its default where the caller gives none, and provenance says so.",
+                "options",
+                found,
+            )
+
+    def test_the_result_copies_and_pickles(self, result: Any) -> None:
+        for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+            same = other == result and type(other) is type(result) and other.provenance == result.provenance
+            contract(same, "A result copies and pickles with what it knows.", "results", other)
+
+    def test_the_result_saves_itself(self, result: Any, tmp_path: Path) -> None:
+        self.check_saved(result, tmp_path)
+
+    def check_saved(self, result: Any, folder: Path) -> None:
+        """Save in the result's own format: the same bytes."""
+        suffix = type(result).formats[result.format].suffixes[0]
+        path = result.save(folder / f"saved{suffix}")
+        contract(path.read_bytes() == bytes(result), "save() in the result's own format writes its bytes.", "results")
+
+    @applies(lambda suite: suite.whole_media)
+    def test_output_path_holds_the_whole_result(self, bound: Any, result: Any, tmp_path: Path) -> None:
+        suffix = type(result).formats[result.format].suffixes[0]
+        path = tmp_path / f"out{suffix}"
+        written = self.call(bound, output_path=path)
+        contract(
+            [p.name for p in tmp_path.iterdir()] == [path.name],
+            "With output_path the file is there, and nothing beside it.",
+            "results",
+            list(tmp_path.iterdir()),
+        )
+        contract(
+            written.path == path and not len(written), "With output_path the bytes are in the file only.", "results"
+        )
+        self.check(written)
+
+    @applies(lambda suite: suite.whole_media)
+    def test_every_declared_output_format(self, bound: Any, result: Any) -> None:
+        declared = self.capabilities().output_formats or (type(result).formats and [result.format])
+        for name in declared:
+            made = self.call(bound, output_format=name)
+            contract(made.format == name, f"output_format={name!r} gives that format.", "results", made)
+        sentence = "An unknown output_format is an OptionError."
+        with raises(OptionError, sentence, "results"):
+            self.call(bound, output_format="no-such-format")
+
+    @applies(lambda suite: suite.capabilities().seed)
+    def test_a_seed_repeats_the_result(self, bound: Any) -> None:
+        first, second = self.call(bound, seed=11), self.call(bound, seed=11)
+        contract(self.same(first, second), "The same seed gives the same result.", "results")
+        drawn = self.call(bound, seed=None)
+        contract(isinstance(drawn.provenance.seed, int), "A seed that is not given is drawn and recorded.", "results")
+        again = self.call(bound, seed=drawn.provenance.seed)
+        contract(self.same(drawn, again), "The seed that was recorded repeats the result.", "results")
+
+    # -- options -----------------------------------------------------------------------------------------------------
+
+    def test_an_unknown_option_is_refused(self, bound: Any) -> None:
+        near = next(iter(self.option_names()), "timeout")
+        sentence = "An unknown option is an OptionError that names the nearest known one."
+        with raises(OptionError, sentence, "options") as caught:
+            self.call(bound, **{near + "x": 1})
+        contract(near in str(caught[0]), sentence, "options", str(caught[0]))
+
+    def test_an_option_of_a_wrong_type_is_refused(self, bound: Any) -> None:
+        for name in self.option_names():
+            with raises(OptionError, f"A wrong value of the option {name!r} is an OptionError.", "options") as caught:
+                self.call(bound, **{name: [[{"not": "a value"}]]})
+            contract(name in str(caught[0]), "An OptionError names the option.", "options", str(caught[0]))
+
+    def test_supports_tells_the_truth(self, bound: Any) -> None:
+        for name in (*self.option_names(), "progress", "cancel", "timeout"):
+            contract(bound.supports(name), f"supports({name!r}) is true: a call takes it.", "options")
+        contract(not bound.supports("no_such_option"), "supports() of what nobody knows is false.", "options")
+        for name in ("streaming", "cloning", "seed"):
+            declared = getattr(bound.capabilities, name)
+            contract(
+                name in self.option_names() or bound.supports(name) == declared,
+                f"supports({name!r}) says what the capabilities say.",
+                "options",
+            )
+        if self.capabilities().seed:
+            contract("seed" in self.option_names(), "A binding that declares a seed has the option seed.", "options")
+
+    def test_controls_that_are_wrong_are_refused(self, bound: Any) -> None:
+        for wrong in ({"timeout": -1}, {"timeout": "soon"}, {"cancel": 3}, {"progress": 3}):
+            with raises(OptionError, f"{wrong} is an OptionError.", "options"):
+                self.call(bound, **wrong)
+
+    def test_nothing_is_printed(self, bound: Any, capfd: pytest.CaptureFixture[str]) -> None:
+        self.call(bound)
+        printed = capfd.readouterr()
+        contract(printed.out + printed.err == "", "A call prints nothing, from Python or from C.", "results", printed)
+
+    # -- hostile input -----------------------------------------------------------------------------------------------
+
+    @applies(lambda suite: suite.name_argument)
+    def test_a_name_is_no_path(self, bound: Any, tmp_path: Path, isolated: bool) -> None:
+        marker = "lollms-hostile"
+        for form in HOSTILE:
+            name = form.format(marker=marker)
+            with (
+                watching() as watcher,
+                raises(LollmsError, f"A {self.name_argument} named {name[:40]!r} is a typed error.", "hostile-input"),
+            ):
+                self.call(bound, **{self.name_argument: name})
+            opened = [path for path in watcher.opened if marker in path]
+            contract(
+                not opened or self.capabilities().cloning,
+                f"A {self.name_argument} that is not known is looked for nowhere but in its folder.",
+                "hostile-input",
+                opened,
+            )
+        secret = tmp_path / marker
+        secret.write_bytes(b"\0not a model" * 100)
+        with raises(LollmsError, "The path of a file that is none of the engine's is a typed error.", "hostile-input"):
+            self.call(bound, **{self.name_argument: str(secret)})
+        contract([p.name for p in tmp_path.iterdir()] == [marker], "Nothing is written beside it.", "hostile-input")
+
+    whole_media = True
+    name_argument = ""
+
+
+class PromptTests(Suite):
+    """Text that goes in."""
+
+    content = "text"
+
+    def test_text_in_other_scripts(self, bound: Any) -> None:
+        for text in ("Zażółć gęślą jaźń, 你好, привет, 🎵 hello.", "e\u0301 \u200b\u202e hello"):
+            self.check(self.call(bound, **{self.content: text}))
+
+    def test_a_long_text_is_taken_whole(self, bound: Any) -> None:
+        text = "This is a sentence of a long text. " * 12
+        limit = self.capabilities().limits.get("max_text")
+        self.check(self.call(bound, **{self.content: text[: int(limit)] if limit else text}))
+
+    def test_text_that_is_none(self, bound: Any) -> None:
+        for text in ("", "   \n"):
+            # A prompt may be empty where the engine can do without; there is no saying nothing.
+            try:
+                self.check(self.call(bound, **{self.content: text}))
+                said = True
+            except LollmsError as exc:
+                said = not isinstance(exc, OptionError)
+            contract(
+                self.content != "text" or not said, "Text with nothing to say is an OptionError.", "hostile-input", text
+            )
+        with raises((OptionError, TypeError), "A text that is no str is an error.", "hostile-input"):
+            self.call(bound, **{self.content: 17})

@@ -1,0 +1,151 @@
+"""Streams and awaitable twins."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from lollms_modalities.call import CancelToken, Progress
+from lollms_modalities.errors import CallCancelled
+from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.suite import Suite
+
+
+class StreamTests(Suite):
+    """For verbs that stream; and the twins, which all have."""
+
+    def stream(self, binding: Any, **more: Any) -> Any:
+        """Begin a stream of the sample."""
+        return getattr(binding, str(self.stream_verb))(**self.arguments(**more))
+
+    def joined(self, items: list[Any]) -> Any:
+        """The whole of a stream's items, comparable with a result."""
+        raise NotImplementedError
+
+    def comparable(self, result: Any) -> Any:
+        """What of a result the items of a stream make up."""
+        raise NotImplementedError
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_the_stream_is_the_whole_in_parts(self, bound: Any, result: Any) -> None:
+        stream = self.stream(bound)
+        items = list(stream)
+        contract(items, "A stream gives at least one item.", "streams")
+        contract(
+            self.joined(items) == self.comparable(result),
+            "The parts of a stream are the whole, sample for sample.",
+            "streams",
+        )
+        contract(stream.provenance is not None, "A stream that has ended has its provenance.", "streams")
+
+    @applies(lambda suite: suite.stream_verb and suite.capabilities().streaming)
+    def test_the_first_part_comes_before_the_whole_is_done(self, bound: Any) -> None:
+        items, times = [], []
+        seen: list[Progress] = []
+        done_at_first: list[Progress] = []
+        began = time.monotonic()
+        for item in self.stream(bound, **self.long(progress=seen.append)):
+            if not items:
+                done_at_first = seen[-1:]
+            items.append(item)
+            times.append(time.monotonic() - began)
+        contract(len(items) > 1, "A binding that declares streaming gives a long input in several parts.", "streams")
+        sentence = "A binding that declares streaming gives its first part before the whole is done."
+        contract(all(p.done != p.total for p in done_at_first), sentence, "streams", done_at_first)
+        # Only where there is something to measure.
+        contract(times[-1] < 0.5 or times[0] < times[-1] * 0.9, sentence, "streams", times)
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_a_stream_closed_early_frees_everything(self, bound: Any) -> None:
+        with self.stream(bound, **self.long()) as stream:
+            next(stream)
+        began = time.monotonic()
+        self.check(self.call(bound, timeout=120))
+        contract(
+            list(stream) == [] and time.monotonic() - began < 120,
+            "A stream that was closed gives nothing more, and the binding is free.",
+            "streams",
+        )
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_a_stream_stops_when_it_is_told_to(self, bound: Any) -> None:
+        token = CancelToken()
+        stream = self.stream(bound, **self.long(cancel=token))
+        next(stream)
+        token.cancel()
+        began = time.monotonic()
+        with raises(CallCancelled, "A stream that is cancelled raises CallCancelled.", "streams"):
+            for _ in stream:
+                pass
+        contract(
+            time.monotonic() - began <= self.stop_within,
+            f"A stream that is cancelled stops within {self.stop_within} s.",
+            "streams",
+        )
+        self.check(self.call(bound))
+
+    def test_the_twin_is_awaited_and_the_loop_stays_free(self, bound: Any, result: Any) -> None:
+        lates: list[float] = []
+
+        async def beat() -> None:
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.005)
+                lates.append(time.monotonic() - began)
+
+        async def main() -> Any:
+            heart = asyncio.create_task(beat())
+            await asyncio.sleep(0.02)
+            try:
+                return await getattr(bound, f"a{self.verb}")(**self.arguments())
+            finally:
+                await asyncio.sleep(0.02)
+                heart.cancel()
+
+        began = time.monotonic()
+        awaited = asyncio.run(main())
+        taken = time.monotonic() - began
+        contract(self.same(awaited, result), "The awaitable twin gives what the verb gives.", "streams")
+        contract(
+            max(lates) < max(0.25, taken * 0.5),
+            "While an awaitable twin runs, the event loop stays free.",
+            "streams",
+            f"the loop was held for {max(lates):.2f} s of {taken:.2f} s",
+        )
+
+    def test_cancelling_the_task_cancels_the_call(self, bound: Any) -> None:
+        async def main() -> float:
+            began = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            arguments = self.arguments(**self.long(progress=lambda p: loop.call_soon_threadsafe(began.set)))
+            task = asyncio.create_task(getattr(bound, f"a{self.verb}")(**arguments))
+            await asyncio.wait_for(began.wait(), 60)
+            task.cancel()
+            cancelled = time.monotonic()
+            await asyncio.wait([task])
+            contract(
+                task.cancelled() or not task.exception(),
+                "A task that is cancelled ends as a cancelled task.",
+                "streams",
+            )
+            return cancelled
+
+        cancelled = asyncio.run(main())
+        self.check(self.call(bound))  # waits for the engine, if it goes on
+        contract(
+            time.monotonic() - cancelled <= self.stop_within + 60,
+            "Cancelling the task of a twin cancels its call.",
+            "streams",
+        )
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_the_twin_of_the_stream(self, bound: Any, result: Any) -> None:
+        async def main() -> list[Any]:
+            return [item async for item in getattr(bound, f"a{self.stream_verb}")(**self.arguments())]
+
+        contract(
+            self.joined(asyncio.run(main())) == self.comparable(result),
+            "The awaitable twin of a stream gives the same parts.",
+            "streams",
+        )

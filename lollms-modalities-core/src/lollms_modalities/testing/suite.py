@@ -1,0 +1,227 @@
+"""The base of the five suites: what an author declares, and how a binding is made and called."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from lollms_modalities.binding import LollmsBinding
+from lollms_modalities.discovery import BindingRef
+from lollms_modalities.errors import CallCancelled
+from lollms_modalities.manager import BindingManager
+from lollms_modalities.settings import is_secret
+from lollms_modalities.testing.contract import contract, drop_what_does_not_apply, guard
+from lollms_modalities.testing.watch import watching
+
+SECRET = "sesame-4f1d7a"
+HOSTILE = ("../{marker}", "..\\{marker}", "{marker}\0", "{marker}" * 400, "nul/../../{marker}", "-{marker}")
+
+
+class Suite:
+    """What the author of a binding declares.
+
+    Attributes:
+        binding: the class.
+        settings: for a small model.
+        sample: arguments of the main verb that give the same result each time (with a seed, where there is one).
+        long_sample: arguments that differ for a call that takes a while, at best some seconds.
+        stop_within: seconds in which a call stops when it is told to. May be raised; must be there.
+        growth: bytes that many calls may leave in memory. May be raised.
+        network: whether the engine is a service elsewhere.
+        bindings_dir: an extra folder of distributions in which the binding lies, if it is not installed.
+    """
+
+    binding: ClassVar[type[LollmsBinding]]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    sample: ClassVar[Mapping[str, Any]] = {}
+    long_sample: ClassVar[Mapping[str, Any]] = {}
+    stop_within: ClassVar[float] = 2.0
+    growth: ClassVar[float] = 32e6
+    network: ClassVar[bool] = False
+    bindings_dir: ClassVar[str | Path | None] = None
+
+    # Of the modality.
+    verb: ClassVar[str]
+    stream_verb: ClassVar[str | None] = None
+    default_sample: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        guard(cls)
+        if hasattr(cls, "binding"):
+            bound = cls.stop_within
+            contract(
+                isinstance(bound, (int, float)) and 0 < bound <= 120,
+                f"{cls.__name__}.stop_within is a number of seconds, at most 120: a call that is told to stop does.",
+                "stopping",
+                bound,
+            )
+            drop_what_does_not_apply(cls)
+
+    # -- what the tests use ------------------------------------------------------------------------------------------
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def isolated(cls, request: pytest.FixtureRequest) -> bool:
+        """Whether the binding is to run in another process."""
+        return bool(request.config.getoption("--lollms-isolated", default=False))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make(cls, isolated: bool) -> Iterator[Callable[..., Any]]:
+        """Makes bindings, with settings besides the suite's; they are closed at the end."""
+        made: list[Any] = []
+
+        def make(**settings: Any) -> Any:
+            given = {**cls.settings, **settings}
+            where: dict[str, Any] = {"isolated": True} if isolated else {}
+            made.append(cls.manager().require_binding(cls.ref().name, **where, **given))
+            return made[-1]
+
+        yield make
+        for binding in made:
+            binding.close()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bound(cls, make: Callable[..., Any]) -> Any:
+        """One binding for all tests that leave it as it was."""
+        return make()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def result(cls, bound: Any) -> Any:
+        """What the sample gives."""
+        return cls.call(bound)
+
+    @pytest.fixture(autouse=True)
+    def _no_network(self) -> Iterator[None]:
+        with watching() as watcher:
+            yield
+        contract(
+            self.network or not watcher.connections,
+            "A local engine asks nobody on the network while it is used.",
+            "hostile-input",
+            watcher.connections,
+        )
+
+    @classmethod
+    def arguments(cls, **more: Any) -> dict[str, Any]:
+        """The sample's arguments, with a seed where the binding has one."""
+        seed = {"seed": 7} if cls.capabilities().seed else {}
+        return {**cls.default_sample, **seed, **cls.sample, **more}
+
+    @classmethod
+    def call(cls, binding: Any, **more: Any) -> Any:
+        """Call the main verb."""
+        return getattr(binding, cls.verb)(**cls.arguments(**more))
+
+    def long(self, **more: Any) -> dict[str, Any]:
+        """Arguments for a call that takes a while."""
+        return {**self.long_sample, **more}
+
+    def variants(self) -> list[dict[str, Any]]:
+        """Arguments that differ, for calls side by side."""
+        raise NotImplementedError
+
+    def check(self, result: Any) -> None:
+        """Fail unless a result is what its modality promises."""
+        raise NotImplementedError
+
+    @staticmethod
+    def same(a: Any, b: Any) -> bool:
+        """Whether two results are equal."""
+        return bool(a == b)
+
+    @classmethod
+    def capabilities(cls) -> Any:
+        """Of the class where it declares them there, else of one instance that loads nothing."""
+        declared = getattr(cls.binding, "capabilities", None)
+        if not isinstance(declared, property):
+            return declared
+        if "_declared" not in cls.__dict__:
+            with cls.binding(**cls.settings) as binding:
+                cls._declared = binding.capabilities  # type: ignore[attr-defined]
+        return cls._declared  # type: ignore[attr-defined]
+
+    @classmethod
+    def manager(cls) -> BindingManager[Any]:
+        """The modality's manager."""
+        modality = cls.binding.modality
+        module = importlib.import_module(f"lollms_modalities.{modality}")
+        made: BindingManager[Any] = getattr(module, f"Lollms{modality.upper()}BindingManager")(cls.bindings_dir)
+        return made
+
+    @classmethod
+    def ref(cls) -> BindingRef:
+        """The entry point of the class."""
+        target = f"{cls.binding.__module__}:{cls.binding.__qualname__}"
+        refs = cls.manager().refs()
+        for ref in refs:
+            if ref.target == target or _is(ref, cls.binding):
+                return ref
+        contract(
+            False,
+            f"A binding has an entry point in the group lollms_client.{cls.binding.modality}_bindings of an installed "
+            "distribution.",
+            "discovery",
+            [r.target for r in refs],
+        )
+        raise AssertionError
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        """Names of the settings that are secrets."""
+        return [n for n, f in cls.binding.settings_class().model_fields.items() if is_secret(f)]
+
+    @classmethod
+    def secrets(cls) -> dict[str, Any]:
+        """A value for each of them."""
+        return dict.fromkeys(cls.secret_names(), SECRET)
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Names of the main verb's options."""
+        return list(cls.binding.options_class().model_fields)
+
+    def stopped(self, run: Callable[[], object]) -> tuple[BaseException | None, float]:
+        """What a call that should be stopped raised, and the seconds it took; it is not waited for for ever."""
+        caught: list[BaseException | None] = []
+
+        def body() -> None:
+            try:
+                run()
+                caught.append(None)
+            except BaseException as exc:
+                caught.append(exc)
+
+        began = time.monotonic()
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        thread.join(self.stop_within + 60)
+        taken = time.monotonic() - began
+        return (caught[0] if caught else TimeoutError("it went on")), taken
+
+    @staticmethod
+    def quietly(run: Callable[[], object]) -> None:
+        """Run what may be cancelled."""
+        try:
+            run()
+        except CallCancelled:
+            return
+
+
+def _is(ref: BindingRef, cls: type) -> bool:
+    module, _, attribute = ref.target.partition(":")
+    if module.partition(".")[0] != cls.__module__.partition(".")[0]:
+        return False
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    return found is cls
