@@ -6,6 +6,9 @@ plug-ins; the worker checks settings and options, holds the model and makes the 
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -258,7 +261,8 @@ class RemotePlan(verbs.Plan):
                 if kwargs.get(name) is not None:
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
-                kwargs[self._path] = media.check_output_path(kwargs[self._path], self.returns).absolute()
+                path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
+                kwargs[self._path] = _part(path) / path.name
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -300,16 +304,33 @@ class RemotePlan(verbs.Plan):
         return lambda: told
 
 
+def _part(path: Path) -> Path:
+    """A folder of its own beside ``path``: what a worker that dies leaves of a file is in there."""
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, _current.get())
     workers = binding._workers
     worker = workers.take(call)
+    message, out = request
+    written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
     try:
-        message, out = request
+        if written is not None:
+            os.mkdir(os.path.dirname(written))
         message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-        return protocol.unpack(message["value"], payloads)
+        result = protocol.unpack(message["value"], payloads)
+        if written is not None:
+            call.check()  # a call that was stopped leaves no file
+            assert call.output_path is not None
+            os.replace(written, call.output_path)
+            for made in result if isinstance(result, list) else [result]:
+                made.path = call.output_path
+        return result
     finally:
         workers.give(worker, ok=worker.alive)
+        if written is not None:
+            shutil.rmtree(os.path.dirname(written), ignore_errors=True)
 
 
 def _items(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Iterator[Any]:

@@ -41,7 +41,8 @@ class StreamTests(Suite):
 
     @applies(lambda suite: suite.stream_verb and suite.capabilities().streaming)
     def test_the_first_part_comes_before_the_whole_is_done(self, bound: Any) -> None:
-        items, times = [], []
+        items: list[Any] = []
+        times: list[float] = []
         seen: list[Progress] = []
         done_at_first: list[Progress] = []
         began = time.monotonic()
