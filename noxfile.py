@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
 WHEELS = ROOT / "dist"
+EXAMPLES = ROOT / "examples" / "lollms-examples"
 
 
 def group(name: str) -> list[str]:
@@ -61,7 +62,22 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests, against the wheels."""
     install_wheels(session, *group("test"))
+    session.install("--no-deps", str(EXAMPLES))
     session.run("python", "-m", "pytest", *session.posargs, env={"LOLLMS_WHEELS": str(WHEELS)})
+    if not session.posargs:
+        # The same promises with each binding in another process.
+        suites = [
+            str(p) for where in ("packages", "examples") for p in ROOT.glob(f"{where}/*/tests/test_*_conformance.py")
+        ]
+        session.run("python", "-m", "pytest", "--lollms-isolated", *suites)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Which test of the conformance suite catches which planted fault."""
+    install_wheels(session, *group("test"))
+    session.install("--no-deps", str(EXAMPLES))
+    session.run("python", "lollms-modalities-core/tests/support/planted_suites.py")
 
 
 @nox.session
@@ -91,6 +107,7 @@ def lint(session: nox.Session) -> None:
         session.run("validate-pyproject", str(distribution / "pyproject.toml"))
         with session.chdir(distribution):
             session.run("deptry", "src")
+    session.run("validate-pyproject", str(EXAMPLES / "pyproject.toml"))
 
 
 @nox.session
@@ -101,7 +118,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
     for distribution in DISTRIBUTIONS:
         session.run("mypy", str(distribution / "src"))
-    session.run("mypy", "demo", "bench", "soak")
+    session.run("mypy", "demo", "bench", "soak", str(EXAMPLES / "src"))
 
 
 @nox.session

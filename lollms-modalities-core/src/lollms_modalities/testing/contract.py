@@ -20,7 +20,7 @@ def contract(kept: object, sentence: str, page: str, found: object = None) -> No
 
 def _said(sentence: str, page: str, found: str) -> str:
     shown = found if len(found) <= _SHOWN else found[:_SHOWN] + "..."
-    return f"{sentence}{f' Found: {shown}.' if shown else ''} (See docs/{_PAGE}#{page}.)"
+    return f"{sentence} (See docs/{_PAGE}#{page}.){f' Found: {shown}' if shown else ''}"
 
 
 @contextmanager
@@ -38,12 +38,25 @@ def raises(errors: type[BaseException] | tuple[type[BaseException], ...], senten
         raise AssertionError(_said(sentence, page, "no error"))
 
 
+@contextmanager
+def works(sentence: str, page: str) -> Iterator[None]:
+    """The block must raise nothing."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as exc:
+        raise AssertionError(_said(sentence, page, f"{type(exc).__name__}: {exc}")) from exc
+
+
 def overrides(reason: str) -> Callable[[_F], _F]:
     """Say why a binding's own version takes the place of a standard test."""
 
+    if not isinstance(reason, str) or len(reason.split()) < 3:
+        raise TypeError("overrides() wants a reason, in words.")
+
     def mark(fn: _F) -> _F:
-        if not isinstance(reason, str) or len(reason.split()) < 3:
-            raise TypeError("overrides() wants a reason, in words.")
         fn.__lollms_reason__ = reason  # type: ignore[attr-defined]
         return fn
 

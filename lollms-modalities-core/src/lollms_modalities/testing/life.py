@@ -63,7 +63,7 @@ class LifeTests(Suite):
             target=lambda: results.append(self.call(binding, progress=lambda p: began.set())), daemon=True
         )
         run.start()
-        began.wait(60)
+        began.wait(5)
         binding.unload()
         run.join(120)
         contract(results, "unload() lets the call under way come to its end.", "life")

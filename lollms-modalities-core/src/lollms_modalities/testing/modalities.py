@@ -12,7 +12,7 @@ import numpy as np
 
 from lollms_modalities import media
 from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
-from lollms_modalities.testing.contract import contract, raises
+from lollms_modalities.testing.contract import contract, raises, works
 from lollms_modalities.testing.identity import IdentityTests
 from lollms_modalities.testing.life import LifeTests
 from lollms_modalities.testing.results import PromptTests, ResultTests
@@ -171,13 +171,15 @@ class STTBindingSuite(_Common):
             "an Audio": media.Audio(data), "a binary file": io.BytesIO(data),
         }  # fmt: skip
         for kind, given in kinds.items():
-            heard = self.call(bound, audio_path=given)
+            with works(f"Sound is taken as {kind}.", "media-input"):
+                heard = self.call(bound, audio_path=given)
             contract(heard == result, f"Sound is taken as {kind}.", "media-input", heard)
 
     def test_other_formats_go_in(self, bound: Any, tmp_path: Path) -> None:
         audio = media.Audio(media.read_media(self.arguments()["audio_path"]))
         for suffix in (".mp3", ".flac", ".ogg"):
-            self.check(self.call(bound, audio_path=audio.save(tmp_path / f"x{suffix}")))
+            with works(f"Sound is taken as {suffix}.", "media-input"):
+                self.check(self.call(bound, audio_path=audio.save(tmp_path / f"x{suffix}")))
 
     def test_a_file_that_is_not_there(self, bound: Any, tmp_path: Path) -> None:
         with raises(AudioFileNotFoundError, "A file that is not there is an AudioFileNotFoundError.", "media-input"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lollms_modalities.errors import LollmsError, OptionError
-from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.contract import applies, contract, raises, works
 from lollms_modalities.testing.suite import HOSTILE, Suite
 from lollms_modalities.testing.watch import watching
 
@@ -145,6 +146,20 @@ class ResultTests(Suite):
         printed = capfd.readouterr()
         contract(printed.out + printed.err == "", "A call prints nothing, from Python or from C.", "results", printed)
 
+    @applies(lambda suite: not suite.network)
+    def test_nobody_on_the_network_is_asked(self, make: Callable[..., Any]) -> None:
+        with watching() as watcher:
+            binding = make()
+            self.call(binding)
+            for name in ("list_models", "list_voices", "list_services"):
+                getattr(binding, name, list)()
+        contract(
+            not watcher.connections,
+            "A local engine asks nobody on the network while it is used.",
+            "hostile-input",
+            watcher.connections,
+        )
+
     # -- hostile input -----------------------------------------------------------------------------------------------
 
     @applies(lambda suite: suite.name_argument)
@@ -181,12 +196,14 @@ class PromptTests(Suite):
 
     def test_text_in_other_scripts(self, bound: Any) -> None:
         for text in ("Zażółć gęślą jaźń, 你好, привет, 🎵 hello.", "e\u0301 \u200b\u202e hello"):
-            self.check(self.call(bound, **{self.content: text}))
+            with works("Text in any script is taken.", "results"):
+                self.check(self.call(bound, **{self.content: text}))
 
     def test_a_long_text_is_taken_whole(self, bound: Any) -> None:
         text = "This is a sentence of a long text. " * 12
         limit = self.capabilities().limits.get("max_text")
-        self.check(self.call(bound, **{self.content: text[: int(limit)] if limit else text}))
+        with works("A long text is taken whole, up to the limit that the capabilities tell.", "results"):
+            self.check(self.call(bound, **{self.content: text[: int(limit)] if limit else text}))
 
     def test_text_that_is_none(self, bound: Any) -> None:
         for text in ("", "   \n"):

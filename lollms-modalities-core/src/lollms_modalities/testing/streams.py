@@ -121,9 +121,10 @@ class StreamTests(Suite):
             loop = asyncio.get_running_loop()
             arguments = self.arguments(**self.long(progress=lambda p: loop.call_soon_threadsafe(began.set)))
             task = asyncio.create_task(getattr(bound, f"a{self.verb}")(**arguments))
-            await asyncio.wait_for(began.wait(), 60)
+            await asyncio.wait([asyncio.create_task(began.wait()), task], return_when=asyncio.FIRST_COMPLETED)
             task.cancel()
             cancelled = time.monotonic()
+            began.set()
             await asyncio.wait([task])
             contract(
                 task.cancelled() or not task.exception(),

@@ -1,0 +1,97 @@
+"""The conformance suite bites: each planted fault is caught by the test that is meant for it. And nobody drops a test."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+import planted_suites
+from lollms_examples.tts import ToneTTSBinding
+from lollms_modalities.testing import TTSBindingSuite, overrides
+from planted_suites import FAULTS, Fault
+
+sys.path.pop(0)
+
+Failed = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Failed:
+    """What failed in the suites of the planted faults."""
+    import faulthandler
+
+    faulthandler.cancel_dump_traceback_later()  # it takes longer than one test may
+    return planted_suites.run(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_it_bites(failed: Failed, fault: Fault) -> None:
+    caught = failed[fault.name]
+    assert fault.test in caught, f"caught by {sorted(caught) or 'no test'} only"
+    assert "(See docs/conformance.md#" in caught[fault.test], "by the promise, not by accident"
+    by_others = caught.keys() - {fault.test}
+    assert fault.also == planted_suites.SEEN_BY_ALL or by_others <= set(fault.also)
+
+
+def test_each_page_that_a_failure_names_is_there() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "conformance.md").read_text("utf-8")
+    headings = {line[3:].strip().lower().replace(" ", "-") for line in page.splitlines() if line.startswith("## ")}
+    import re
+
+    source = root / "lollms-modalities-core" / "src" / "lollms_modalities" / "testing"
+    named = {
+        name
+        for path in source.glob("*.py")
+        for name in re.findall(r'"([a-z]+(?:-[a-z]+)*)"(?:,\s*[^"\n]*)?\)', path.read_text("utf-8"))
+    }
+    pages = {"discovery", "settings", "results", "options", "progress", "stopping", "streams", "life", "concurrency",
+             "hostile-input", "media-input", "leaks", "the-guard"}  # fmt: skip
+    assert pages <= headings
+    assert pages & named
+
+
+def test_a_test_that_is_removed_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"TestMine removes the standard test test_used_after_close"):
+
+        class TestMine(TTSBindingSuite):
+            binding = ToneTTSBinding
+            test_used_after_close = None
+
+
+def test_a_test_that_is_overridden_without_a_reason_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"overrides the standard test test_used_after_close: say why"):
+
+        class TestMine(TTSBindingSuite):
+            binding = ToneTTSBinding
+
+            def test_used_after_close(self) -> None: ...
+
+    with pytest.raises(TypeError, match="wants a reason"):
+        overrides("because")
+
+    class TestFine(TTSBindingSuite):
+        binding = ToneTTSBinding
+
+        @overrides("The engine has no end: it is part of the operating system.")
+        def test_used_after_close(self) -> None: ...
+
+
+@pytest.mark.parametrize("bound", [None, 0, 1000.0, float("inf")])
+def test_the_bound_of_stopping_may_be_raised_but_not_dropped(bound: float | None) -> None:
+    with pytest.raises(AssertionError, match="stop_within is a number of seconds"):
+
+        class TestMine(TTSBindingSuite):
+            binding = ToneTTSBinding
+            stop_within = bound  # type: ignore[assignment]
+
+
+def test_each_suite_has_enough_tests() -> None:
+    from lollms_modalities import testing
+
+    for name in ("TTS", "TTI", "STT", "TTM", "TTV"):
+        suite = getattr(testing, f"{name}BindingSuite")
+        assert sum(attribute.startswith("test_") for attribute in dir(suite)) >= 25
