@@ -42,18 +42,17 @@ def serve_fastapi() -> None:
 
     app = fastapi.FastAPI()
 
-    @app.post("/small")
     def small(text: str) -> Response:
         return Response(SMALL)
 
-    @app.post("/large")
     def large(text: str) -> Response:
         return Response(LARGE)
 
-    @app.post("/stream")
     def stream(text: str) -> StreamingResponse:
         return StreamingResponse(ITEM for _ in range(1000))
 
+    for path, fn in {"/small": small, "/large": large, "/stream": stream}.items():
+        app.add_api_route(path, fn, methods=["POST"])
     # With the protocol named, or asyncio would not switch Nagle's algorithm off, and every answer would wait 40 ms.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
