@@ -1,0 +1,11 @@
+"""What bindings to services share (the extra ``http``): a client with time and size limits, retries and typed errors.
+
+A call that is cancelled closes its connection at once. Nothing is imported from requests before the first request.
+"""
+
+from __future__ import annotations
+
+from lollms_modalities.http.client import Answer as Answer
+from lollms_modalities.http.client import HttpClient as HttpClient
+from lollms_modalities.http.client import clean_address as clean_address
+from lollms_modalities.http.upload import Upload as Upload

@@ -1,0 +1,158 @@
+"""What servers say: bodies of bounded size, and the words of their errors."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from lollms_modalities.errors import (
+    ServiceAuthError,
+    ServiceError,
+    ServiceRateLimitError,
+    ServiceResponseError,
+)
+
+SHOWN = 300  # characters of a server's words that an error repeats
+RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
+
+
+def bounded(chunks: Iterator[bytes], encoding: str, limit: int) -> bytes:
+    """The whole body, decompressed if it came compressed.
+
+    Raises:
+        ServiceResponseError: it is larger than ``limit`` bytes, or compressed in a way that nobody asked for.
+    """
+    kind = encoding.strip().lower()
+    if kind not in ("", "identity", "gzip", "deflate", "x-gzip"):
+        raise ServiceResponseError(f"The answer came in the encoding {encoding[:40]!r}, which was not asked for.")
+    inflate = zlib.decompressobj(47) if kind in ("gzip", "deflate", "x-gzip") else None
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if inflate is None:
+                part, data = data, b""
+            else:
+                try:
+                    # A little at a time: a few kilobytes may stand for gigabytes.
+                    part = inflate.decompress(data, 1 << 20)
+                except zlib.error as exc:
+                    raise ServiceResponseError(f"The answer's compression is damaged ({exc}).") from exc
+                data = inflate.unconsumed_tail
+                if not part and not data:
+                    break
+            size += len(part)
+            if size > limit:
+                raise ServiceResponseError(
+                    f"The answer is larger than {limit} bytes.", hint="Ask for less, or write to a file in parts."
+                )
+            parts.append(part)
+    return b"".join(parts)
+
+
+def parse_json(body: bytes, content_type: str, what: str) -> Any:
+    """The JSON of an answer.
+
+    Raises:
+        ServiceResponseError: it is none; the first words are shown.
+    """
+    if "html" in content_type.lower() or body.lstrip()[:1] == b"<":
+        raise ServiceResponseError(
+            f"{what} answered with a web page where JSON is due: {first_words(body)!r}.",
+            hint="Check the address: this is the page of something else.",
+        )
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise ServiceResponseError(
+            f"{what} answered with {content_type or 'unknown data'} where JSON is due: {first_words(body)!r}."
+        ) from None
+
+
+def first_words(body: bytes) -> str:
+    """The beginning of a body as one line of text."""
+    text = " ".join(body[: 4 * SHOWN].decode("utf-8", "replace").split())
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def words_of(value: Any) -> str:
+    """What a server says went wrong, from the shapes that servers use; "" where it says nothing."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        # FastAPI's list of complaints; the input that it echoes is left out.
+        return "; ".join(filter(None, (words_of(item) for item in value[:5])))
+    if isinstance(value, Mapping):
+        place = value.get("loc")
+        where = f"{'.'.join(map(str, place))}: " if isinstance(place, list) else ""
+        for key in ("message", "msg", "detail", "error", "description", "reason"):
+            if value.get(key):
+                return where + words_of(value[key])
+    return ""
+
+
+def failure_in(answer: Any) -> str | None:
+    """What a 200 says went wrong: ``status`` false, or an ``error``; None where nothing did."""
+    if not isinstance(answer, Mapping):
+        return None
+    if answer.get("error") or answer.get("status") is False:
+        return words_of(answer.get("error")) or words_of(answer) or "the service says that it failed"
+    return None
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) -> ServiceError:
+    """The typed error for a status that is no success."""
+    content_type = headers.get("Content-Type", "")
+    said = ""
+    if "json" in content_type.lower() or body[:1] in (b"{", b"["):
+        try:
+            said = words_of(json.loads(body))
+        except ValueError:
+            said = ""
+    said = said or first_words(body)
+    said = said if len(said) <= SHOWN else said[:SHOWN] + "..."
+    message = f"{what} answered {status}{': ' + said if said else ''}."
+    kind, hint = ServiceError, ""
+    if status in (401, 403):
+        kind, hint = ServiceAuthError, "Check the key, and what it may be used for."
+    elif status == 429:
+        kind, hint = ServiceRateLimitError, "Wait, or ask for less."
+    code = _code(body)
+    return kind(
+        message,
+        hint=hint,
+        status=status,
+        retryable=status in RETRYABLE or status >= 500,
+        retry_after=retry_after(headers),
+        code=code,
+    )
+
+
+def _code(body: bytes) -> str | None:
+    try:
+        error = json.loads(body).get("error")
+        return str(error["code"]) if isinstance(error, dict) and error.get("code") else None
+    except (ValueError, AttributeError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait (RFC 9110, 10.2.3: seconds, or a date)."""
+    text = headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        import datetime
+
+        until = parsedate_to_datetime(text)
+        return max(0.0, (until - datetime.datetime.now(until.tzinfo or datetime.UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
