@@ -41,9 +41,9 @@ DOCUMENTED = {
 }
 # Each comes with its distribution; then its line here goes.
 MISSING = {
-    "tts_bindings.bark", "tts_bindings.xtts", "tts_bindings.lollms", "tti_bindings.lollms", "tti_bindings.dalle",
-    "tti_bindings.diffusers", "stt_bindings.lollms", "stt_bindings.whisper", "stt_bindings.whispercpp",
-    "ttm_bindings.lollms", "ttm_bindings.audiocraft", "ttm_bindings.bark", "ttv_bindings.lollms", "ttv_bindings.diffusers",
+    "tts_bindings.bark", "tts_bindings.xtts",
+    "tti_bindings.diffusers", "stt_bindings.whisper", "stt_bindings.whispercpp",
+    "ttm_bindings.audiocraft", "ttm_bindings.bark", "ttv_bindings.diffusers",
 }  # fmt: skip
 
 

@@ -107,10 +107,12 @@ def failure_in(answer: Any) -> str | None:
 def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) -> ServiceError:
     """The typed error for a status that is no success."""
     content_type = headers.get("Content-Type", "")
-    said = ""
+    said, keys = "", list[str]()
     if "json" in content_type.lower() or body[:1] in (b"{", b"["):
         try:
-            said = words_of(json.loads(body))
+            answer = json.loads(body)
+            said = words_of(answer)
+            keys = sorted(map(str, answer)) if isinstance(answer, dict) else []
         except ValueError:
             said = ""
     said = said or first_words(body)
@@ -129,6 +131,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) ->
         retryable=status in RETRYABLE or status >= 500,
         retry_after=retry_after(headers),
         code=code,
+        keys=keys,  # by which servers can be told apart
     )
 
 

@@ -1,0 +1,1 @@
+"""Documented homes of the TTI bindings. Each module needs its own distribution."""

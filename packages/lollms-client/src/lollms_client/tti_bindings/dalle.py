@@ -1,0 +1,8 @@
+"""OpenAI's images, of the distribution ``lollms-dalle``."""
+
+from __future__ import annotations
+
+from lollms_client._extra import extra
+
+with extra("dalle", "lollms_dalle"):
+    from lollms_dalle import DalleTTIBinding_Impl as DalleTTIBinding_Impl

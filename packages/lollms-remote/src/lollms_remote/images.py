@@ -1,0 +1,143 @@
+"""Images from a server."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lollms_modalities import (
+    CallOptions,
+    Image,
+    LollmsTTIBinding,
+    MediaInput,
+    ServiceResponseError,
+    UnsupportedError,
+    current_call,
+    option,
+    report_progress,
+    verb,
+)
+from lollms_modalities.http import Upload
+from lollms_modalities.media import sniff
+
+from lollms_remote.server import Remote, RemoteSettings, Server
+
+
+class EditOptions(CallOptions):
+    """Of ``edit_image``."""
+
+    image: MediaInput = option(description="The image to change.")
+    mask: MediaInput | None = option(None, description="Where it is transparent, the image is changed.")
+    size: str | None = option(None, description="Such as 512x512.")
+
+
+class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
+    """Images from a LoLLMs server, or from one that speaks as OpenAI's does."""
+
+    Settings = RemoteSettings
+
+    class Options(CallOptions):
+        width: int = option(512, description="Width in pixels.", ge=1, le=16384)
+        height: int = option(512, description="Height in pixels.", ge=1, le=16384)
+        quality: str | None = option(None, description="As the model has it; not with a classic server.")
+        style: str | None = option(None, description="As the model has it; not with a classic server.")
+        client_id: str | None = option(None, description="The client's id with a classic server.")
+
+    def generate_image(
+        self, prompt: str, negative_prompt: str = "", width: int = 512, height: int = 512, **kwargs: Any
+    ) -> Image:
+        options = self.Options(width=width, height=height, **kwargs)
+        server: Server = self.model
+        model = self.settings.model_name
+        current_call().record(model=model or "", extra={"protocol": server.protocol})
+        report_progress(0, 1)
+        if server.protocol == "classic":
+            body = {"prompt": prompt, "negative_prompt": negative_prompt, "width": width, "height": height}
+            image = _image(server.client.post_json("generate_image", body).get("image"))
+        else:
+            if negative_prompt.strip():
+                prompt = f"{prompt}\n\nLeave out: {negative_prompt}"
+            asked = {
+                "prompt": prompt, "model": model, "n": 1, "size": f"{width}x{height}", "quality": options.quality,
+                "style": options.style, "response_format": "b64_json",
+            }  # fmt: skip
+            given = {k: v for k, v in asked.items() if v is not None}
+            image = _first(server.client.post_json("v1/images/generations", given))
+        report_progress(1, 1)
+        return image
+
+    @verb("Image", content="prompt", options=EditOptions)
+    def edit_image(self, prompt: str, **kwargs: Any) -> Image:
+        """``image`` changed as ``prompt`` says. A classic server cannot (``UnsupportedError``)."""
+        options = EditOptions(**kwargs)
+        server: Server = self.model
+        if server.protocol == "classic":
+            raise UnsupportedError("A classic server does not edit images.")
+        files = {"image": Upload(options.image, "image.png", "image/png")}
+        if options.mask is not None:
+            files["mask"] = Upload(options.mask, "mask.png", "image/png")
+        asked = {"prompt": prompt, "model": self.settings.model_name, "size": options.size}
+        fields = {k: v for k, v in asked.items() if v is not None}
+        if server.protocol == "modern":
+            fields["response_format"] = "b64_json"
+        report_progress(0, 1)
+        image = _first(server.client.post_json("v1/images/edits", fields=fields, files=files))
+        report_progress(1, 1)
+        return image
+
+    def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
+        """The services or models that the server tells of."""
+        server: Server = self.model
+        if server.protocol == "classic":
+            found = server.client.post_json("list_tti_services", self._as_client(kwargs))
+            return [{k: str(s.get(k, "")) for k in ("name", "caption", "help")} for s in found if isinstance(s, dict)]
+        models = server.client.get_json("v1/models").get("data") or []
+        return [{"name": str(m["id"]), "caption": str(m["id"]), "help": ""} for m in models if isinstance(m, dict)]
+
+    def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """The settings of a classic server's image service; with other servers those of this binding."""
+        server: Server = self.model
+        if server.protocol != "classic":
+            return super().get_settings(**kwargs)
+        found = server.client.post_json("get_active_tti_settings", self._as_client(kwargs))
+        return [dict(row) for row in found] if isinstance(found, list) else []
+
+    def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
+        """Change the settings of a classic server's image service; with other servers those of this binding."""
+        server: Server = self.model
+        if server.protocol != "classic":
+            return super().set_settings(settings)
+        rows = settings if isinstance(settings, Mapping) else [dict(row) for row in settings]
+        body = {**self._as_client(kwargs), "settings": rows}
+        answer = server.client.post_json("set_active_tti_settings", body)
+        return bool(answer.get("status")) if isinstance(answer, dict) else False
+
+    def _as_client(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        server: Server = self.model
+        client_id = server.client_id(kwargs.get("client_id"))
+        return {} if client_id is None else {"client_id": client_id}
+
+
+def _first(answer: Any) -> Image:
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, list) or not data or not isinstance(data[0], dict):
+        raise ServiceResponseError("The server answered without an image.")
+    if data[0].get("revised_prompt"):
+        current_call().record(extra={"revised_prompt": data[0]["revised_prompt"]})
+    return _image(data[0].get("b64_json"))
+
+
+def _image(text: Any) -> Image:
+    if not isinstance(text, str) or not text:
+        raise ServiceResponseError("The server answered without an image.")
+    try:
+        data = base64.b64decode(text.partition("base64,")[2] or text, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise ServiceResponseError(f"The server answered with an image that is damaged ({exc}).") from None
+    if sniff(data[:64]) not in ("png", "jpeg", "webp"):
+        raise ServiceResponseError(f"The server answered with {len(data)} bytes that are no image.")
+    image = Image(data)
+    image.to_pil()  # whole, and no bomb
+    return image.convert("png") if current_call().output_format is None else image

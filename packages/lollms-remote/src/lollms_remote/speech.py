@@ -1,0 +1,129 @@
+"""Speech from a server."""
+
+from __future__ import annotations
+
+import secrets
+import warnings
+from typing import Any
+
+from lollms_modalities import (
+    Audio,
+    CallOptions,
+    Language,
+    LollmsTTSBinding,
+    ServiceError,
+    ServiceResponseError,
+    Speed,
+    current_call,
+    option,
+    report_progress,
+)
+from lollms_modalities.media import sniff
+
+from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, is_missing
+
+
+class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
+    """Speech from a LoLLMs server, or from one that speaks as OpenAI's does. ``model_name`` is the default voice."""
+
+    Settings = RemoteSettings
+
+    class Options(CallOptions):
+        speed: Speed | None = option(None, description="1.0 is the natural speed; not with a classic server.")
+        language: Language = None
+        model: str | None = option(None, description="Model of the server that speaks.")
+        client_id: str | None = option(None, description="The client's id with a classic server.")
+
+    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+        options = self.Options(**kwargs)
+        server: Server = self.model
+        voice = voice or self.settings.model_name
+        current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
+        report_progress(0, 1)
+        if server.protocol == "classic":
+            data = _classic(server, text, voice, options)
+        else:
+            data = _speech(server, text, voice, options)
+        report_progress(1, 1)
+        if not data:
+            return Audio()
+        audio = Audio(data)
+        return audio if audio.format == "wav" else audio.convert("wav")
+
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        """The voices that the server tells of; empty where it tells of none."""
+        server: Server = self.model
+        if server.protocol == "classic":
+            return _classic_voices(server)
+        if server.protocol == "modern":
+            found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
+            return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
+        return []  # OpenAI's API has no list of voices
+
+
+def _speech(server: Server, text: str, voice: str | None, options: Any) -> bytes:
+    path = "lollms/v1/audio/speech" if server.protocol == "modern" else "v1/audio/speech"
+    body = {
+        "input": text, "voice": voice, "model": options.model, "response_format": "wav",
+        "speed": options.speed, "language": options.language,
+    }  # fmt: skip
+    if server.protocol == "openai":
+        body |= {"model": options.model or "tts-1", "voice": voice or "alloy", "language": None}
+    answer = server.client.request("POST", path, json={k: v for k, v in body.items() if v is not None}, accept="*/*")
+    return _sound(answer.body)  # the content type is a label only
+
+
+def _classic(server: Server, text: str, voice: str | None, options: Any) -> bytes:
+    """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
+    client, name = server.client, f"{secrets.token_hex(8)}.wav"
+    spoken: list[str] = []
+
+    def voice_of_all() -> str:
+        # These endpoints want a voice, and not null.
+        return voice or next(iter(_classic_voices(server)), "main_voice")
+
+    def file() -> bytes:
+        body = {"text": text, "speaker": voice, "language": (options.language or "en").split("-")[0]}
+        given = {k: v for k, v in body.items() if v is not None}
+        return _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
+
+    def wave() -> bytes:
+        url = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name}).get("url")
+        if not isinstance(url, str) or not url:
+            raise ServiceResponseError("The server spoke and gave no address of the sound.")
+        return _sound(client.request("GET", url, accept="*/*").body)
+
+    def saved() -> bytes:
+        body = {"text": text, "voice": voice_of_all(), "fn": name}
+        if (client_id := server.client_id(options.client_id)) is not None:
+            body["client_id"] = client_id
+        client.post_json("text2Audio", body)  # null where it went well
+        spoken.append(name)
+        return _sound(client.request("GET", f"audio/{name}", accept="*/*", retries=0).body)
+
+    try:
+        return bytes(first_that_works([file, wave, saved]))
+    except ServiceError:
+        if not spoken:
+            raise
+        warnings.warn("The server spoke, and keeps the sound to itself: the result is empty.", stacklevel=2)
+        return b""
+
+
+def _classic_voices(server: Server) -> list[str]:
+    try:
+        found = first_that_works(
+            [lambda: server.client.get_json("tts/voices"), lambda: server.client.get_json("list_voices")]
+        )
+    except ServiceError as exc:
+        if is_missing(exc) or exc.status is not None:
+            return []  # it has none to tell of: what is wrong is said when it is to speak
+        raise
+    voices = found.get("voices") if isinstance(found, dict) else None
+    return [str(v) for v in voices or []]
+
+
+def _sound(data: bytes) -> bytes:
+    if sniff(data[:64]) not in ("wav", "mp3", "flac", "ogg", "opus"):
+        raise ServiceResponseError(f"The server answered with {len(data)} bytes that are no sound.")
+    return data
