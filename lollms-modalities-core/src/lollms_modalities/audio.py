@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_DURATION = 4 * 3600.0
+_LOWEST_RATE = 1000  # samples per second
 _CONTAINERS = (
     "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
 )
@@ -124,6 +125,12 @@ def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
                     raise MediaError(
                         f"{_shown(checked)} holds sound in a coding that is not known.",
                         hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
+                    )
+                if stream.rate < _LOWEST_RATE:
+                    # A small file would become hours of sound.
+                    raise MediaError(
+                        f"{_shown(checked)} says that its sample rate is {stream.rate} Hz, which is no sound.",
+                        hint="Write its header anew.",
                     )
                 yield container, stream
         except (av.error.FFmpegError, ValueError, OverflowError) as exc:

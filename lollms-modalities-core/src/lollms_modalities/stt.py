@@ -66,7 +66,7 @@ class LollmsSTTBinding(LollmsBinding):
 
             A binding that cannot stream gives them all at the end; ``capabilities.streaming`` says which it is.
             """
-            yield from self.transcribe_audio(audio_path, model, **kwargs).segments
+            yield from self.transcribe_audio(audio_path, model, **kwargs).as_segments()
 
     def _check_content(self, kind: str, value: Any) -> Any:
         from lollms_modalities.media import check_media

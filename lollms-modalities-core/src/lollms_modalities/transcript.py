@@ -110,6 +110,12 @@ class Transcript(Result, str):
         """The words of all segments; empty where they were not asked for."""
         return tuple(word for segment in self.segments for word in segment.words)
 
+    def as_segments(self) -> tuple[Segment, ...]:
+        """The segments; where the engine gave none, one with the whole text. Empty where nothing was said."""
+        if self.segments or not self.strip():
+            return self.segments
+        return (Segment(str(self).strip(), 0.0, self.duration or 0.0),)
+
     def to_srt(self) -> str:
         """SubRip subtitles. Blank lines inside a segment are dropped, since they would end it."""
         cues = enumerate(self._cues(), 1)
@@ -149,9 +155,7 @@ class Transcript(Result, str):
         return write_whole(target, text.encode())
 
     def _cues(self) -> list[tuple[float, float, str]]:
-        spoken = [(max(0.0, s.start), s.end, text) for s in self.segments if (text := s.text.strip())]
-        if not spoken and self.strip():
-            spoken = [(0.0, self.duration or 0.0, str(self).strip())]
+        spoken = [(max(0.0, s.start), s.end, text) for s in self.as_segments() if (text := s.text.strip())]
         # Players want cues in the order of their beginnings.
         # Rounded first, so that the shortest cue does not vanish when it is written in milliseconds.
         return sorted((round(a, 3), max(round(b, 3), round(a, 3) + _SHORTEST), text) for a, b, text in spoken)

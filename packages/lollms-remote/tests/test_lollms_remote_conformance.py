@@ -34,7 +34,7 @@ def sound(text: str) -> bytes:
 
 
 def waits(text: str) -> float:
-    return 5.0 if "slowly" in text else 0.0
+    return 3.0 if "slowly" in text else 0.0
 
 
 def speak(request: Request) -> Reply:
@@ -49,7 +49,7 @@ def transcribe(request: Request) -> Reply:
     if parts["model"] != b"whisper-1":
         return Reply({"error": {"message": "no such model", "code": "model_not_found"}}, 404)
     long = len(parts["file"]) > 300_000
-    return Reply({"text": "the words that were said"}, wait=5.0 if long else 0.0)
+    return Reply({"text": "the words that were said"}, wait=3.0 if long else 0.0)
 
 
 def draw(request: Request) -> Reply:

@@ -219,7 +219,7 @@ def test_modern_speech(modern: Server) -> None:
     modern.routes["POST /lollms/v1/audio/speech"] = Reply(
         {"detail": [{"loc": ["body", "voice"], "msg": "unknown", "input": "hi"}]}, 422
     )
-    with pytest.raises(ServiceError, match="body.voice: unknown"):
+    with pytest.raises(ServiceError, match=r"body\.voice: unknown"):
         tts.generate_audio("hi")
     modern.routes["POST /lollms/v1/audio/speech"] = PAGE
     with pytest.raises(ServiceResponseError, match="are no sound"):
@@ -312,7 +312,7 @@ def test_classic_transcription_as_the_older_documentation_has_it(classic: Server
     }
     assert LollmsSTTBinding_Impl(classic.url, client_id="me", max_retries=0).transcribe_audio(WAV) == "hello"
     classic.routes["POST /audio2text"] = TEXT_500
-    with pytest.raises(ServiceError, match="STT service not available.*Internal Server Error"):
+    with pytest.raises(ServiceError, match=r"STT service not available.*Internal Server Error"):
         LollmsSTTBinding_Impl(classic.url, max_retries=0).transcribe_audio(WAV)
 
 

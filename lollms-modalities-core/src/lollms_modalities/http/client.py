@@ -118,9 +118,9 @@ class HttpClient:
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
-    def get_json(self, path: str, **request: Any) -> Any:
-        """GET, and the JSON of the answer; a 200 that says failure is one."""
-        return self._json(self.request("GET", path, **request))
+    def get_json(self, path: str, *, failures: bool = True, **request: Any) -> Any:
+        """GET, and the JSON of the answer; a 200 that says failure is one, unless ``failures`` is False."""
+        return self._json(self.request("GET", path, **request), failures)
 
     def post_json(self, path: str, json: Any = None, **request: Any) -> Any:
         """POST, and the JSON of the answer; a 200 that says failure is one."""
@@ -331,12 +331,12 @@ class HttpClient:
             )
         )
 
-    def _json(self, answer: Answer) -> Any:
+    def _json(self, answer: Answer, failures: bool = True) -> Any:
         try:
             parsed = reading.parse_json(answer.body, answer.content_type, self.name)
         except ServiceError as exc:
             raise self._error(exc) from None
-        failure = reading.failure_in(parsed)
+        failure = reading.failure_in(parsed) if failures else None
         if failure is not None:
             raise self._error(
                 ServiceResponseError(

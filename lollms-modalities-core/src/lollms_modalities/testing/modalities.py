@@ -155,7 +155,7 @@ class STTBindingSuite(_Common):
         return [(s.text, s.start, s.end) for s in items]
 
     def comparable(self, result: Any) -> Any:
-        return self.joined(list(result.segments))
+        return self.joined(list(result.as_segments()))
 
     def test_it_hears_what_was_said(self, result: Any) -> None:
         heard = result.lower()

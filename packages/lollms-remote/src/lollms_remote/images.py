@@ -89,35 +89,37 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
 
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         """The services or models that the server tells of."""
-        server: Server = self.model
-        if server.protocol == "classic":
-            found = server.client.post_json("list_tti_services", self._as_client(kwargs))
-            return [{k: str(s.get(k, "")) for k in ("name", "caption", "help")} for s in found if isinstance(s, dict)]
-        models = server.client.get_json("v1/models").get("data") or []
+        with self.asked() as server:
+            if server.protocol == "classic":
+                found = server.client.post_json("list_tti_services", _as_client(server, kwargs))
+                rows = [s for s in found if isinstance(s, dict)]
+                return [{k: str(row.get(k, "")) for k in ("name", "caption", "help")} for row in rows]
+            models = server.client.get_json("v1/models").get("data") or []
         return [{"name": str(m["id"]), "caption": str(m["id"]), "help": ""} for m in models if isinstance(m, dict)]
 
     def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
         """The settings of a classic server's image service; with other servers those of this binding."""
-        server: Server = self.model
-        if server.protocol != "classic":
-            return super().get_settings(**kwargs)
-        found = server.client.post_json("get_active_tti_settings", self._as_client(kwargs))
+        with self.asked() as server:
+            if server.protocol != "classic":
+                return super().get_settings(**kwargs)
+            found = server.client.post_json("get_active_tti_settings", _as_client(server, kwargs))
         return [dict(row) for row in found] if isinstance(found, list) else []
 
     def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
         """Change the settings of a classic server's image service; with other servers those of this binding."""
-        server: Server = self.model
-        if server.protocol != "classic":
-            return super().set_settings(settings)
-        rows = settings if isinstance(settings, Mapping) else [dict(row) for row in settings]
-        body = {**self._as_client(kwargs), "settings": rows}
-        answer = server.client.post_json("set_active_tti_settings", body)
+        with self.asked() as server:
+            if server.protocol != "classic":
+                return super().set_settings(settings)
+            rows = settings if isinstance(settings, Mapping) else [dict(row) for row in settings]
+            answer = server.client.post_json(
+                "set_active_tti_settings", {**_as_client(server, kwargs), "settings": rows}
+            )
         return bool(answer.get("status")) if isinstance(answer, dict) else False
 
-    def _as_client(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        server: Server = self.model
-        client_id = server.client_id(kwargs.get("client_id"))
-        return {} if client_id is None else {"client_id": client_id}
+
+def _as_client(server: Server, kwargs: dict[str, Any]) -> dict[str, Any]:
+    client_id = server.client_id(kwargs.get("client_id"))
+    return {} if client_id is None else {"client_id": client_id}
 
 
 def _first(answer: Any) -> Image:

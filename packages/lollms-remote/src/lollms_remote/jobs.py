@@ -119,7 +119,8 @@ def _wait(server: Server, path: str, job: Any, what: str) -> None:
             woken.wait(pause)
             current_call().check()
             pause = min(_LONGEST_PAUSE, pause * 1.5)
-            job = server.client.get_json(path)
+            # Its error is read when its status says that it failed.
+            job = server.client.get_json(path, failures=False)
             if not isinstance(job, dict):
                 raise ServiceResponseError("The server answered without a job.")
     finally:

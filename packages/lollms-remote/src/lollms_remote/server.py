@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from lollms_modalities import (
@@ -139,6 +140,18 @@ class Remote(LollmsBinding):
 
     def free_model(self, model: Server) -> None:
         model.close()
+
+    @contextmanager
+    def asked(self) -> Iterator[Server]:
+        """The server, for lists: what is listed is no reason to keep connections."""
+        if self.loaded:
+            yield self.model
+            return
+        server = self.load_model()
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 def forget_protocols() -> None:

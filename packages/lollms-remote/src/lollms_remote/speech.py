@@ -52,12 +52,12 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         """The voices that the server tells of; empty where it tells of none."""
-        server: Server = self.model
-        if server.protocol == "classic":
-            return _classic_voices(server)
-        if server.protocol == "modern":
-            found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
-            return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
+        with self.asked() as server:
+            if server.protocol == "classic":
+                return _classic_voices(server)
+            if server.protocol == "modern":
+                found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
+                return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
         return []  # OpenAI's API has no list of voices
 
 

@@ -59,18 +59,18 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models that the server tells of; empty where it tells of none."""
-        server: Server = self.model
-        if server.protocol == "modern":
-            return []
-        try:
-            if server.protocol == "openai":
-                found = server.client.get_json("v1/models").get("data") or []
-                return [str(m["id"]) for m in found if isinstance(m, dict) and "id" in m]
-            answer = server.client.get_json("list_stt_models", retries=0)
-        except ServiceError as exc:
-            if exc.status is None:
-                raise
-            return []  # it often fails where it has none
+        with self.asked() as server:
+            if server.protocol == "modern":
+                return []
+            try:
+                if server.protocol == "openai":
+                    found = server.client.get_json("v1/models").get("data") or []
+                    return [str(m["id"]) for m in found if isinstance(m, dict) and "id" in m]
+                answer = server.client.get_json("list_stt_models", retries=0)
+            except ServiceError as exc:
+                if exc.status is None:
+                    raise
+                return []  # it often fails where it has none
         return [str(m) for m in answer.get("models") or answer.get("voices") or []]
 
 
