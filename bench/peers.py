@@ -1,6 +1,6 @@
-"""The same work done by other means in another process on loopback: grpc, and FastAPI on uvicorn.
+"""Servers on loopback in another process: grpc and FastAPI, which do the work of a worker, and a service that answers.
 
-``python -m bench.peers grpc`` or ``fastapi`` serves, and prints its port.
+``python -m bench.peers grpc``, ``fastapi`` or ``service`` serves, and prints its port.
 """
 
 from __future__ import annotations
@@ -60,5 +60,35 @@ def serve_fastapi() -> None:
     uvicorn.Server(uvicorn.Config(app, log_level="error")).run([sock])
 
 
+def serve_service() -> None:
+    """HTTP/1.1 with answers that are ready, so that what is measured is the client."""
+    import asyncio
+
+    from bench.services import answers
+
+    bodies = answers()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                fields = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head.splitlines()[1:])}
+                await reader.readexactly(int(fields.get("content-length", 0)))
+                body = bodies[head.split()[1]]
+                kind = "application/json" if body.startswith(b"{") else "audio/wav"
+                top = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+                writer.write(top.encode() + body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=256)
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
 if __name__ == "__main__":
-    {"grpc": serve_grpc, "fastapi": serve_fastapi}[sys.argv[1]]()
+    {"grpc": serve_grpc, "fastapi": serve_fastapi, "service": serve_service}[sys.argv[1]]()

@@ -13,7 +13,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
-MODULES = ("lollms_modalities", "lollms_client", "lollms_piper", "lollms_faster_whisper")
+MODULES = (
+    "lollms_modalities",
+    "lollms_client",
+    "lollms_piper",
+    "lollms_faster_whisper",
+    "lollms_dalle",
+    "lollms_remote",
+)
 
 # The import paths that are documented, each with its classes.
 DOCUMENTED = {
