@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media import media_path as media_path
     from lollms_modalities.media import open_media as open_media
     from lollms_modalities.media import read_media as read_media
+    from lollms_modalities.models import ModelCache as ModelCache
     from lollms_modalities.models import SharedModel as SharedModel
     from lollms_modalities.settings import BindingSettings as BindingSettings
     from lollms_modalities.settings import CallOptions as CallOptions
@@ -115,7 +116,7 @@ _MODULES = {
         "Audio AudioChunk Image MediaInput Provenance Segment Transcript Video Word check_media media_path "
         "open_media read_media"
     ),
-    "models": "SharedModel",
+    "models": "ModelCache SharedModel",
     "settings": (
         "BindingSettings CallOptions Count Duration Fps GuidanceScale Height Language NumFrames "
         "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Width option setting"

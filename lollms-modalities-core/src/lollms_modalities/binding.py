@@ -271,7 +271,9 @@ class LollmsBinding(ABC):
     # -- the model ---------------------------------------------------------------------------------------------------
 
     def load_model(self) -> Any:
-        """Load the model by the current settings and return it, or a ``SharedModel`` that has it. For authors.
+        """Load the model by the current settings and return it. For authors.
+
+        A ``SharedModel`` or a ``ModelCache`` in its place is let go of by the core.
 
         Changes nothing else, so that a failure leaves all as it was. Runs once at a time, at the first call or
         ``load()``.
@@ -279,7 +281,7 @@ class LollmsBinding(ABC):
         return None
 
     def free_model(self, model: Any) -> None:  # noqa: B027 - nothing to do is the common case
-        """Free what ``load_model`` returned (not a ``SharedModel``) beyond dropping it. For authors."""
+        """Free what ``load_model`` returned beyond dropping it; not asked where the core lets go of it. For authors."""
 
     def translate_error(self, error: Exception) -> LollmsError | None:
         """The typed error for one of the engine's; None leaves it a ``GenerationError``. For authors."""
@@ -378,10 +380,12 @@ class LollmsBinding(ABC):
             self._free(model)
 
     def _free(self, model: Any) -> None:
-        from lollms_modalities.models import SharedModel
+        from lollms_modalities.models import ModelCache, SharedModel
 
         if isinstance(model, SharedModel):
             model.release()
+        elif isinstance(model, ModelCache):
+            model.clear()
         else:
             self.free_model(model)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 from lollms_modalities._locks import CallLock
 
 _M = TypeVar("_M")
+_N = TypeVar("_N", bound=Hashable)
 
 _registry: dict[Hashable, _Entry] = {}
 # An RLock: the garbage collector may let go of a model in the middle of another operation of the same thread.
@@ -86,3 +89,51 @@ class SharedModel(Generic[_M]):
 
     def __del__(self) -> None:
         self.release()
+
+
+class ModelCache(Generic[_N, _M]):
+    """The models that one binding has in memory, by what they are made from; each is shared with other bindings.
+
+    Args:
+        load: makes a model, such as of its path.
+        key: what else makes two models the same: the engine's name, the device, the precision.
+        limit: how many are kept; the least recently used goes first, after the new one is loaded.
+        free: called with a model when its last user has let go.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[_N], _M],
+        *,
+        key: tuple[Hashable, ...],
+        limit: int = 1,
+        free: Callable[[_M], object] | None = None,
+    ) -> None:
+        self._load = load
+        self._key = key
+        self._limit = limit
+        self._free = free
+        self._models: OrderedDict[_N, SharedModel[_M]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: _N) -> _M:
+        """The model, loaded if need be. If that fails, those that are loaded stay. A path is resolved first."""
+        if isinstance(name, Path):
+            name = cast("_N", name.resolve())
+        with self._lock:
+            if name not in self._models:
+                load = self._load
+                self._models[name] = SharedModel(key=(*self._key, name), load=lambda: load(name), free=self._free)
+                while len(self._models) > self._limit:
+                    self._models.popitem(last=False)[1].release()
+            self._models.move_to_end(name)
+            return self._models[name].value
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            while self._models:
+                self._models.popitem()[1].release()

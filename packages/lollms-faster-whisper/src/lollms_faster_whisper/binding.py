@@ -15,6 +15,7 @@ from lollms_modalities import (
     Language,
     LollmsSTTBinding,
     MediaInput,
+    ModelCache,
     OptionError,
     Segment,
     Timestamps,
@@ -28,7 +29,7 @@ from lollms_modalities import (
 from lollms_modalities.settings import near_miss
 
 from lollms_faster_whisper import models
-from lollms_faster_whisper.engine import How, LoadedModel
+from lollms_faster_whisper.engine import How, loaded_model
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -134,15 +135,12 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         """The models in ``models_path``, and the names that faster-whisper knows."""
         return models.list_models(self.settings.models_path)
 
-    def load_model(self) -> LoadedModel:
+    def load_model(self) -> ModelCache[Path | str, WhisperModel]:
         settings = self.settings
         how = How(settings.device, settings.compute_type, settings.n_threads, settings.local_files_only)
-        loaded = LoadedModel(how)
+        loaded = loaded_model(how)
         loaded.get(models.find_model(settings.model_name, settings.models_path))
         return loaded
-
-    def free_model(self, model: LoadedModel) -> None:
-        model.clear()
 
 
 def _segments(segments: Any, info: TranscriptionInfo) -> Iterator[Segment]:

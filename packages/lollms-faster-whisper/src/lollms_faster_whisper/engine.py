@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from lollms_modalities import BindingDependencyError, ModelNotFoundError, SharedModel
+from lollms_modalities import BindingDependencyError, ModelCache, ModelNotFoundError
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -54,32 +52,6 @@ def load(model: Path | str, how: How) -> WhisperModel:
         ) from exc
 
 
-class LoadedModel:
+def loaded_model(how: How) -> ModelCache[Path | str, WhisperModel]:
     """The model that one binding has in memory. Another takes its place once it is loaded itself."""
-
-    def __init__(self, how: How) -> None:
-        self._how = how
-        self._key: Hashable = None
-        self._model: SharedModel[Any] | None = None
-        self._lock = threading.Lock()
-
-    def get(self, model: Path | str) -> WhisperModel:
-        """The model, loaded if another is or none."""
-        how = self._how
-        path = model.resolve() if isinstance(model, Path) else model
-        key = ("faster-whisper", path, *how)
-        with self._lock:
-            if self._model is None or self._key != key:
-                old, self._model = self._model, SharedModel(key=key, load=lambda: load(path, how))
-                self._key = key
-                if old is not None:
-                    old.release()
-            loaded: WhisperModel = self._model.value
-            return loaded
-
-    def clear(self) -> None:
-        """Let go of it."""
-        with self._lock:
-            if self._model is not None:
-                self._model.release()
-            self._model = self._key = None
+    return ModelCache(lambda model: load(model, how), key=("faster-whisper", *how))

@@ -15,6 +15,7 @@ from lollms_modalities import (
     CancelToken,
     Capabilities,
     LollmsTTSBinding,
+    ModelCache,
     OptionError,
     SettingsError,
     Speed,
@@ -27,7 +28,7 @@ from lollms_modalities.call import ProgressCallback
 from lollms_modalities.settings import near_miss
 
 from lollms_piper import pull, voices
-from lollms_piper.engine import LoadedVoices
+from lollms_piper.engine import loaded_voices
 from lollms_piper.text import pieces
 
 if TYPE_CHECKING:
@@ -138,11 +139,8 @@ class PiperTTSBinding(LollmsTTSBinding):
         with self.task("download_voice", progress=progress, cancel=cancel, timeout=timeout):
             return pull.pull_voice(name, folder, self.settings.voices_url)
 
-    def load_model(self) -> LoadedVoices:
-        return LoadedVoices(self.settings.max_loaded_voices, self.settings.n_threads, self.settings.use_cuda)
-
-    def free_model(self, model: LoadedVoices) -> None:
-        model.clear()
+    def load_model(self) -> ModelCache[Path, PiperVoice]:
+        return loaded_voices(self.settings.max_loaded_voices, self.settings.n_threads, self.settings.use_cuda)
 
     def load(self, **controls: Any) -> None:
         """Load the default voice now rather than at the first call."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lollms_modalities import BindingDependencyError, ModelNotFoundError, SharedModel
+from lollms_modalities import BindingDependencyError, ModelCache, ModelNotFoundError
 
 from lollms_piper.voices import read_config
 
@@ -45,33 +43,7 @@ def load_voice(path: Path, n_threads: int, use_cuda: bool) -> PiperVoice:
     return PiperVoice(config=piper_config, session=session, download_dir=path.parent)
 
 
-class LoadedVoices:
-    """The voices that one binding has in memory: at most ``limit``, the least recently used goes first."""
-
-    def __init__(self, limit: int, n_threads: int, use_cuda: bool) -> None:
-        self._limit = limit
-        self._how = (n_threads, use_cuda)
-        self._voices: OrderedDict[Path, SharedModel[Any]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, path: Path) -> PiperVoice:
-        """The voice, loaded if need be."""
-        path = path.resolve()
-        with self._lock:
-            if path not in self._voices:
-                how = self._how
-                self._voices[path] = SharedModel(key=("piper", path, *how), load=lambda: load_voice(path, *how))
-                while len(self._voices) > self._limit:
-                    self._voices.popitem(last=False)[1].release()
-            self._voices.move_to_end(path)
-            voice: PiperVoice = self._voices[path].value
-            return voice
-
-    def __len__(self) -> int:
-        return len(self._voices)
-
-    def clear(self) -> None:
-        """Let go of all voices."""
-        with self._lock:
-            while self._voices:
-                self._voices.popitem()[1].release()
+def loaded_voices(limit: int, n_threads: int, use_cuda: bool) -> ModelCache[Path, PiperVoice]:
+    """The voices that one binding has in memory, by their resolved paths."""
+    how = (n_threads, use_cuda)
+    return ModelCache(lambda path: load_voice(path, *how), key=("piper", *how), limit=limit)
