@@ -16,6 +16,10 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
 WHEELS = ROOT / "dist"
 EXAMPLES = ROOT / "examples" / "lollms-examples"
+# They need torch, of which uv would take gigabytes of CUDA builds: pip installs them, in environments of their own.
+TORCH = [ROOT / "packages" / f"lollms-{name}" for name in ("audiocraft", "bark", "diffusers", "whisper", "xtts")]
+LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in TORCH]
+LIGHT_EXTRAS = "piper,faster-whisper,whispercpp,dalle,lollms"
 
 
 def group(name: str) -> list[str]:
@@ -33,15 +37,31 @@ def build_wheels(session: nox.Session, *, sdists: bool = False) -> None:
 
 
 def install_wheels(session: nox.Session, *more: str) -> None:
-    """Install all distributions as a user does, from the wheels that are built here, and nothing from the sources."""
+    """Install what needs no torch as a user does, from the wheels that are built here, nothing from the sources."""
     build_wheels(session)
     # Reinstalled, since the version stays the same while the code changes.
-    names = ["lollms-modalities-core", *(d.name for d in DISTRIBUTIONS[1:])]
-    fresh = [f"--reinstall-package={name}" for name in names] if session.venv_backend == "uv" else []
-    session.install(*fresh, "--find-links", str(WHEELS), "lollms-client[all]>=2.0,<3", *more)
-    if session.venv_backend != "uv":
-        # pip takes an equal version for the same code.
-        session.install("--force-reinstall", "--no-deps", *map(str, sorted(WHEELS.glob("*.whl"))))
+    fresh = [f"--reinstall-package={distribution.name}" for distribution in LIGHT]
+    session.install(*fresh, "--find-links", str(WHEELS), f"lollms-client[{LIGHT_EXTRAS}]>=2.0,<3", *more)
+
+
+def install_torch_wheels(session: nox.Session, *more: str) -> None:
+    """Install everything, with pip and the torch of constraints.txt, from the wheels that are built here."""
+    build_wheels(session)
+    constraint = ["-c", str(ROOT / "constraints.txt")]
+    session.install(*constraint, "--find-links", str(WHEELS), "lollms-client[all,xtts]>=2.0,<3", *more)
+    # pip takes an equal version for the same code.
+    session.install("--force-reinstall", "--no-deps", *map(str, sorted(WHEELS.glob("*.whl"))))
+
+
+def wheel_of(distribution: Path) -> str:
+    """The wheel of a distribution in ``dist``."""
+    (wheel,) = WHEELS.glob(f"{distribution.name.replace('-', '_')}-*.whl")
+    return str(wheel)
+
+
+def suites(distributions: list[Path]) -> list[str]:
+    """The conformance tests of some distributions."""
+    return [str(p) for distribution in distributions for p in sorted(distribution.glob("tests/test_*_conformance.py"))]
 
 
 @nox.session(python=False)
@@ -60,16 +80,31 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, against the wheels."""
+    """Run all tests, against the wheels; those of the bindings on torch follow in ``torch_tests``."""
     install_wheels(session, *group("test"))
     session.install("--no-deps", str(EXAMPLES))
-    session.run("python", "-m", "pytest", *session.posargs, env={"LOLLMS_WHEELS": str(WHEELS)})
-    if not session.posargs:
-        # The same promises with each binding in another process.
-        suites = [
-            str(p) for where in ("packages", "examples") for p in ROOT.glob(f"{where}/*/tests/test_*_conformance.py")
-        ]
-        session.run("python", "-m", "pytest", "--lollms-isolated", *suites)
+    environment = {"LOLLMS_WHEELS": str(WHEELS)}
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs, env=environment)
+        return
+    places = [str(d / "tests") for d in [*LIGHT, EXAMPLES]]
+    session.run("python", "-m", "pytest", *places, "tests", env=environment)
+    # The same promises with each binding in another process.
+    session.run("python", "-m", "pytest", "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
+    session.notify("torch_tests")
+
+
+@nox.session(venv_backend="virtualenv")
+def torch_tests(session: nox.Session) -> None:
+    """Run the tests of the bindings on torch, all of them in one environment."""
+    install_torch_wheels(session, *group("test"), *group("torch-test"))
+    environment = {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1"}
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs, env=environment)
+        return
+    places = [str(d / "tests") for d in TORCH]
+    session.run("python", "-m", "pytest", *places, "tests/test_tree.py", "tests/torch", env=environment)
+    session.run("python", "-m", "pytest", "--lollms-isolated", *suites(TORCH), env=environment)
 
 
 @nox.session
@@ -95,6 +130,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench.run", *session.posargs)
 
 
+@nox.session(venv_backend="virtualenv")
+def torch_bench(session: nox.Session) -> None:
+    """As ``bench``, of the bindings on torch."""
+    install_torch_wheels(session, *group("torch-test"))
+    session.run("python", "-m", "bench.torch_run", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, layers, dependencies, metadata."""
@@ -114,6 +156,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict mypy over our code, over a small program of a user's, and over a small binding of a third party's."""
     install_wheels(session, *group("types"))
+    session.install("--reinstall", "--no-deps", *map(wheel_of, TORCH))
     # The installed distributions are checked as a user's mypy sees them; the programs import nothing else.
     session.run("mypy", "tests/typing")
     for distribution in DISTRIBUTIONS:

@@ -32,7 +32,7 @@ from lollms_modalities import (
 )
 from lollms_modalities.tts import LollmsTTSBindingManager
 from lollms_piper import PiperTTSBinding
-from lollms_piper.text import LONGEST, pieces
+from lollms_piper.binding import LONGEST
 from lollms_piper.voices import packaged_voice
 
 PLAIN = {"noise_scale": 0, "noise_w_scale": 0}
@@ -148,27 +148,6 @@ def test_the_first_sound_of_a_long_sentence_comes_early(piper: PiperTTSBinding) 
     assert 0 < len(first.text) <= LONGEST
     assert rest > 5 * first.duration
     assert early < 0.4 * whole
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        LONG, "word " * 500, "x" * 1000, "吾輩は猫である。名前はまだ無い。" * 30, "吾輩は猫である、" * 60,
-        'He said: "Stop!" Then he left. Mr. Smith paid 3.5 dollars, e.g. in coins. J. R. Tolkien came.\n\nNew paragraph',
-    ],
-)  # fmt: skip
-def test_no_text_is_lost_and_no_piece_too_long(text: str) -> None:
-    cut = list(pieces(text))
-    assert "".join("".join(cut).split()) == "".join(text.split())
-    assert all(0 < len(piece) <= LONGEST for piece in cut)
-
-
-def test_sentences_are_cut_where_they_end() -> None:
-    text = 'He said: "Stop!" Then he left. Mr. Smith paid 3.5 dollars, e.g. in coins. Really?\n\nNew paragraph'
-    assert list(pieces(text)) == [
-        'He said: "Stop!"', "Then he left.", "Mr. Smith paid 3.5 dollars, e.g. in coins.", "Really?", "New paragraph",
-    ]  # fmt: skip
-    assert list(pieces("猫である。名前は「無い。」そう")) == ["猫である。", "名前は「無い。」", "そう"]
 
 
 # --- progress and stopping ------------------------------------------------------------------------------------------

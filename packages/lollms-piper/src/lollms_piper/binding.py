@@ -25,14 +25,16 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.call import ProgressCallback
+from lollms_modalities.sentences import pieces
 from lollms_modalities.settings import near_miss
 
 from lollms_piper import pull, voices
 from lollms_piper.engine import loaded_voices
-from lollms_piper.text import pieces
 
 if TYPE_CHECKING:
     from piper import PiperVoice
+
+LONGEST = 200  # characters of a piece; some 0.6 s of work on one core
 
 
 class PiperTTSBinding(LollmsTTSBinding):
@@ -94,7 +96,7 @@ class PiperTTSBinding(LollmsTTSBinding):
         )
         done = heard = 0
         report_progress(0, len(text), unit="character")
-        for piece in pieces(text):
+        for piece in pieces(text, LONGEST):
             spoken = piece
             for chunk in engine.synthesize(piece, config):
                 if heard and options.sentence_silence:

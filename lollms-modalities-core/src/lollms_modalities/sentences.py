@@ -1,15 +1,13 @@
 """Text into pieces that are spoken one after the other.
 
-Piper speaks a sentence in one go, which takes time and memory in proportion to its length. Pieces are sentences; one
-that is longer than ``LONGEST`` characters is cut at a clause, else between words, so that the first sound comes early.
+Speech engines do a sentence in one go, which takes time and memory in proportion to its length, and many cut off what
+is longer than they can take. Pieces are sentences; one that is too long is cut at a clause, else between words.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-
-LONGEST = 200  # characters; some 0.6 s of work on one core
 
 _CLOSING = "\"'”’»)\\]"
 # A stop, a blank, and something that may begin a sentence; stops of scripts without blanks end one by themselves.
@@ -19,10 +17,15 @@ _CLAUSE_END = re.compile(r"[,;:–—،、，；：][\"'”’»)]*\s*")
 _BLANK = re.compile(r"\s+")
 
 
-def pieces(text: str) -> Iterator[str]:
-    """The text in pieces, without the blanks around them; nothing else is lost or changed."""
-    for sentence in _sentences(text):
-        yield from _cut(sentence.strip())
+def pieces(text: str, longest: int) -> Iterator[str]:
+    """The text in pieces of at most ``longest`` characters, without the blanks around them; nothing else is lost."""
+    for sentence in sentences(text):
+        yield from _cut(sentence, longest)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of the text, without the blanks around them."""
+    yield from map(str.strip, _sentences(text))
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -37,16 +40,16 @@ def _sentences(text: str) -> Iterator[str]:
         yield text[start:]
 
 
-def _cut(sentence: str) -> Iterator[str]:
-    while len(sentence) > LONGEST:
-        end = _last_end(_CLAUSE_END, sentence) or _last_end(_BLANK, sentence) or LONGEST
+def _cut(sentence: str, longest: int) -> Iterator[str]:
+    while len(sentence) > longest:
+        end = _last_end(_CLAUSE_END, sentence, longest) or _last_end(_BLANK, sentence, longest) or longest
         yield sentence[:end].strip()
         sentence = sentence[end:].strip()
     if sentence:
         yield sentence
 
 
-def _last_end(pattern: re.Pattern[str], sentence: str) -> int | None:
-    """Where the last match in the first ``LONGEST`` characters ends; not in their first quarter, or pieces get tiny."""
-    ends = [match.end() for match in pattern.finditer(sentence, LONGEST // 4, LONGEST)]
+def _last_end(pattern: re.Pattern[str], sentence: str, longest: int) -> int | None:
+    """Where the last match in the first ``longest`` characters ends; not in their first quarter, or pieces get tiny."""
+    ends = [match.end() for match in pattern.finditer(sentence, longest // 4, longest)]
     return ends[-1] if ends else None

@@ -1,0 +1,5 @@
+"""Speech and sound effects with Bark, behind the lollms-modalities contract."""
+
+from __future__ import annotations
+
+__version__ = "2.0.0"
