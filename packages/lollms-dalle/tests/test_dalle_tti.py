@@ -51,7 +51,7 @@ def images(request: Request) -> Reply:
         return Reply({"error": error}, 404)
     size = body.get("size", "1024x1024")
     width, height = (64, 64) if size == "auto" else map(int, size.split("x"))
-    data = base64.b64encode(drawn(width, height)).decode()
+    data = base64.b64encode(drawn(width, height, body.get("output_format", "png"))).decode()
     item: dict[str, Any] = {"b64_json": data}
     if model == "dall-e-3":
         item["revised_prompt"] = f"A detailed {body['prompt']}"
@@ -165,6 +165,21 @@ def test_what_a_model_does_not_have_is_refused_before_it_is_asked(
     with dalle(server, model_name=model) as binding, pytest.raises(OptionError, match=model):
         binding.generate_image("x", **wrong)
     assert not server.asked
+
+
+def test_the_format_is_asked_of_the_models_that_have_it(server: Server) -> None:
+    with dalle(server) as binding:
+        image = binding.generate_image("x", output_format="webp", output_compression=80)
+        assert image.format == "webp"
+        asked = server.asked[-1].json
+        assert (asked["output_format"], asked["output_compression"]) == ("webp", 80)
+        with pytest.raises(OptionError, match="Known ones: png, jpeg, webp"):
+            binding.generate_image("x", output_format="gif")
+    with dalle(server, model_name="dall-e-3") as binding:
+        assert binding.generate_image("x", output_format="jpeg").format == "jpeg"
+        assert "output_format" not in server.asked[-1].json
+        with pytest.raises(OptionError, match="dall-e-3 does not take output_compression"):
+            binding.generate_image("x", output_compression=80)
 
 
 def test_negative_and_long_prompts(server: Server) -> None:

@@ -50,6 +50,9 @@ class ImageOptions(CallOptions):
     style: str | None = option(None, description="vivid or natural, where the model has styles.")
     background: str | None = option(None, description="transparent, opaque or auto, where the model has it.")
     moderation: str | None = option(None, description="low or auto, where the model has it.")
+    output_compression: int | None = option(
+        None, description="Percent, of jpeg and webp, where the model has it.", ge=0, le=100
+    )
     strict: bool = option(False, description="A size that the model does not have is an error, not the nearest.")
 
 
@@ -210,12 +213,18 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
             "style": _one_of("style", options.style, rules.styles, model),
             "response_format": rules.asks_for or None,
         }
+        extras = {
+            "background": options.background,
+            "moderation": options.moderation,
+            "output_compression": options.output_compression,
+        }
         if rules.free_size or rules.sizes is None:
-            body |= {"background": options.background, "moderation": options.moderation}
-        elif options.background or options.moderation:
-            raise OptionError(
-                f"The model {model} takes neither background nor moderation.", names=["background", "moderation"]
-            )
+            body |= extras
+        elif unfit := [name for name, value in extras.items() if value is not None]:
+            raise OptionError(f"The model {model} does not take {' or '.join(unfit)}.", names=unfit)
+        wanted = current_call().output_format
+        if rules.free_size and wanted in self.capabilities.output_formats:
+            body["output_format"] = wanted
         return {name: value for name, value in body.items() if value is not None}
 
     def _size(self, model: str, rules: Rules, options: ImageOptions) -> str | None:
