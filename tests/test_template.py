@@ -1,0 +1,98 @@
+"""The template, as it is generated: for each modality the suite, strict types and style; installed without a network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from lollms_modalities.errors import SettingsError
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+MODALITIES = ("tts", "stt", "tti", "ttm", "ttv")
+
+
+def generate(folder: Path, **answers: str) -> Result:
+    from lollms_client.cli.new_binding import new_binding
+
+    app = Typer()
+    app.command()(new_binding)
+    given = [word for question, answer in answers.items() for word in (f"--{question}", answer)]
+    return CliRunner().invoke(app, [str(folder), *given])
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a distribution of each modality, and one, ``site``, in which they are installed."""
+    folder = tmp_path_factory.mktemp("generated")
+    for modality in MODALITIES:
+        made = generate(folder / modality, name=f"new_{modality}", modality=modality, engine="numpy")
+        assert made.exit_code == 0, made.output
+        assert f"lollms-new-{modality} is in" in made.output
+    projects = [str(folder / modality) for modality in MODALITIES]
+    # As where there is no network: no index, and the build backend that is here.
+    alone = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(folder / "site")]
+    command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", sys.executable, *alone, *projects]
+    subprocess.run(command, check=True)
+    return folder
+
+
+def run(generated: Path, modality: str, *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=generated / modality,
+        env={**os.environ, "PYTHONPATH": str(generated / "site")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_what_is_generated_keeps_the_contract(generated: Path, modality: str) -> None:
+    assert " passed" in run(generated, modality, "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def test_what_is_generated_keeps_it_in_a_process_of_its_own(generated: Path) -> None:
+    assert " passed" in run(generated, "tts", "pytest", "-q", "-p", "no:cacheprovider", "--lollms-isolated")
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_its_style_and_types_are_clean(generated: Path, modality: str) -> None:
+    run(generated, modality, "ruff", "check", ".")
+    run(generated, modality, "ruff", "format", "--check", ".")
+    assert "Success: no issues found in 3 source files" in run(generated, modality, "mypy", "src")
+
+
+def test_its_wheel_holds_what_it_needs(generated: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "uv", "build", "-q", "--wheel", "--no-build-isolation", "-o", str(tmp_path)]
+    subprocess.run([*command, str(generated / "ttm")], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = {name for name in wheel.namelist() if name.startswith("lollms_new_ttm/") and not name.endswith("/")}
+        assert names == {
+            f"lollms_new_ttm/{name}"
+            for name in ("__init__.py", "binding.py", "engine.py", "environment.toml", "py.typed")
+        }
+        entry_points = wheel.read("lollms_new_ttm-0.1.0.dist-info/entry_points.txt").decode()
+    assert "new_ttm = lollms_new_ttm:NewTtmTTMBinding" in entry_points
+
+
+@pytest.mark.parametrize("answers", [{"name": "No Name"}, {"modality": "smell"}])
+def test_answers_that_make_no_binding(tmp_path: Path, answers: dict[str, str]) -> None:
+    made = generate(tmp_path / "x", **{"name": "fine", "modality": "tts", "engine": "numpy", **answers})
+    assert isinstance(made.exception, SettingsError)
+    assert next(iter(answers)) in str(made.exception)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    made = generate(tmp_path, name="fine", modality="tts", engine="numpy")
+    assert isinstance(made.exception, SettingsError)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
