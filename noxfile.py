@@ -161,14 +161,21 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
     for distribution in DISTRIBUTIONS:
         session.run("mypy", str(distribution / "src"))
-    session.run("mypy", "demo", "bench", "soak", str(EXAMPLES / "src"))
+    session.run("mypy", "demo", "bench", "soak", "tools", str(EXAMPLES / "src"))
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site; a broken page, link or anchor fails."""
+    """Build the site; a broken page, link or anchor fails, and a table that is not as the metadata says."""
     session.install(*group("docs"))
+    session.run("python", "tools/tables.py", "--check")
     session.run("zensical", "build", "--strict", "--clean")
+
+
+@nox.session(python=False)
+def tables(session: nox.Session) -> None:
+    """Write the tables of the docs that are made from metadata."""
+    session.run("python3", "tools/tables.py")
 
 
 @nox.session

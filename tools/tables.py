@@ -1,0 +1,95 @@
+"""The tables of bindings and of licences, from the metadata of the distributions, between two marks of a page.
+
+``python tools/tables.py`` writes them, ``--check`` fails where a page is not up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
+
+
+def projects() -> Iterator[dict[str, Any]]:
+    """The pyproject.toml of each distribution that offers bindings, and the core's."""
+    yield _project(ROOT / "lollms-modalities-core")
+    for folder in sorted((ROOT / "packages").iterdir()):
+        yield _project(folder)
+
+
+def _project(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+
+
+def bindings() -> list[Sequence[str]]:
+    """Rows: names, kinds, distribution, extra, engine."""
+    client = _project(ROOT / "packages" / "lollms-client")["project"]["optional-dependencies"]
+    rows: list[Sequence[str]] = []
+    for found in projects():
+        project = found["project"]
+        targets: dict[tuple[str, ...], list[str]] = {}
+        for modality in MODALITIES:
+            names = project.get("entry-points", {}).get(f"lollms_client.{modality}_bindings", {})
+            if names:
+                targets.setdefault(tuple(sorted(names, key=lambda n: (len(n), n))), []).append(modality)
+        for names_of_one, kinds in targets.items():
+            extras = [name for name, needs in client.items() if any(_names(need, project["name"]) for need in needs)]
+            engine = found.get("tool", {}).get("lollms", {}).get("engine", "")
+            shown = ", ".join(f"`{name}`" for name in names_of_one)
+            rows.append((shown, ", ".join(kinds), f"`{project['name']}`", f"`{extras[0]}`", engine))
+    return rows
+
+
+def _names(requirement: str, distribution: str) -> bool:
+    return requirement.partition("[")[0].partition(">")[0] == distribution
+
+
+def licences() -> list[Sequence[str]]:
+    """Rows: what, comes with, licence, what follows."""
+    rows: list[Sequence[str]] = []
+    for found in projects():
+        for row in found.get("tool", {}).get("lollms", {}).get("licences", []):
+            extra = f"[{row['extra']}]" if "extra" in row else ""
+            rows.append((row["what"], f"`{found['project']['name']}{extra}`", row["licence"], row.get("follows", "")))
+    return rows
+
+
+TABLES = {
+    "bindings": (ROOT / "docs/bindings.md", ("Name", "Kind", "Distribution", "Extra of lollms-client", "Engine"), bindings),
+    "licences": (ROOT / "docs/licences.md", ("What", "Comes with", "Licence", "What follows"), licences),
+}  # fmt: skip
+
+
+def table(head: Sequence[str], rows: list[Sequence[str]]) -> str:
+    """As Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def main() -> int:
+    """0 where all pages are up to date."""
+    stale = 0
+    for name, (page, head, rows) in TABLES.items():
+        text = page.read_text("utf-8")
+        before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not mark or not end:
+            raise SystemExit(f"{page} has no place for the table {name}.")
+        new = f"{before}{mark}{table(head, rows())}\n{end}{after}"
+        if new == text:
+            continue
+        stale += 1
+        if "--check" in sys.argv:
+            sys.stderr.write(f"{page.relative_to(ROOT)} is not up to date: run nox -s tables.\n")
+        else:
+            page.write_text(new, "utf-8")
+    return stale if "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
