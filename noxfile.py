@@ -159,6 +159,9 @@ def types(session: nox.Session) -> None:
     session.install("--reinstall", "--no-deps", *map(wheel_of, TORCH))
     # The installed distributions are checked as a user's mypy sees them; the programs import nothing else.
     session.run("mypy", "tests/typing")
+    printed = Path(session.create_tmp()) / "printed"
+    session.run("python", "tests/support/printed.py", str(printed))
+    session.run("mypy", str(printed))
     for distribution in DISTRIBUTIONS:
         session.run("mypy", str(distribution / "src"))
     session.run("mypy", "demo", "bench", "soak", "tools", str(EXAMPLES / "src"))

@@ -1,28 +1,46 @@
-"""The Python in the README and the docs runs as it is printed; what asks a server asks one on loopback."""
+"""What the README and the docs print runs as it is printed; what asks a server asks one on loopback."""
 
 from __future__ import annotations
 
+import ast
 import base64
-import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from lollms_modalities import Audio, Image
 from loopback import Reply, serving
+from printed import NEED_MODELS, PAGES, TUTORIAL, blocks, program
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SERVER = "http://localhost:9600"  # of the examples
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("packages/*/README.md"))]
+RUN = [page for page in PAGES if page not in NEED_MODELS and page != TUTORIAL and program(page)]
+# "" is what a program prints, a tree of files, or the README's two commands, which CI runs.
+KINDS = ("", "python", "bash", "toml", "text")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: f"{p.parent.name}-{p.name}")
+def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
+    """Python is run or type-checked, TOML is parsed, bash is run by ``test_tutorial.py``."""
+    for block in blocks(page):
+        if page == TUTORIAL and block.kind.startswith("python title="):
+            ast.parse(block.text)
+            continue
+        assert block.kind in KINDS
+        if block.kind == "python":
+            ast.parse(block.text)
+        elif block.kind == "toml":
+            tomllib.loads(block.text)
+        elif block.kind == "":
+            assert "import " not in block.text, "Python without its fence is run by nobody"
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda p: f"{p.parent.name}-{p.name}")
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     """The blocks of a page run one after the other in one program, in an empty folder."""
-    program = "\n".join(BLOCK.findall(page.read_text("utf-8")))
+    text = program(page)
     image = base64.b64encode(Image.from_pixels(np.zeros((16, 16, 3), np.uint8))).decode()
     routes = {
         "GET /tts_is_ready": Reply({"status": True}),
@@ -30,8 +48,8 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
         "POST /v1/images/generations": Reply({"data": [{"b64_json": image}]}),
     }
     with serving(routes) as server:
-        program = program.replace(SERVER, server.url)
+        text = text.replace(SERVER, server.url)
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [sys.executable, "-W", "error", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
-    assert done.returncode == 0, f"{program}\n{done.stderr}"
+    assert done.returncode == 0, f"{text}\n{done.stderr}"

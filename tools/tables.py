@@ -60,9 +60,9 @@ def licences() -> list[Sequence[str]]:
 
 
 TABLES = {
-    "bindings": (ROOT / "docs/bindings.md", ("Name", "Kind", "Distribution", "Extra of lollms-client", "Engine"), bindings),
-    "licences": (ROOT / "docs/licences.md", ("What", "Comes with", "Licence", "What follows"), licences),
-}  # fmt: skip
+    "bindings": ("docs/bindings.md", ("Name", "Kind", "Distribution", "Extra of lollms-client", "Engine"), bindings),
+    "licences": ("docs/licences.md", ("What", "Comes with", "Licence", "What follows"), licences),
+}
 
 
 def table(head: Sequence[str], rows: list[Sequence[str]]) -> str:
@@ -74,18 +74,19 @@ def table(head: Sequence[str], rows: list[Sequence[str]]) -> str:
 def main() -> int:
     """0 where all pages are up to date."""
     stale = 0
-    for name, (page, head, rows) in TABLES.items():
+    for name, (path, head, rows) in TABLES.items():
+        page = ROOT / path
         text = page.read_text("utf-8")
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not mark or not end:
-            raise SystemExit(f"{page} has no place for the table {name}.")
+            raise SystemExit(f"{path} has no place for the table {name}.")
         new = f"{before}{mark}{table(head, rows())}\n{end}{after}"
         if new == text:
             continue
         stale += 1
         if "--check" in sys.argv:
-            sys.stderr.write(f"{page.relative_to(ROOT)} is not up to date: run nox -s tables.\n")
+            sys.stderr.write(f"{path} is not up to date: run nox -s tables.\n")
         else:
             page.write_text(new, "utf-8")
     return stale if "--check" in sys.argv else 0
