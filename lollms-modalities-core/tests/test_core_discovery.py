@@ -103,8 +103,8 @@ def test_a_missing_binding_names_the_near_miss_and_what_is_there(site: Path) -> 
     write(site, "dist_a", {"robot": "dist_a:Good"})
     with pytest.raises(BindingNotFoundError, match=r"robot.*Did you mean 'robot'"):
         require("robbot")
-    with pytest.raises(BindingNotFoundError, match=r"No tts binding 'bark' is installed"):
-        require("bark")
+    with pytest.raises(BindingNotFoundError, match=r"No tts binding 'theremin' is installed"):
+        require("theremin")
 
 
 def test_the_mend_is_the_clients_extra_where_it_has_one(site: Path) -> None:

@@ -633,11 +633,11 @@ def test_ended_when_idle_and_started_again(open_tts: Callable[..., Any]) -> None
 def test_a_pool_runs_calls_side_by_side_and_in_turn(open_tts: Callable[..., Any], background: Spawn) -> None:
     tts = open_tts(WorkerPolicy(pool=2))
     began = time.monotonic()
-    running = [background(lambda: tts.generate_audio("hi", do="sleep", seconds=0.5)) for _ in range(4)]
+    running = [background(lambda: tts.generate_audio("hi", do="sleep", seconds=1.0)) for _ in range(4)]
     pids = [r.result().provenance.usage["pid"] for r in running]
     assert len(set(pids)) == 2
     assert sorted(map(pids.count, pids)) == [2, 2, 2, 2]
-    assert time.monotonic() - began < 1.9, "four in place take 2 s"
+    assert time.monotonic() - began < 3.9, "four in place take 4 s"
     tts.set_settings({"voice_name": "z"})
     both = [background(lambda: tts.generate_audio("hi", do="sleep", seconds=0.2)) for _ in range(2)]
     assert [r.result().provenance.model for r in both] == ["z", "z"]
