@@ -16,6 +16,8 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
 WHEELS = ROOT / "dist"
 EXAMPLES = ROOT / "examples" / "lollms-examples"
+# A file's tests stay together: they share what takes long to make.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--durations=15")
 # They need torch, of which uv would take gigabytes of CUDA builds: pip installs them, in environments of their own.
 TORCH = [ROOT / "packages" / f"lollms-{name}" for name in ("audiocraft", "bark", "diffusers", "whisper", "xtts")]
 LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in TORCH]
@@ -88,9 +90,9 @@ def tests(session: nox.Session) -> None:
         session.run("python", "-m", "pytest", *session.posargs, env=environment)
         return
     places = [str(d / "tests") for d in [*LIGHT, EXAMPLES]]
-    session.run("python", "-m", "pytest", *places, "tests", env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *places, "tests", "--ignore=tests/torch", env=environment)
     # The same promises with each binding in another process.
-    session.run("python", "-m", "pytest", "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
     session.notify("torch_tests")
 
 
@@ -98,13 +100,15 @@ def tests(session: nox.Session) -> None:
 def torch_tests(session: nox.Session) -> None:
     """Run the tests of the bindings on torch, all of them in one environment."""
     install_torch_wheels(session, *group("test"), *group("torch-test"))
-    environment = {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1"}
+    # Tiny models gain nothing from threads, which take the processor from each other.
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    environment = {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **threads}
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs, env=environment)
         return
     places = [str(d / "tests") for d in TORCH]
-    session.run("python", "-m", "pytest", *places, "tests/test_tree.py", "tests/torch", env=environment)
-    session.run("python", "-m", "pytest", "--lollms-isolated", *suites(TORCH), env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *places, "tests/test_tree.py", "tests/torch", env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites(TORCH), env=environment)
 
 
 @nox.session
