@@ -71,13 +71,15 @@ class Spec:
     """
 
     def __init__(
-        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy
-    ) -> None:
+        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
+        distribution: str | None = None,
+    ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
         self.python = python
         self.place = place
         self.directory = directory
+        self.distribution = distribution
         self.policy = policy
         self.settings: dict[str, Any] | None = None
         self.shared: dict[str, Any] = {}
@@ -135,6 +137,7 @@ class Worker:
             "modality": self.spec.modality,
             "name": self.spec.name,
             "directory": self.spec.directory,
+            "distribution": self.spec.distribution,
         }
         self.ready = self._begin(call, hello, [])
         if self.ready["protocol"] != protocol.VERSION:
