@@ -42,7 +42,7 @@ def doctor(json: Json = False) -> int:
 
     Reads metadata only: lollms list --check imports the bindings. The exit code is 1 where something is wrong.
     """
-    rows = [listing.Row(ref, listing.unmet(ref)) for ref in listing.refs_of(())]
+    rows = listing.metadata_rows(listing.refs_of(()))
     used, problems = _used()
     problems += [str(row.error) for row in rows if row.error is not None]
     problems += [*listing.conflicts([row.ref for row in rows]), *map(str, listing.unreadable())]

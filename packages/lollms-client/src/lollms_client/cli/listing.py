@@ -32,9 +32,15 @@ class Row:
 def show(modalities: Sequence[str] = (), *, as_json: bool = False) -> int:
     """Print what is installed, with what the metadata says is wrong with it; the exit code."""
     broken = unreadable()
-    rows = [Row(ref, unmet(ref)) for ref in refs_of(modalities)]
+    rows = metadata_rows(refs_of(modalities))
     print_rows(rows, broken, as_json=as_json)
     return 0
+
+
+def metadata_rows(refs: list[BindingRef]) -> list[Row]:
+    """The bindings with what the metadata says is missing; of those in environments that is not known here."""
+    versions: dict[str, str | None] = {}
+    return [Row(ref, _unmet(ref, versions) if ref.place == "installed" else None) for ref in refs]
 
 
 def refs_of(modalities: Sequence[str]) -> list[BindingRef]:
@@ -69,14 +75,11 @@ def print_rows(rows: list[Row], broken: list[LollmsError], *, as_json: bool) -> 
         print(f"\n{note}")
 
 
-def unmet(ref: BindingRef) -> LollmsError | None:
-    """What the metadata says is missing, or None; of a binding in an environment that is the environment's affair."""
-    if ref.place != "installed" or not ref.requires:
-        return None
+def _unmet(ref: BindingRef, versions: dict[str, str | None]) -> LollmsError | None:
     from lollms_modalities.loading import check_requirements
 
     try:
-        check_requirements(ref)
+        check_requirements(ref, versions)
     except LollmsError as exc:
         return exc
     return None
