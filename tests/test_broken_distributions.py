@@ -153,7 +153,7 @@ def test_the_list_tells_what_metadata_says(site: Path) -> None:
         if kind.seen_in == "files":
             assert any(f"broken_{name}-1.0.dist-info" in note and kind.said in note for note in notes)
         elif kind.seen_in == "metadata":
-            assert any(f"tts:{name}: " in note and kind.said in note for note in notes)
+            assert any(f"The tts binding {name!r} " in note and kind.said in note for note in notes)
             assert f"! tts  {name} " in " ".join(table.split(" ")).replace("!  ", "! ")
     assert any("claims_a 1.0 and claims_b 1.0 claim this name. claims_a 1.0 is used" in note for note in notes)
 

@@ -95,4 +95,6 @@ def _ended(ref: BindingRef, crash: WorkerCrashedError) -> BindingBrokenError:
     lines = [line for line in getattr(crash, "last_lines", []) if line.strip()]
     # What Python prints of a crash is about its threads, not about the cause.
     printed = f"; it last printed {lines[-1][:200]!r}" if lines and "ended by" not in cause else ""
+    if cause.startswith("it took longer"):
+        return broken(ref, f"cannot be imported: {cause}{printed}")
     return broken(ref, f"ends the process that imports it: {cause}{printed}")

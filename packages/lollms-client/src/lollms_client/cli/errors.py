@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
-import textwrap
 import warnings
 from typing import Any
 
 from lollms_modalities.errors import CallCancelled, LollmsError, OptionError, SettingsError
 
 from lollms_client.cli import CANCELLED
+from lollms_client.cli.text import paragraph
 
 FAILURE, USAGE = 1, 2
 
@@ -54,11 +53,8 @@ def code_of(exc: Exception) -> int:
 
 
 def tell(text: str) -> None:
-    """A paragraph on stderr, as wide as the terminal; text for a file or a pipe keeps its lines."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        text = "\n".join(textwrap.fill(line, width, break_long_words=False) for line in text.splitlines())
-    print(text, file=sys.stderr)
+    """A paragraph on stderr."""
+    print(paragraph(text, sys.stderr), file=sys.stderr)
 
 
 def listen(*, debug: bool) -> None:

@@ -8,6 +8,8 @@ import sys
 from lollms_modalities.discovery import MODALITIES, BindingRef, candidates, damaged, find_bindings
 from lollms_modalities.errors import LollmsError
 
+from lollms_client.cli.text import paragraph
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +72,9 @@ def print_rows(rows: list[Row], broken: list[LollmsError], *, as_json: bool) -> 
         print('No binding is installed. Run pip install "lollms-client[piper]", for one.')
     for line in _table([_cells(row) for row in rows]):
         print(line)
-    notes = [f"{row.ref.modality}:{row.ref.name}: {row.error}" for row in rows if row.error is not None]
+    notes = [str(row.error) for row in rows if row.error is not None]
     for note in [*notes, *conflicts([row.ref for row in rows]), *map(str, broken)]:
-        print(f"\n{note}")
+        print(f"\n{paragraph(note, sys.stdout)}")
 
 
 def _unmet(ref: BindingRef, versions: dict[str, str | None]) -> LollmsError | None:

@@ -108,5 +108,5 @@ def _make(
     arguments = {name: value for name, value in given.items() if value is not None}
     with opened(which) as made:
         arguments = {**made.options(opt or ()), **arguments, **where.arguments()}
-        result = call(getattr(made.binding, verb), content, timeout=timeout, **arguments)
+        result = call(getattr(made.binding, verb), content, label=stem, timeout=timeout, **arguments)
     deliver(result, where, as_json=json)

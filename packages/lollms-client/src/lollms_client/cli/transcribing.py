@@ -77,7 +77,7 @@ def transcribe(
     with opened(Which("stt", binding, environment, isolated, set or ())) as made:
         options = made.options(opt or ()) | ({} if model is None else {"model": model})
         for n, (name, target) in enumerate(zip(names, targets, strict=True), 1):
-            label = f"{n}/{len(names)}" if len(names) > 1 else ""
+            label = f"{Path(name).name} ({n} of {len(names)})" if len(names) > 1 else Path(name).name
             try:
                 transcript = _one(made, name, {**options, "timeout": timeout}, label)
             except CallCancelled:
