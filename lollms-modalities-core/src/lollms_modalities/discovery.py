@@ -5,9 +5,12 @@ A binding is an entry point in its modality's group. What is read is remembered 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
+
+from lollms_modalities.errors import BindingBrokenError
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
@@ -28,6 +31,33 @@ def group_of(modality: str) -> str:
     return f"lollms_client.{modality}_bindings"
 
 
+class _Told:
+    """The metadata of a distribution, read once for all its bindings."""
+
+    __slots__ = ("_dist", "_metadata")
+
+    def __init__(self, dist: Distribution | None) -> None:
+        self._dist = dist
+        self._metadata: Any = None
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            if self._metadata is None and self._dist is not None:
+                self._metadata = self._dist.metadata
+            return str((self._metadata or {}).get(key) or "")
+        except Exception:  # metadata that cannot be read hides no other binding
+            return ""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        try:
+            found = self._metadata.get_all("Requires-Dist") if self["Name"] else None
+            # Old metadata has them in another file.
+            return tuple(found or (self._dist and self._dist.requires) or ())
+        except Exception:  # what that means is found out when it is loaded
+            return ()
+
+
 class BindingRef:
     """One binding that a distribution offers, known by metadata only.
 
@@ -41,10 +71,10 @@ class BindingRef:
         environment: name of the environment that holds it, or None.
     """
 
-    __slots__ = ("_dist", "aliases", "directory", "environment", "modality", "name", "place", "target")
+    __slots__ = ("_told", "aliases", "directory", "environment", "modality", "name", "place", "target")
 
     def __init__(
-        self, modality: str, names: Iterable[str], target: str, dist: Distribution | None, directory: str | None = None,
+        self, modality: str, names: Iterable[str], target: str, told: _Told, directory: str | None = None,
         environment: str | None = None,
     ) -> None:  # fmt: skip
         self.modality = modality
@@ -54,7 +84,7 @@ class BindingRef:
         self.directory = directory
         self.environment = environment
         self.place = "environment" if environment else "installed" if directory is None else "directory"
-        self._dist = dist
+        self._told = told
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,12 +94,12 @@ class BindingRef:
     @property
     def distribution(self) -> str:
         """Name of the distribution; "" where its metadata does not tell."""
-        return str(self._metadata("Name") or "")
+        return self._told["Name"]
 
     @property
     def version(self) -> str:
         """Version of the distribution; "" where its metadata does not tell."""
-        return str(self._metadata("Version") or "")
+        return self._told["Version"]
 
     @property
     def origin(self) -> Origin:
@@ -81,22 +111,12 @@ class BindingRef:
     @property
     def summary(self) -> str:
         """The distribution's one line about itself."""
-        return str(self._metadata("Summary") or "")
+        return self._told["Summary"]
 
     @property
     def requires(self) -> tuple[str, ...]:
         """What the distribution requires, as its metadata says it."""
-        try:
-            return tuple(self._dist.requires or ()) if self._dist is not None else ()
-        except Exception:  # metadata that cannot be read; what that means is found out when it is loaded
-            return ()
-
-    def _metadata(self, key: str) -> str | None:
-        try:
-            metadata: Any = self._dist.metadata if self._dist is not None else None
-            return metadata[key] if metadata is not None else None
-        except Exception:  # metadata that cannot be read hides no other binding
-            return None
+        return self._told.requires
 
     def __repr__(self) -> str:
         return f"<BindingRef {self.modality}:{self.name} {self.target} of {self.distribution} {self.version}>"
@@ -180,19 +200,72 @@ def _entry_points_in(directory: str | None) -> Iterator[EntryPoint]:
     for dist in found:
         try:
             name = dist.metadata["Name"]
-            if name not in seen:
+            if name is None or name not in seen:  # those without a name are not one and the same
                 seen.add(name)
                 yield from dist.entry_points
-        except Exception:
-            _log_unreadable(dist)
+        except Exception as exc:
+            _log_unreadable(dist, exc)
 
 
-def _log_unreadable(dist: Distribution) -> None:
+def damaged(directory: str | None = None) -> list[BindingBrokenError]:
+    """The distributions, of a folder or of ``sys.path``, that may offer bindings and whose metadata cannot be read.
+
+    Each error has ``path``, the folder of the metadata. What can be read of them is listed nevertheless.
+    """
+    found = []
+    for folder in [directory] if directory is not None else sys.path:
+        try:
+            names = sorted(n for n in os.listdir(folder or ".") if n.endswith((".dist-info", ".egg-info")))
+        except OSError:
+            continue
+        for name in names:
+            path = os.path.join(folder, name)
+            reason = _damage(path)
+            if reason is not None:
+                found.append(
+                    BindingBrokenError(
+                        f"The metadata in {path} cannot be read: {reason}.",
+                        hint=f"Install {name.partition('-')[0]} again, or remove that folder.",
+                        path=path,
+                    )
+                )
+    return found
+
+
+def _damage(path: str) -> str | None:
+    """What is wrong with a folder of metadata, if that may concern bindings."""
+    try:
+        with open(os.path.join(path, "entry_points.txt"), encoding="utf-8") as file:
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # it has no entry points
+    except OSError as exc:
+        return f"entry_points.txt: {exc.strerror}"
+    except UnicodeDecodeError as exc:
+        return f"entry_points.txt is no text ({exc.reason} at byte {exc.start})"
+    if not any(group_of(modality) in text for modality in MODALITIES):
+        return None
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith(("#", "[")) and "=" not in line:
+            return f"line {number} of entry_points.txt is {line[:60]!r}, which is no entry point"
+    from importlib.metadata import Distribution
+    from pathlib import Path
+
+    dist = Distribution.at(Path(path))
+    try:
+        list(dist.entry_points)
+        name = dist.metadata["Name"]
+    except Exception as exc:  # each version of importlib.metadata raises its own
+        return f"{type(exc).__name__}: {exc}"
+    return None if name else "METADATA is missing or tells no name"
+
+
+def _log_unreadable(dist: Distribution, exc: Exception) -> None:
     import logging
 
-    logging.getLogger(__name__).warning(
-        "The metadata of %s cannot be read.", getattr(dist, "_path", dist), exc_info=True
-    )
+    path = getattr(dist, "_path", dist)
+    logging.getLogger(__name__).warning("The metadata of %s cannot be read: %s: %s", path, type(exc).__name__, exc)
 
 
 def _read(
@@ -200,17 +273,17 @@ def _read(
 ) -> dict[str, list[BindingRef]]:
     groups = {group_of(modality): modality for modality in MODALITIES}
     names: dict[tuple[str, str, int], list[str]] = {}
-    dists: dict[int, Any] = {}
+    dists: dict[int, tuple[Any, _Told]] = {}
     for entry in entry_points:
         modality = groups.get(entry.group)
         if modality is None:
             continue
         dist = entry.dist
-        dists[id(dist)] = dist
+        dists.setdefault(id(dist), (dist, _Told(dist)))  # the distribution too, so that its id stays its own
         names.setdefault((modality, entry.value.replace(" ", ""), id(dist)), []).append(entry.name)
     found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
     for (modality, target, dist_id), own in names.items():
-        found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory, environment))
+        found[modality].append(BindingRef(modality, own, target, dists[dist_id][1], directory, environment))
     for refs in found.values():
         # By what the entry points say alone: a distribution's name is in another file, which listing need not read.
         refs.sort(key=lambda ref: (ref.name, ref.target))

@@ -20,10 +20,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.checking import Finding
     from lollms_modalities.isolation import Opener, WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
 _told_of: set[tuple[str, str]] = set()
+
+
+class Maker(Generic[B]):
+    """Makes a binding when it is called with the settings.
+
+    Attributes:
+        describe: what the binding's class says of itself, as ``LollmsBinding.describe()``.
+    """
+
+    def __init__(self, make: Callable[[Mapping[str, Any]], B], describe: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self.describe = describe
+
+    def __call__(self, settings: Mapping[str, Any]) -> B:
+        return self._make(settings)
 
 
 class BindingManager(Generic[B]):
@@ -87,7 +103,7 @@ class BindingManager(Generic[B]):
     def maker(
         self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, shared: Mapping[str, Any] | None = None,
-    ) -> Callable[[Mapping[str, Any]], B]:  # fmt: skip
+    ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
 
         Raises:
@@ -101,9 +117,11 @@ class BindingManager(Generic[B]):
                     "pool= and policy= are for bindings in another process.", hint="Add isolated=True or environment=."
                 )
             cls = self.load_class(binding_name)
-            return lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name)
+            return Maker(
+                lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name), cls.describe
+            )
         opener = self._opener(binding_name, environment, pool, policy)
-        return lambda settings: self._made(opener.make(settings, shared or {}))
+        return Maker(lambda settings: self._made(opener.make(settings, shared or {})), opener.describe)
 
     def _opener(
         self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None
@@ -125,26 +143,32 @@ class BindingManager(Generic[B]):
             policy=policy,
         )
 
-    def find(self, binding_name: str) -> BindingRef:
+    def find(self, binding_name: str, distribution: str | None = None) -> BindingRef:
         """The metadata of a binding.
+
+        Args:
+            binding_name: one of ``get_available_bindings()``.
+            distribution: which one's, where several claim the name.
 
         Raises:
             BindingNotFoundError: no distribution offers the name.
         """
         found = candidates(self.refs(), binding_name)
+        if distribution is not None:
+            found = [ref for ref in found if ref.distribution == distribution]
         if not found:
             from lollms_modalities.loading import not_found
 
-            raise not_found(self.modality, binding_name, self.get_available_bindings())
+            raise not_found(self.modality, binding_name, self.get_available_bindings(), self._directory)
         if len({ref.distribution for ref in found}) > 1:
             self._warn_of_duplicates(binding_name, found)
         return found[0]
 
-    def load_class(self, binding_name: str) -> type[B]:
-        """Import a binding's class; raises one of the four ``BindingUnavailableError``."""
+    def load_class(self, binding_name: str, distribution: str | None = None) -> type[B]:
+        """Import a binding's class; raises one of the four ``BindingUnavailableError``. Arguments as of ``find``."""
         from lollms_modalities.loading import load_class
 
-        ref = self.find(binding_name)
+        ref = self.find(binding_name, distribution)
         cls = load_class(ref, self._base())
         if cls._origin is None:
             cls._origin = ref.origin
@@ -162,6 +186,18 @@ class BindingManager(Generic[B]):
             "place": ref.place,
             **self.load_class(binding_name).describe(),
         }
+
+    def check(self, timeout: float = 60.0) -> list[Finding]:
+        """Import each binding in a process of its own, and tell of each whether it can be used and why not.
+
+        Nothing that a broken one does, such as ending the process or never coming to an end, reaches this program.
+
+        Args:
+            timeout: seconds that each may take.
+        """
+        from lollms_modalities.checking import check_bindings
+
+        return list(check_bindings(self.refs(), timeout))
 
     def refresh(self) -> None:
         """Read the metadata again: something was installed or removed."""

@@ -20,7 +20,7 @@ from pydantic import ConfigDict
 from lollms_modalities import __version__, hooks
 from lollms_modalities._result import Provenance
 from lollms_modalities._scheduler import Scheduler, Ticket
-from lollms_modalities.call import Call
+from lollms_modalities.call import Call, CancelToken
 from lollms_modalities.errors import (
     BindingIncompatibleError,
     CallTimeout,
@@ -71,13 +71,15 @@ class Spec:
     """
 
     def __init__(
-        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy
-    ) -> None:
+        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
+        distribution: str | None = None,
+    ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
         self.python = python
         self.place = place
         self.directory = directory
+        self.distribution = distribution
         self.policy = policy
         self.settings: dict[str, Any] | None = None
         self.shared: dict[str, Any] = {}
@@ -135,6 +137,7 @@ class Worker:
             "modality": self.spec.modality,
             "name": self.spec.name,
             "directory": self.spec.directory,
+            "distribution": self.spec.distribution,
         }
         self.ready = self._begin(call, hello, [])
         if self.ready["protocol"] != protocol.VERSION:
@@ -389,10 +392,15 @@ class Workers:
         self.ready: Json = {}
         _pools.add(self)
 
-    def open(self) -> None:
-        """Start the first worker, which finds the class and tells what it is."""
+    def open(self, cancel: CancelToken | None = None) -> None:
+        """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
         worker = Worker(self.spec, own=self._own)
-        worker.open(Call("create_binding"))
+        call = Call("create_binding")
+        call.control(None, cancel, None)
+        try:
+            worker.open(call)
+        finally:
+            call.finish()
         self.ready = worker.ready
         self._workers.append(worker)
 
