@@ -89,10 +89,23 @@ def explain_loading(
             "not loaded.",
             hint="Take the model as safetensors, or from somebody you trust.",
         ) from exc
-    except (OSError, ValueError, KeyError) as exc:
-        reason = str(exc).strip().splitlines() or [type(exc).__name__]
+    except Exception as exc:
+        if (reason := _reason(exc)) is None:
+            raise
         hint = "Fetch or save the model again." if isinstance(name, Path) else _TO_FETCH
-        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[0][:300]}", hint=hint) from exc
+        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[:300]}", hint=hint) from exc
+
+
+def _reason(error: Exception) -> str | None:
+    """What is wrong with the model, where that is what the error says."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, (OSError, ValueError, KeyError, EOFError)) or type(error).__name__ == "SafetensorError":
+        return first
+    if isinstance(error, RuntimeError) and "PytorchStreamReader" in first:
+        return first
+    if isinstance(error, RuntimeError) and ("ignore_mismatched_sizes" in first or "size mismatch" in str(error)):
+        return "its weights have other sizes than its configuration says."
+    return None
 
 
 _TO_FETCH = (
