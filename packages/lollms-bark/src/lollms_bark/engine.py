@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, VoiceNotFoundError
-from lollms_modalities.hub import quiet
+from lollms_modalities.quiet import quiet
 from lollms_modalities.torch import free_memory, stopping_criteria
 
 if TYPE_CHECKING:
