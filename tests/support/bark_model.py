@@ -47,6 +47,7 @@ def make_bark(
     text_offset = _SEMANTIC + 8
     text_end = text_offset + len(vocabulary)
     block: dict[str, Any] = {"num_layers": layers, "num_heads": 2, "hidden_size": width, "block_size": 1024}
+    block["initializer_range"] = 0.1  # or else nothing that goes in makes a difference
     coarse_end = _SEMANTIC + 2 * _CODES
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -181,9 +181,14 @@ def stopping_criteria(report: Callable[[int], object]) -> Any:
     from transformers import StoppingCriteria, StoppingCriteriaList
 
     class Report(StoppingCriteria):  # type: ignore[misc, unused-ignore]
+        none: Any = None  # made once: it is asked for after each token
+
         def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-            report(int(input_ids.shape[-1]))
-            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+            count, length = input_ids.shape
+            report(length)
+            if self.none is None or len(self.none) != count:
+                self.none = torch.zeros(count, dtype=torch.bool, device=input_ids.device)
+            return self.none
 
     return StoppingCriteriaList([Report()])
 
