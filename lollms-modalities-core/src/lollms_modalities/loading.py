@@ -27,12 +27,19 @@ def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
     """Import the binding's class.
 
     Raises:
+        BindingNotFoundError: only an environment has it.
         BindingIncompatibleError: its distribution wants another core than this.
         BindingDependencyError: what it requires is missing or unfit, by its metadata or by its import.
         BindingBrokenError: its import fails otherwise, or what the entry point names is no binding of this modality.
     """
+    if ref.environment is not None:
+        raise BindingNotFoundError(
+            f"The {ref.modality} binding {ref.name!r} is in the environment {ref.environment!r}, not here.",
+            hint="create_binding runs it there; describe tells what it says of itself.",
+            **_about(ref),
+        )
     put_on_path(ref)
-    _check_requirements(ref)
+    check_requirements(ref)
     found = _import(ref)
     if not isinstance(found, type) or not issubclass(found, base):
         what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"
@@ -77,7 +84,8 @@ def _extras_of_client() -> frozenset[str]:
         return frozenset()
 
 
-def _check_requirements(ref: BindingRef) -> None:
+def check_requirements(ref: BindingRef) -> None:
+    """Raise ``BindingIncompatibleError`` or ``BindingDependencyError`` if what it requires is not what is installed."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 

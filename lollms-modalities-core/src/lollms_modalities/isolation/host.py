@@ -67,18 +67,21 @@ class Spec:
 
     Attributes:
         python: the interpreter; ``place`` says where that is, for messages.
+        lock: the file that keeps its environment from being taken away, or None.
         settings, shared: which the binding is made with, None before it is; ``settings`` follows ``set_settings``.
     """
 
     def __init__(
-        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy
-    ) -> None:
+        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
+        lock: Path | None = None,
+    ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
         self.python = python
         self.place = place
         self.directory = directory
         self.policy = policy
+        self.lock = lock
         self.settings: dict[str, Any] | None = None
         self.shared: dict[str, Any] = {}
         # Under the binding's name, so that a program can turn one engine's chatter up or down.
@@ -102,7 +105,7 @@ class Worker:
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
-        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own)
+        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own, lock=spec.lock)
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
         self.calls = 0

@@ -453,17 +453,17 @@ class Opener:
     """A worker that has found the binding's class, and makes the binding when it is given the settings.
 
     Args: as of ``open_binding``; ``place`` is what messages call the interpreter, ``directory`` an extra folder of
-        installed distributions.
+        installed distributions, ``lock`` a file that keeps the environment from being taken away.
 
     Raises: as ``open_binding``, but for what making the binding raises.
     """
 
     def __init__(
         self, modality: str, name: str, *, python: str | Path | None = None, place: str = "",
-        directory: str | None = None, policy: WorkerPolicy | None = None,
+        directory: str | None = None, policy: WorkerPolicy | None = None, lock: Path | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
-        self._spec = Spec(modality, name, path, place or str(path), directory, policy or WorkerPolicy())
+        self._spec = Spec(modality, name, path, place or str(path), directory, policy or WorkerPolicy(), lock)
         self._workers = Workers(self._spec, own=python is None)
         check_interpreter(self._spec)
         with explain_start(self._spec):
