@@ -147,7 +147,7 @@ BROKEN: dict[str, tuple[str, str, tuple[str, ...], type[BindingUnavailableError]
     "a module": ("dist_b", GOOD, (), BindingBrokenError, "module"),
     "no binding": ("dist_b:Other", GOOD, (), BindingBrokenError, "no LollmsTTSBinding"),
     "incomplete": ("dist_b:Half", GOOD, (), BindingBrokenError, "generate_audio"),
-    "bad requirement": ("dist_b:Good", GOOD, ("%%%",), BindingBrokenError, "metadata"),
+    "bad requirement": ("dist_b:Good", GOOD, ("%%%",), BindingBrokenError, "requirement"),
 }
 
 

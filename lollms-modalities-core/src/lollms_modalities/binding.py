@@ -547,6 +547,8 @@ def _signature(cls: type[LollmsBinding]) -> Any:
     from lollms_modalities.settings import ordered_fields
 
     settings = cls.settings_class()
+    if not hasattr(settings, "model_fields"):
+        raise TypeError(f"{cls.__qualname__}.Settings is no BindingSettings")
     # Python wants arguments without a default first.
     fields = [(name, settings.model_fields[name]) for name in ordered_fields(settings)]
     fields.sort(key=lambda item: not item[1].is_required())

@@ -146,13 +146,15 @@ class Call:
         output_path: the file that the result is to be written to, or None.
         output_format: the format that was asked for, or None for the modality's own.
         timeout: seconds that the call may take, or None.
+        drawn: whether its seed was drawn, since none was given.
+        answered_by: name of the plug-in that answered in the engine's place, or "".
     """
 
     # Slots, since one is made for every call.
     __slots__ = (
-        "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover", "asker",
-        "binding", "consumer", "deadline", "elapsed", "locks", "options", "output_format", "output_path", "parent",
-        "recorded", "started", "started_at", "timeout", "verb",
+        "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover",
+        "answered_by", "asker", "binding", "consumer", "deadline", "drawn", "elapsed", "locks", "options",
+        "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -172,6 +174,8 @@ class Call:
         self.elapsed = 0.0
         self.recorded: dict[str, Any] | None = None
         self.locks: list[CallLock] = []
+        self.drawn = False
+        self.answered_by = ""
         # Who takes a stream's items: it would wait for itself if it asked the same instance again.
         self.consumer: Asker | None = None
         # Who asked, where that is another thread than the one that runs the call.

@@ -5,9 +5,12 @@ A binding is an entry point in its modality's group. What is read is remembered 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
+
+from lollms_modalities.errors import BindingBrokenError
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
@@ -180,19 +183,72 @@ def _entry_points_in(directory: str | None) -> Iterator[EntryPoint]:
     for dist in found:
         try:
             name = dist.metadata["Name"]
-            if name not in seen:
+            if name is None or name not in seen:  # those without a name are not one and the same
                 seen.add(name)
                 yield from dist.entry_points
-        except Exception:
-            _log_unreadable(dist)
+        except Exception as exc:
+            _log_unreadable(dist, exc)
 
 
-def _log_unreadable(dist: Distribution) -> None:
+def damaged(directory: str | None = None) -> list[BindingBrokenError]:
+    """The distributions, of a folder or of ``sys.path``, that may offer bindings and whose metadata cannot be read.
+
+    Each error has ``path``, the folder of the metadata. What can be read of them is listed nevertheless.
+    """
+    found = []
+    for folder in [directory] if directory is not None else sys.path:
+        try:
+            names = sorted(n for n in os.listdir(folder or ".") if n.endswith((".dist-info", ".egg-info")))
+        except OSError:
+            continue
+        for name in names:
+            path = os.path.join(folder, name)
+            reason = _damage(path)
+            if reason is not None:
+                found.append(
+                    BindingBrokenError(
+                        f"The metadata in {path} cannot be read: {reason}.",
+                        hint=f"Install {name.partition('-')[0]} again, or remove that folder.",
+                        path=path,
+                    )
+                )
+    return found
+
+
+def _damage(path: str) -> str | None:
+    """What is wrong with a folder of metadata, if that may concern bindings."""
+    try:
+        with open(os.path.join(path, "entry_points.txt"), encoding="utf-8") as file:
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # it has no entry points
+    except OSError as exc:
+        return f"entry_points.txt: {exc.strerror}"
+    except UnicodeDecodeError as exc:
+        return f"entry_points.txt is no text ({exc.reason} at byte {exc.start})"
+    if not any(group_of(modality) in text for modality in MODALITIES):
+        return None
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if line and not line.startswith(("#", "[")) and "=" not in line:
+            return f"line {number} of entry_points.txt is {line[:60]!r}, which is no entry point"
+    from importlib.metadata import Distribution
+    from pathlib import Path
+
+    dist = Distribution.at(Path(path))
+    try:
+        list(dist.entry_points)
+        name = dist.metadata["Name"]
+    except Exception as exc:  # each version of importlib.metadata raises its own
+        return f"{type(exc).__name__}: {exc}"
+    return None if name else "METADATA is missing or tells no name"
+
+
+def _log_unreadable(dist: Distribution, exc: Exception) -> None:
     import logging
 
-    logging.getLogger(__name__).warning(
-        "The metadata of %s cannot be read.", getattr(dist, "_path", dist), exc_info=True
-    )
+    path = getattr(dist, "_path", dist)
+    logging.getLogger(__name__).warning("The metadata of %s cannot be read: %s: %s", path, type(exc).__name__, exc)
 
 
 def _read(

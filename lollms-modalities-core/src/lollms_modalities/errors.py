@@ -34,7 +34,13 @@ class LollmsError(Exception):
         self.message = message
         self.hint = hint
         self.remote_type = ""
+        self._take(fields)
+
+    def _take(self, fields: Mapping[str, Any]) -> None:
         self.__dict__.update(fields)
+        for name in ("name", "path"):
+            if name in fields and isinstance(self, ImportError):
+                setattr(self, name, fields[name])  # which has slots of these names, that hide the dict's
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -68,7 +74,7 @@ def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseExcep
     message = str(fields.get("message", ""))
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)
-    error.__dict__.update(fields)
+    error._take(fields)
     if cause is not None:
         error.__cause__ = cause
     return error

@@ -7,6 +7,7 @@ as if it had not been there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.discovery import read_entry_points
@@ -61,7 +62,10 @@ class Relay:
 
     @classmethod
     def load(cls) -> Relay:
-        """Find the plug-ins. One that cannot be loaded is logged and left out."""
+        """Find the plug-ins: modules, objects, or classes, of which one object is made.
+
+        One that cannot be loaded is logged and left out.
+        """
         import pluggy
 
         from lollms_modalities import hookspecs
@@ -70,7 +74,8 @@ class Relay:
         manager.add_hookspecs(hookspecs)
         for entry in read_entry_points(GROUP):
             try:
-                manager.register(entry.load(), name=entry.name)
+                found = entry.load()
+                manager.register(found() if isinstance(found, type) else found, name=entry.name)
             except Exception:
                 _log.exception("plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
         return cls(manager)
@@ -79,15 +84,22 @@ class Relay:
         """Tell that a manager has made a binding."""
         self._tell("lollms_binding_created", binding=binding)
 
+    def answer_call(self, binding: LollmsBinding, call: Call, arguments: Mapping[str, Any]) -> Any:
+        """What the first plug-in that answers gives in the engine's place; None where none does."""
+        for plugin, answer in self._each("lollms_answer_call", binding=binding, call=call, arguments=arguments):
+            call.answered_by = plugin
+            return answer
+        return None
+
     def before_call(self, binding: LollmsBinding, call: Call) -> None:
         """Tell that a call begins."""
         self._tell("lollms_before_call", binding=binding, call=call)
 
     def after_call(self, binding: LollmsBinding, call: Call, result: Any) -> Any:
         """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place."""
-        for replacement in self._tell("lollms_after_call", binding=binding, call=call, result=result):
-            return replacement
-        return result
+        # Every plug-in is told, also after one has given another result.
+        answers = list(self._each("lollms_after_call", binding=binding, call=call, result=result))
+        return answers[0][1] if answers else result
 
     def stream_chunk(self, binding: LollmsBinding, call: Call, chunk: Any) -> None:
         """Tell that a stream gives an item."""
@@ -97,9 +109,13 @@ class Relay:
         """Tell that a call raises."""
         self._tell("lollms_call_failed", binding=binding, call=call, error=error)
 
-    def _tell(self, hook: str, **event: Any) -> list[Any]:
-        # Each implementation on its own: pluggy would stop at the first that raises.
-        answers = []
+    def _tell(self, hook: str, **event: Any) -> None:
+        for _ in self._each(hook, **event):
+            pass
+
+    def _each(self, hook: str, **event: Any) -> Iterator[tuple[str, Any]]:
+        """Call one implementation after the other: its plug-in's name and what it gave, unless that is None."""
+        # Each on its own: pluggy would stop at the first that raises.
         for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
                 answer = impl.function(*(event[name] for name in impl.argnames))
@@ -107,5 +123,4 @@ class Relay:
                 _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
             else:
                 if answer is not None:
-                    answers.append(answer)
-        return answers
+                    yield impl.plugin_name, answer

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from lollms_modalities.discovery import BindingRef, put_on_path
+from lollms_modalities.discovery import BindingRef, damaged, put_on_path
 from lollms_modalities.errors import (
     BindingBrokenError,
     BindingDependencyError,
@@ -43,15 +43,27 @@ def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
     found = _import(ref)
     if not isinstance(found, type) or not issubclass(found, base):
         what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"
-        raise _broken(ref, f"names {what}, which is no {base.__name__}")
+        raise broken(ref, f"names {what}, which is no {base.__name__}")
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
-        raise _broken(ref, f"names {found.__qualname__}, which does not say how to {', '.join(missing)}")
+        raise broken(ref, f"names {found.__qualname__}, which does not say how to {', '.join(missing)}")
+    _check_declarations(ref, found)
     return found
 
 
-def not_found(modality: str, name: str, available: Iterable[str]) -> BindingNotFoundError:
-    """The error for a name that no distribution offers, with the command that installs it where it is known."""
+def _check_declarations(ref: BindingRef, cls: type[LollmsBinding]) -> None:
+    from lollms_modalities.settings import BindingSettings, CallOptions
+
+    for found, base in ((cls.settings_class(), BindingSettings), (cls.options_class(), CallOptions)):
+        if not isinstance(found, type) or not issubclass(found, base):
+            raise broken(ref, f"names {cls.__qualname__}, whose {found!r} is no {base.__name__}")
+
+
+def not_found(modality: str, name: str, available: Iterable[str], directory: str | None = None) -> BindingNotFoundError:
+    """The error for a name that no distribution offers, with the command that installs it where it is known.
+
+    It also tells of distributions that may offer it and cannot be read.
+    """
     known = list(available)
     close = difflib.get_close_matches(name, known, n=1)
     extra = name.replace("_", "-")
@@ -62,6 +74,8 @@ def not_found(modality: str, name: str, available: Iterable[str]) -> BindingNotF
     else:
         hint = "Install the distribution that offers it."
     there = f"Installed: {', '.join(known)}." if known else "None is installed."
+    for error in [*damaged(), *(damaged(directory) if directory is not None else ())]:
+        there += f" {error.message}"
     return BindingNotFoundError(
         f"No {modality} binding {name!r} is installed. {there}", hint=hint, name=name, modality=modality
     )
@@ -72,7 +86,7 @@ def mend_of(ref: BindingRef) -> str:
     extra = ref.name.replace("_", "-")
     if extra in _extras_of_client():
         return f'pip install --upgrade "{_CLIENT}[{extra}]"'
-    return f"pip install --upgrade {ref.distribution}" if ref.distribution else "its installation"
+    return f"pip install --upgrade {ref.distribution}" if ref.distribution else "to install it again"
 
 
 def _extras_of_client() -> frozenset[str]:
@@ -85,7 +99,11 @@ def _extras_of_client() -> frozenset[str]:
 
 
 def check_requirements(ref: BindingRef) -> None:
-    """Raise ``BindingIncompatibleError`` or ``BindingDependencyError`` if what it requires is not what is installed."""
+    """Whether what the binding's distribution requires is here, by metadata only.
+
+    Raises:
+        BindingIncompatibleError, BindingDependencyError, BindingBrokenError: as ``load_class``.
+    """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -94,7 +112,7 @@ def check_requirements(ref: BindingRef) -> None:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as exc:
-            raise _broken(ref, f"comes with metadata that cannot be read ({exc})") from exc
+            raise broken(ref, f"comes with a requirement that cannot be read, {text!r:.80}") from exc
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         found = _version_of(requirement.name)
@@ -127,6 +145,8 @@ def _version_of(distribution: str) -> str | None:
 
 def _import(ref: BindingRef) -> object:
     module_name, _, attribute = ref.target.partition(":")
+    if not attribute:
+        raise broken(ref, "names a module, and no class in it")
     try:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -134,7 +154,7 @@ def _import(ref: BindingRef) -> object:
     except ModuleNotFoundError as exc:
         missing = exc.name or ""
         if missing.partition(".")[0] == module_name.partition(".")[0]:
-            raise _broken(ref, f"cannot be imported: {exc}") from exc
+            raise broken(ref, f"cannot be imported: {exc}") from exc
         raise BindingDependencyError(
             f"The {ref.modality} binding {ref.name!r} of {ref.distribution} {ref.version} imports {missing!r}, "
             "which is not installed.",
@@ -142,13 +162,15 @@ def _import(ref: BindingRef) -> object:
             **_about(ref),
         ) from exc
     except (Exception, SystemExit) as exc:
-        raise _broken(ref, f"cannot be imported: {type(exc).__name__}: {exc}") from exc
+        raise broken(ref, f"cannot be imported: {type(exc).__name__}: {exc}") from exc
     return found
 
 
-def _broken(ref: BindingRef, what: str) -> BindingBrokenError:
+def broken(ref: BindingRef, what: str) -> BindingBrokenError:
+    """The error for a binding that is there and cannot be used; ``what`` goes on after its name."""
+    of = f"{ref.distribution} {ref.version}" if ref.distribution else "a distribution without a name"
     return BindingBrokenError(
-        f"The {ref.modality} binding {ref.name!r} ({ref.target} of {ref.distribution} {ref.version}) {what}.",
+        f"The {ref.modality} binding {ref.name!r} ({ref.target} of {of}) {what}.",
         hint=f"Tell its authors, or try {mend_of(ref)}.",
         **_about(ref),
     )

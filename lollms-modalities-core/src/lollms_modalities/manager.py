@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.checking import Finding
     from lollms_modalities.isolation import Opener, WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
 _told_of: set[tuple[str, str]] = set()
+
+
+class Maker(Generic[B]):
+    """Makes a binding when it is called with the settings.
+
+    Attributes:
+        describe: what the binding's class says of itself, as ``LollmsBinding.describe()``.
+    """
+
+    def __init__(self, make: Callable[[Mapping[str, Any]], B], describe: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self.describe = describe
+
+    def __call__(self, settings: Mapping[str, Any]) -> B:
+        return self._make(settings)
 
 
 class BindingManager(Generic[B]):
@@ -91,7 +107,7 @@ class BindingManager(Generic[B]):
     def maker(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, shared: Mapping[str, Any] | None = None,
-    ) -> Callable[[Mapping[str, Any]], B]:  # fmt: skip
+    ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
 
         Raises:
@@ -99,18 +115,18 @@ class BindingManager(Generic[B]):
         """
         if environment is None and not isolated:
             environment = self._found_in(binding_name)
-        if environment is False:
-            environment = None
-            self._find(binding_name, environments=False)
+        environment = environment or None
         if environment is None and not isolated:
             if pool is not None or policy is not None:
                 raise SettingsError(
                     "pool= and policy= are for bindings in another process.", hint="Add isolated=True or environment=."
                 )
             cls = self.load_class(binding_name)
-            return lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name)
+            return Maker(
+                lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name), cls.describe
+            )
         opener = self._opener(binding_name, environment, pool, policy)
-        return lambda settings: self._made(opener.make(settings, shared or {}))
+        return Maker(lambda settings: self._made(opener.make(settings, shared or {})), opener.describe)
 
     def _opener(
         self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None
@@ -135,22 +151,28 @@ class BindingManager(Generic[B]):
             lock=None if found is None else found.lock,
         )
 
-    def find(self, binding_name: str) -> BindingRef:
+    def find(self, binding_name: str, distribution: str | None = None) -> BindingRef:
         """The metadata of the binding that a name means; ``place`` says where it runs.
+
+        Args:
+            binding_name: one of ``get_available_bindings()``.
+            distribution: which one's, where several claim the name.
 
         Raises:
             BindingNotFoundError: no distribution offers the name.
         """
-        found = self._find(binding_name)
+        found = self._find(binding_name, distribution)
         return found[0] if _clash(found) is None else _elsewhere(found)[0]
 
-    def _find(self, binding_name: str, *, environments: bool = True) -> list[BindingRef]:
+    def _find(self, binding_name: str, distribution: str | None = None) -> list[BindingRef]:
         """All that claim a name, the first one first."""
-        found = [ref for ref in candidates(self.refs(), binding_name) if environments or ref.environment is None]
+        found = candidates(self.refs(), binding_name)
+        if distribution is not None:
+            found = [ref for ref in found if ref.distribution == distribution]
         if not found:
             from lollms_modalities.loading import not_found
 
-            raise not_found(self.modality, binding_name, self.get_available_bindings())
+            raise not_found(self.modality, binding_name, self.get_available_bindings(), self._directory)
         if len({ref.distribution for ref in found}) > 1:
             self._warn_of_duplicates(binding_name, found)
         return found
@@ -173,11 +195,11 @@ class BindingManager(Generic[B]):
             )
         return environment
 
-    def load_class(self, binding_name: str) -> type[B]:
-        """Import a binding's class; raises one of the four ``BindingUnavailableError``."""
+    def load_class(self, binding_name: str, distribution: str | None = None) -> type[B]:
+        """Import a binding's class; raises one of the four ``BindingUnavailableError``. Arguments as of ``find``."""
         from lollms_modalities.loading import load_class
 
-        ref = self.find(binding_name)
+        ref = self._find(binding_name, distribution)[0]
         cls = load_class(ref, self._base())
         if cls._origin is None:
             cls._origin = ref.origin
@@ -202,6 +224,18 @@ class BindingManager(Generic[B]):
             "environment": ref.environment,
             **description,
         }
+
+    def check(self, timeout: float = 60.0) -> list[Finding]:
+        """Import each binding in a process of its own, and tell of each whether it can be used and why not.
+
+        Nothing that a broken one does, such as ending the process or never coming to an end, reaches this program.
+
+        Args:
+            timeout: seconds that each may take.
+        """
+        from lollms_modalities.checking import check_bindings
+
+        return list(check_bindings(self.refs(), timeout))
 
     def refresh(self) -> None:
         """Read the metadata again: something was installed or removed."""

@@ -38,6 +38,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._plan = plan
         self._call = call
         self._start: Callable[[], Iterator[_T]] | None = lambda: plan.fn(binding, content, **arguments)
+        self._content = content
         self._arguments = arguments
         self._items: Iterator[_T] | None = None
         self._entered = False
@@ -100,11 +101,7 @@ class Stream(Iterator[_T], Generic[_T]):
     def _advance(self) -> _T:
         if self._start is not None:
             start, self._start = self._start, None
-            self._binding._enter(self._call, self._plan)
-            self._entered = True
-            if (relay := hooks.relay()) is not None and self._plan.begins_here:
-                relay.before_call(self._binding, self._call)
-            self._items = iter(start())
+            self._items = self._answer() or self._begin(start)
         assert self._items is not None
         item: _T = next(self._items, _END)
         self._call.check()
@@ -117,6 +114,29 @@ class Stream(Iterator[_T], Generic[_T]):
         if item is not _END and (relay := hooks.relay()) is not None:
             relay.stream_chunk(self._binding, self._call, item)
         return item
+
+    def _begin(self, start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+        self._binding._enter(self._call, self._plan)
+        self._entered = True
+        if (relay := hooks.relay()) is not None and self._plan.begins_here:
+            relay.before_call(self._binding, self._call)
+        return iter(start())
+
+    def _answer(self) -> Iterator[_T] | None:
+        """The items of a plug-in in the place of the engine's; None where none answers."""
+        if (relay := hooks.relay()) is None:
+            return None
+        self._call.begin()
+        self._call.check()
+        told = self._plan.told(self._call, self._content, self._arguments)
+        answer = relay.answer_call(self._binding, self._call, told)
+        if answer is None:
+            return None
+        if self._binding._closed:
+            raise self._binding._closed_error(self._call)
+        self._provenance = getattr(answer, "provenance", None)
+        items: Iterator[_T] = iter(answer)
+        return items
 
     @property
     def provenance(self) -> Provenance | None:
@@ -162,10 +182,11 @@ class Stream(Iterator[_T], Generic[_T]):
         finally:
             self._items = None
             self._start = None
+            self._content = None
             if self._entered:
                 self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
             relay = hooks.relay()
-            if self._entered and relay is not None:
+            if (self._entered or self._call.answered_by) and relay is not None:
                 if error is not None:
                     relay.call_failed(self._binding, self._call, error)
                 else:

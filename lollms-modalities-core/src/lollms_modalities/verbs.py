@@ -245,6 +245,7 @@ class Plan:
                 given[name] = value
         if self.seeded and given.get("seed", -1) == -1:
             given["seed"] = int.from_bytes(os.urandom(4), "little")
+            call.drawn = True
         arguments = {name: given.pop(name) for name in self.documented if name in given} if given else {}
         if given:
             call.options = self._validated(binding, given)
@@ -267,7 +268,7 @@ class Plan:
                 )
             return [self.finished(binding, call, item, arguments) for item in result]
         if not isinstance(result, self.returns):
-            result = _adopt_plain(binding, self, call, result)
+            result = _adopt_plain(binding.binding_name, self, call, result)
         if call.output_format is not None and result.format != call.output_format:
             result = result.convert(call.output_format)
         if call.output_path is not None and result.path != call.output_path:
@@ -290,6 +291,22 @@ class Plan:
             elapsed,
         )
 
+    def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What the verb was given, by name, as plug-ins see it."""
+        return {self.content: content, **arguments} if self.content else dict(arguments)
+
+    def answered(self, call: Call, answer: Any) -> Any:
+        """A plug-in's answer, in the format and place that was asked for."""
+        if isinstance(answer, list):
+            return [self.answered(call, item) for item in answer]
+        if not isinstance(answer, self.returns):
+            answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, call, answer)
+        if call.output_format is not None and answer.format != call.output_format:
+            answer = answer.convert(call.output_format)
+        if call.output_path is not None:
+            answer = answer.moved_to(call.output_path)
+        return answer
+
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
 
@@ -310,8 +327,10 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
     """Run a verb that gives its result whole."""
     token = _current.set(call)
     try:
-        binding._enter(call, plan)
         relay = hooks.relay()
+        if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
+            return relay.after_call(binding, call, result)
+        binding._enter(call, plan)
         if relay is not None and plan.begins_here:
             relay.before_call(binding, call)
         result = plan.fn(binding, content, **arguments) if plan.content else plan.fn(binding, **arguments)
@@ -332,12 +351,26 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         binding._leave(call)
 
 
-def _adopt_plain(binding: LollmsBinding, plan: Plan, call: Call, result: Any) -> Any:
+def _answer(
+    relay: hooks.Relay, binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]
+) -> Any:
+    """A plug-in's result in the place of the engine's; None where none answers."""
+    call.begin()
+    call.check()
+    answer = relay.answer_call(binding, call, plan.told(call, content, arguments))
+    if answer is None:
+        return None
+    if binding._closed:
+        raise binding._closed_error(call)
+    return plan.answered(call, answer)
+
+
+def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:
     plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
     if isinstance(result, plain):
         return plan.returns(result)
     raise GenerationError(
-        f"{binding.binding_name}: {call.verb} gave {type(result).__name__}, not {plan.verb.returns}.",
+        f"{maker}: {call.verb} gave {type(result).__name__}, not {plan.verb.returns}.",
         hint="This is a fault of the binding; tell its authors.",
     )
 

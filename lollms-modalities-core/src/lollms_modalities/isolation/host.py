@@ -73,13 +73,14 @@ class Spec:
 
     def __init__(
         self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
-        lock: Path | None = None,
+        distribution: str | None = None, lock: Path | None = None,
     ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
         self.python = python
         self.place = place
         self.directory = directory
+        self.distribution = distribution
         self.policy = policy
         self.lock = lock
         self.settings: dict[str, Any] | None = None
@@ -138,6 +139,7 @@ class Worker:
             "modality": self.spec.modality,
             "name": self.spec.name,
             "directory": self.spec.directory,
+            "distribution": self.spec.distribution,
         }
         self.ready = self._begin(call, hello, [])
         if self.ready["protocol"] != protocol.VERSION:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lollms_modalities.errors import UnsupportedError
 
-_TAIL = 30  # lines of what a worker printed that an error shows
+_TAIL = 60  # lines of what a worker printed that an error shows; a crash prints the stack of every thread
 _DRAIN = 0.03  # seconds to wait for a dead worker's last lines
 _NOT_PASSED = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
 _ending = False

@@ -278,6 +278,14 @@ class RemotePlan(verbs.Plan):
             raise
         return call, (message, out), {}
 
+    def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What the caller gave: the worker checks it and fills in the defaults."""
+        message, out = content
+        given: dict[str, Any] = protocol.unpack(message["arguments"], out)
+        if call.output_path is not None:
+            given["output_path"] = call.output_path
+        return given
+
     def _checked(self, name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
@@ -453,21 +461,34 @@ class Opener:
     """A worker that has found the binding's class, and makes the binding when it is given the settings.
 
     Args: as of ``open_binding``; ``place`` is what messages call the interpreter, ``directory`` an extra folder of
-        installed distributions, ``lock`` a file that keeps the environment from being taken away.
+        installed distributions, ``distribution`` the one that is meant where several claim the name, ``lock`` a file
+        that keeps the environment from being taken away.
 
     Raises: as ``open_binding``, but for what making the binding raises.
     """
 
     def __init__(
         self, modality: str, name: str, *, python: str | Path | None = None, place: str = "",
-        directory: str | None = None, policy: WorkerPolicy | None = None, lock: Path | None = None,
+        directory: str | None = None, distribution: str | None = None, policy: WorkerPolicy | None = None,
+        lock: Path | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
-        self._spec = Spec(modality, name, path, place or str(path), directory, policy or WorkerPolicy(), lock)
+        self._spec = Spec(
+            modality, name, path, place or str(path), directory, policy or WorkerPolicy(), distribution, lock
+        )
         self._workers = Workers(self._spec, own=python is None)
         check_interpreter(self._spec)
         with explain_start(self._spec):
             self._workers.open()
+
+    def describe(self) -> Json:
+        """What the class in the worker says of itself."""
+        description: Json = self._workers.ready["description"]
+        return description
+
+    def close(self) -> None:
+        """End the worker."""
+        self._workers.kill()
 
     def make(self, settings: Mapping[str, Any], shared: Mapping[str, Any] | None = None) -> IsolatedBinding:
         """Make the binding; ``shared`` are settings that it takes where it has them.

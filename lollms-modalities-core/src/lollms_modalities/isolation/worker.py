@@ -7,6 +7,7 @@ threads of their own.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -152,11 +154,11 @@ class _Relay(hooks.Relay):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def _tell(self, hook: str, **event: Any) -> list[Any]:
+    def _each(self, hook: str, **event: Any) -> Iterator[tuple[str, Any]]:
         request = _request.get()
         if hook == "lollms_before_call" and request is not None and request.tell:
             request.begun(event["call"])
-        return []
+        return iter(())
 
 
 class Worker:
@@ -193,8 +195,9 @@ class Worker:
         modality = hello["modality"]
         module = import_module(f"lollms_modalities.{modality}")
         manager = getattr(module, f"Lollms{modality.upper()}BindingManager")(hello["directory"])
-        self._class = manager.load_class(hello["name"])
-        ref = manager.find(hello["name"])
+        which = hello["name"], hello.get("distribution")
+        self._class = manager.load_class(*which)
+        ref = manager.find(*which)
         self._name = ref.name
         return ready | {
             "python": sys.version.split()[0],
@@ -260,8 +263,6 @@ class Worker:
             try:
                 request.cancel(reason)
             except Exception:
-                import logging
-
                 logging.getLogger(__name__).exception("stopping a call failed")
             del request
 
@@ -293,6 +294,8 @@ def main() -> None:
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     hooks.replace(_Relay())
+    # Which distributions cannot be read has been told in the host.
+    logging.getLogger("lollms_modalities.discovery").addHandler(logging.NullHandler())
     _pass_on_warnings()
     worker = Worker(sock)
     worker.serve()

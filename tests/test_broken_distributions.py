@@ -1,0 +1,132 @@
+"""Some thirty kinds of broken distributions: none hides a healthy one, and each is explained."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import broken_distributions as broken
+import pytest
+from broken_distributions import HEALTHY, KINDS
+from lollms_modalities import (
+    BindingBrokenError,
+    BindingNotFoundError,
+    BindingUnavailableWarning,
+    LollmsTTSBindingManager,
+    discovery,
+)
+from lollms_modalities.checking import Finding
+
+IMPORTED = [name for name, kind in KINDS.items() if kind.listed and not kind.works and not kind.ends]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """All of them, where this process and its children find them."""
+    folder = broken.make_all(tmp_path_factory.mktemp("broken") / "site")
+    modules = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        discovery.refresh()
+        yield folder
+    for name in sys.modules.keys() - modules:
+        if name.startswith(("broken_", "healthy_", "claims_")):
+            del sys.modules[name]
+    discovery.refresh()
+
+
+@pytest.fixture(scope="module")
+def findings(site: Path) -> dict[str, Finding]:
+    """What checking finds, by the name of the distribution's module."""
+    # Long enough for the healthy ones on a busy machine: two of the kinds use it up.
+    found = LollmsTTSBindingManager().check(timeout=15)
+    return {finding.ref.target.partition(":")[0]: finding for finding in found}
+
+
+def test_there_are_enough_kinds() -> None:
+    assert len(KINDS) >= 20
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.listed])
+def test_checking_explains_each(findings: dict[str, Finding], kind: str) -> None:
+    error = findings[f"broken_{kind}"].error
+    if KINDS[kind].works:
+        assert error is None
+        return
+    assert error is not None
+    assert KINDS[kind].said in error.message
+    assert kind in error.message
+    assert "pip install" in error.hint
+
+
+def test_checking_passes_the_healthy_ones(findings: dict[str, Finding]) -> None:
+    assert [findings[name].error for name in HEALTHY] == [None, None]
+    assert findings["claims_a"].error is None
+    assert findings["claims_b"].error is None, "the one whose name another claims is checked, too"
+    assert all(finding.seconds > 0 for finding in findings.values())
+
+
+def test_checking_leaves_no_process(findings: dict[str, Finding]) -> None:
+    import psutil
+
+    children = psutil.Process().children(recursive=True)
+    assert not [c for c in children if "lollms_modalities.isolation.worker" in " ".join(c.cmdline())]
+
+
+def test_listing_shows_all_that_can_be_known(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = set(LollmsTTSBindingManager().get_available_bindings())
+    assert {*HEALTHY, "claimed"} <= names
+    assert {name for name, kind in KINDS.items() if kind.listed} <= names
+    assert not {name for name, kind in KINDS.items() if not kind.listed} & names
+
+
+def test_metadata_that_cannot_be_read_is_explained(site: Path) -> None:
+    errors = {Path(error.path).name: error for error in discovery.damaged()}  # type: ignore[attr-defined]
+    expected = {f"broken_{name}-1.0.dist-info": kind.said for name, kind in KINDS.items() if kind.seen_in == "files"}
+    assert errors.keys() == expected.keys()
+    for name, said in expected.items():
+        assert said in errors[name].message
+        assert "again, or remove" in errors[name].hint
+        assert type(errors[name]) is BindingBrokenError
+
+
+@pytest.mark.parametrize("kind", IMPORTED)
+def test_a_manager_explains_what_it_cannot_make(site: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    tts = LollmsTTSBindingManager()
+    with pytest.warns(BindingUnavailableWarning) as warned:
+        assert tts.create_binding(kind) is None
+    message = str(warned[0].message)
+    assert KINDS[kind].said in message
+    assert "pip install" in message
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_manager_makes_the_healthy_ones(site: Path, name: str) -> None:
+    binding = LollmsTTSBindingManager().create_binding(name)
+    assert binding is not None
+    assert binding.generate_audio("hi").duration == 0.1
+
+
+def test_a_name_that_nobody_can_read_is_not_found_with_a_reason(site: Path) -> None:
+    with pytest.raises(BindingNotFoundError, match=r"broken_no_equals_sign.*cannot be read") as caught:
+        LollmsTTSBindingManager().require_binding("no_equals_sign_at_all")
+    assert "is no entry point" in str(caught.value)
+
+
+def test_one_damaged_distribution_is_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken.make(tmp_path, "not_utf8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        discovery.refresh()
+        LollmsTTSBindingManager().get_available_bindings()
+    (line,) = [line for record in caplog.records if str(tmp_path) in (line := record.getMessage())]
+    assert "broken_not_utf8-1.0.dist-info cannot be read: UnicodeDecodeError" in line
+    discovery.refresh()
