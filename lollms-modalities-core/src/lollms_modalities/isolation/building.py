@@ -239,6 +239,8 @@ class _Building:
         listener = _Listener(self._call, len(pins))
         self._installer.install(room.venv, file, listener, torch_index=torch_index)
         environment = Environment(room.name, room.venv)
+        if _torch_in(pins).endswith("+cpu"):
+            _take_out(environment, recipe.cuda_files, pins)
         _stand_in(environment, recipe.stand_ins)
         self._call.report(0, stage="check")
         found = inspect(environment.python, self._runner, recipe.variables, recipe.check)
@@ -413,6 +415,16 @@ def _kept_pins(room: store.Room, pins: Sequence[str]) -> list[str]:
 
 def _moved(pin: str, old: Path, new: Path) -> str:
     return pin.replace(old.as_uri(), new.as_uri())
+
+
+def _take_out(environment: Environment, patterns: Sequence[str], pins: Sequence[str]) -> None:
+    """Remove files that need CUDA, but for those of a package that comes as a build for the CPU."""
+    (site,) = map(Path, environment.site_packages)
+    for pattern in patterns:
+        package = pattern.partition("/")[0]
+        if not any(pin.startswith(f"{package}==") and "+cpu" in pin for pin in pins):
+            for path in site.glob(pattern):
+                path.unlink()  # but for this link to it, it stays in the installer's cache
 
 
 def _stand_in(environment: Environment, stand_ins: Sequence[StandIn]) -> None:

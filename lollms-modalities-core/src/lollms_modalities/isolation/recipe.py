@@ -8,12 +8,12 @@ It is read from the wheel, before anything is installed. Every key is optional::
     overrides = ["torch>=2.6"]      # what takes the place of requirements of others, whoever has them
     exclusions = ["xformers"]       # what is not installed, whoever requires it
     torch = true                    # the engine runs on torch: which build is taken is asked for with --torch
+    cuda-files = ["x/lib/*.so"]     # what fails beside a torch for the CPU, unless it comes for the CPU, too: taken out
 
     [variables]                     # of the processes that run there
     OMP_WAIT_POLICY = "passive"
 
-    [[stand-ins]]                   # modules written into the environment for imports that cannot be had
-    module = "xformers.ops"
+    [stand-ins."xformers.ops"]      # a module written into the environment for an import that cannot be had
     reason = "imported at the top, used only where memory_efficient attention is asked for"
     code = ""
 
@@ -33,6 +33,10 @@ from typing import Any, TypeVar
 from lollms_modalities.errors import EnvironmentBuildError
 
 FILE = "environment.toml"
+_KEYS = [
+    "python", "extras", "requirements", "overrides", "exclusions", "torch", "cuda-files", "variables", "stand-ins",
+    "check",
+]  # fmt: skip
 _T = TypeVar("_T")
 
 
@@ -61,6 +65,7 @@ class Recipe:
     overrides: tuple[str, ...] = ()
     exclusions: tuple[str, ...] = ()
     torch: bool = False
+    cuda_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     stand_ins: tuple[StandIn, ...] = ()
     check: str = ""
@@ -76,8 +81,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise _wrong(where, f"is no TOML: {exc}") from exc
-    keys = ["python", "extras", "requirements", "overrides", "exclusions", "torch", "variables", "stand-ins", "check"]
-    _known(where, "", data, keys)
+    _known(where, "", data, _KEYS)
     check = _of(where, data, "check", dict)
     _known(where, "[check] ", check, ["code"])
     recipe = Recipe(
@@ -87,8 +91,9 @@ def parse_recipe(text: str, where: str) -> Recipe:
         overrides=_strings(where, data, "overrides"),
         exclusions=_strings(where, data, "exclusions"),
         torch=_of(where, data, "torch", bool),
+        cuda_files=_strings(where, data, "cuda-files"),
         variables=_variables(where, _of(where, data, "variables", dict)),
-        stand_ins=tuple(_stand_in(where, entry) for entry in _of(where, data, "stand-ins", list)),
+        stand_ins=tuple(_stand_in(where, *entry) for entry in _of(where, data, "stand-ins", dict).items()),
         check=_of(where, check, "code", str),
     )
     _check_requirements(where, recipe)
@@ -107,11 +112,11 @@ def _check_requirements(where: str, recipe: Recipe) -> None:
         raise _wrong(where, f"holds what cannot be read: {exc}") from exc
 
 
-def _stand_in(where: str, entry: object) -> StandIn:
+def _stand_in(where: str, module: str, entry: object) -> StandIn:
     if not isinstance(entry, dict):
-        raise _wrong(where, "has a stand-in that is no table")
-    _known(where, "[[stand-ins]] ", entry, ["module", "reason", "code"])
-    module, reason = _of(where, entry, "module", str), _of(where, entry, "reason", str)
+        raise _wrong(where, f"has a stand-in for {module} that is no table")
+    _known(where, f"[stand-ins.{module!r}] ", entry, ["reason", "code"])
+    reason = _of(where, entry, "reason", str)
     if not all(part.isidentifier() for part in module.split(".")):
         raise _wrong(where, f"has a stand-in whose module is {module!r}")
     if not reason.strip():
