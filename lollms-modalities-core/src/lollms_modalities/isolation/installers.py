@@ -21,6 +21,7 @@ from lollms_modalities.isolation import pip_settings
 from lollms_modalities.isolation.process import clean_variables, guarded
 
 Listener = Callable[[str], object]
+_ALSO = (("--constraints", "UV_CONSTRAINT", "constraints"), ("--overrides", "UV_OVERRIDE", "overrides"))
 _TORCH_INDEX = ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
 
 
@@ -75,7 +76,7 @@ class Installer(Protocol):
         """Lay a distribution's files, without what it requires, into a folder."""
 
     def resolve(self, environment: Path, wishes: Wishes, *, offline: bool = False) -> list[str]:
-        """The pinned requirements that fulfil them; ``offline`` looks at the folders and pages of find-links alone."""
+        """The pinned requirements that fulfil them; ``offline``: these alone, from find-links alone."""
 
     def install(self, environment: Path, pins: Path, listener: Listener, *, torch_index: bool = False) -> None:
         """Install what a file pins; the listener gets every line that is printed."""
@@ -165,8 +166,11 @@ class Uv:
         out = self._runner.folder / "resolved.txt"
         out.unlink(missing_ok=True)  # else uv would prefer what stands there
         command = ["pip", "compile", "--no-header", "--no-annotate", "--python", str(_python_of(environment))]
-        command += ["-c", str(files["constraints"]), "--overrides", str(files["overrides"])]
-        command += ["--no-index"] if offline else []
+        # An option takes the place of its variable, so that the variable's files are named here, too.
+        for option, variable, kind in _ALSO:
+            places = [str(files[kind]), *self._variables.get(variable, os.environ.get(variable, "")).split()]
+            command += [part for place in places for part in (option, place)]
+        command += ["--no-index", "--no-deps"] if offline else []
         command += ["--torch-backend", "cpu"] if wishes.torch_index else []
         self._run(*command, "-o", str(out), str(files["requirements"]))
         return [line.strip() for line in out.read_text("utf-8").splitlines() if line.strip()]
@@ -213,7 +217,7 @@ class Pip:
         report = self._runner.folder / "report.json"
         command = [str(_python_of(environment)), "-m", "pip", "install", "--dry-run", "--ignore-installed"]
         command += ["--report", str(report), "-c", str(files["constraints"]), "-r", str(files["requirements"])]
-        command += ["--no-index"] if offline else []
+        command += ["--no-index", "--no-deps"] if offline else []
         self._runner.run([*command, *(_TORCH_INDEX if wishes.torch_index else [])])
         return sorted(_pin(found) for found in json.loads(report.read_text("utf-8"))["install"])
 

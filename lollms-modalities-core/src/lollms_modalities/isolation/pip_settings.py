@@ -24,6 +24,7 @@ _SAME = (
     ("proxy", "ALL_PROXY", ""),
     ("timeout", "UV_HTTP_TIMEOUT", ""),
 )
+_PYPI = "https://pypi.org/simple"
 _OLDER = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}
 _ALIASES = {"default-timeout": "timeout", "pypi-url": "index-url"}
 _PLACES = ("find-links", "constraint", "cert", "client-cert")  # may be paths, which uv is to find from any folder
@@ -41,8 +42,11 @@ def for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     if settings.get("no-index", "").strip().lower() in ("1", "true", "yes", "on"):
         variables["UV_NO_INDEX"] = "1"
     if "UV_INDEX" in variables and "UV_INDEX_STRATEGY" not in environ:
-        # pip takes the best that any index has; uv would take what the first index has that knows the name.
+        # pip takes the best that any index has; uv would take what the first index has that knows the name. Of one
+        # version it takes the files of one index alone: those of the main one, which has them all.
         variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+        main = variables.get("UV_DEFAULT_INDEX") or environ.get("UV_DEFAULT_INDEX") or _PYPI
+        variables["UV_INDEX"] = f"{main} {variables['UV_INDEX']}"
     return variables
 
 
