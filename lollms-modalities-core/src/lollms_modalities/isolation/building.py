@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lollms_modalities.call import Call, CancelToken, ProgressCallback
-from lollms_modalities.errors import EnvironmentBuildError, UnsupportedError
+from lollms_modalities.errors import EnvironmentBuildError, LollmsError, UnsupportedError
 from lollms_modalities.isolation import explain, record, store
 from lollms_modalities.isolation.environments import Environment, environments_folder, find_environment
 from lollms_modalities.isolation.finding import Found, find
@@ -30,6 +30,7 @@ from lollms_modalities.isolation.recipe import Recipe, StandIn
 from lollms_modalities.isolation.record import BINDINGS, WHEELS, Record, Request, read_record
 
 _ONLY_WITH_CUDA = ("triton",)  # required by some that run without it, and large
+_BUILDS = 10  # of torch that may be newer than the one for the CPU: one for each version of CUDA and the like
 _A_DAY = 86400.0
 Torch = Literal["auto", "cpu", "cuda"]
 
@@ -177,6 +178,8 @@ class _Building:
             made = True
         except InstallerFailed as exc:
             raise explain.explain(self._what, exc, room.folder.parent) from exc
+        except LollmsError:
+            raise  # some are OSErrors, too
         except OSError as exc:
             raise self._failed(exc) from exc
         finally:
@@ -198,9 +201,12 @@ class _Building:
         began = time.monotonic()
         wanted = self._wanted
         self._call.report(0, stage="find")
+        if wanted.source:
+            self._installer.look_in(wanted.source)
         found = find(
-            wanted.binding, self._installer, room.work, source=wanted.source, python=wanted.python or sys.executable
-        )
+            wanted.binding, self._installer, room.work, extras=wanted.extras, source=wanted.source,
+            python=wanted.python or sys.executable,
+        )  # fmt: skip
         room.reserve(name or found.binding, replace=bool(self._replaces))
         recipe = found.recipe
         if (recipe.overrides or recipe.exclusions) and not self._installer.can_override:
@@ -301,7 +307,7 @@ class _Building:
 
     def _resolve(self, venv: Path, found: Found) -> tuple[list[str], bool]:
         recipe = found.recipe
-        requirements = tuple(found.requirements(self._wanted.extras))
+        requirements = tuple(found.requirements)
         overrides = (*recipe.overrides, *Wishes.without(recipe.exclusions))
         plain = Wishes(requirements, (), overrides)
         if not recipe.torch:
@@ -326,34 +332,41 @@ class _Building:
         overrides = plain.overrides
         if self._installer.can_override:
             overrides += Wishes.without(_ONLY_WITH_CUDA)
-        constraints: list[tuple[str, ...]] = []
-        with contextlib.suppress(InstallerFailed):
-            near = _torch_in(self._installer.resolve(venv, Wishes(("torch",)), offline=True))
-            if near.endswith("+cpu"):
-                constraints.append((f"torch=={near}",))
+        near = self._cpu_torch_at_hand(venv)
+        ways = [Wishes(plain.requirements, (f"torch=={near}",), overrides)] if near else []
+        ways += [Wishes(plain.requirements, (), overrides)]
+        ways += [Wishes(plain.requirements, (), overrides, torch_index=True)]
         failed: InstallerFailed | None = None
-        for constraint in [*constraints, ()]:
+        for way in ways:
             try:
-                pins = self._installer.resolve(venv, Wishes(plain.requirements, constraint, overrides))
-                if _torch_in(pins).endswith("+cpu"):
-                    return pins, False
+                pins = self._installer.resolve(venv, way)
             except InstallerFailed as exc:
-                failed = exc
-        try:
-            wishes = Wishes(plain.requirements, (), overrides, torch_index=True)
-            return self._installer.resolve(venv, wishes), True
-        except InstallerFailed as exc:
-            if self._wanted.torch == "auto":
-                return self._installer.resolve(venv, plain), False
-            if failed is not None:
-                raise failed from exc
-            raise EnvironmentBuildError(
-                f"{self._what}: no build of torch for the CPU is at hand, and PyTorch's own index does not give one.",
-                hint="Name a folder that holds one in pip's find-links, or give --torch cuda, whose build runs on a "
-                "CPU, too, and is gigabytes large.",
-                reason="requirements",
-                output=exc.output,
-            ) from exc
+                failed = failed or exc  # PyTorch's index is the last: what it lacks explains the least
+                continue
+            if _torch_in(pins).endswith("+cpu"):
+                return pins, way.torch_index
+        if self._wanted.torch == "auto":
+            return self._installer.resolve(venv, plain), False
+        raise EnvironmentBuildError(
+            f"{self._what}: no build of torch for the CPU is at hand that fits, nor to be had from PyTorch's own index.",
+            hint="Name a folder that holds one in pip's find-links, or give --torch cuda, whose build runs on a CPU, too, "
+            "and is gigabytes large.",
+            reason="requirements",
+            output=failed.output if failed is not None else "",
+        ) from failed
+
+    def _cpu_torch_at_hand(self, venv: Path) -> str:
+        """The newest build of torch for the CPU that find-links has, or ""."""
+        others: list[str] = []
+        while len(others) < _BUILDS:
+            try:
+                found = _torch_in(self._installer.resolve(venv, Wishes(("torch",), tuple(others)), offline=True))
+            except InstallerFailed:  # there is none, or none besides those
+                return ""
+            if found.endswith("+cpu"):
+                return found
+            others.append(f"torch!={found}")
+        return ""
 
 
 # --- parts ----------------------------------------------------------------------------------------------------------
@@ -488,7 +501,8 @@ def _differences(environment: Environment, kept: Record | None) -> Iterator[str]
 
     from lollms_modalities.isolation.finding import normal
 
-    there = {normal(d.metadata["Name"]): d.version for d in distributions(path=environment.site_packages)}
+    found_there = [d for d in distributions(path=environment.site_packages) if d.metadata["Name"]]
+    there = {normal(d.metadata["Name"]): d.version for d in found_there}
     for pin in kept.pins:
         name, at, version = pin.partition("==")
         if not at:

@@ -33,7 +33,7 @@ class Found:
         binding: the canonical name of what it offers, or the distribution's where it offers several.
         distribution, version: who it is.
         requires_python: the Pythons that it says it runs on.
-        extras: of it, from where it was found.
+        extras: of it, all that are wanted.
         requirement: what installs it, without the extras, where it is no wheel of this machine.
         wheels: those of this machine that are to be installed, by the distribution's name.
         recipe: what it says of its environment; ``recipe_text`` as it stands there.
@@ -49,10 +49,10 @@ class Found:
     recipe: Recipe
     recipe_text: str
 
-    def requirements(self, extras: Iterable[str]) -> list[str]:
-        """What is to be installed, with more extras."""
-        wanted = sorted({*self.extras, *self.recipe.extras, *extras})
-        tail = f"[{','.join(wanted)}]" if wanted else ""
+    @property
+    def requirements(self) -> list[str]:
+        """What is to be installed."""
+        tail = f"[{','.join(self.extras)}]" if self.extras else ""
         own = normal(self.distribution)
         lines = [] if own in self.wheels else [_with_extras(self.requirement, tail)]
         for name, wheel in self.wheels.items():
@@ -63,12 +63,15 @@ class Found:
         return lines + list(self.recipe.requirements)
 
 
-def find(name: str, installer: Installer, work: Path, *, source: str = "", python: str) -> Found:
+def find(
+    name: str, installer: Installer, work: Path, *, extras: Iterable[str] = (), source: str = "", python: str
+) -> Found:  # fmt: skip
     """Find the distribution that offers a binding, and read its recipe.
 
     Args:
         name: of the binding or the distribution, or a requirement.
         work: a folder for what is built.
+        extras: of the distribution, besides those that its recipe names.
         source: a folder to look in.
         python: the interpreter that the distribution is fetched for.
 
@@ -80,28 +83,25 @@ def find(name: str, installer: Installer, work: Path, *, source: str = "", pytho
     own: _Local | str
     if source:
         here = _in_folder(Path(source))
-        own, extras = _offers(name, here.values(), Path(source)), _client_extras().get(normal(name), ("", ()))[1]
-        local = {**_installed_from_folders([_CORE]), **here}
+        own, found_extras = _offers(name, here, Path(source)), _client_extras().get(normal(name), ("", ()))[1]
+        local = here if any(normal(one.name) == _CORE for one in here) else [*here, *_installed_from_folders([_CORE])]
     else:
         local = _installed_from_folders()
-        own, extras = _known(name, local)
+        own, found_extras = _known(name, local)
     builder = _Builder(installer, work, local)
     if isinstance(own, _Local):
-        builder.add(own.name)
-        wheel = builder.wheels[normal(own.name)]
-        with zipfile.ZipFile(wheel) as archive:
-            read = _read(zipfile.Path(archive))
-        requirement = ""
+        requirement, read = "", builder.make(own)
     else:
         requirement = own
         target = work / "fetched"
         installer.fetch(requirement, target, python)
         read = _read(target, normal(_name_of(requirement)))
-    builder.add_all(read.requires)
-    binding = _binding_name(name, read)
+    recipe = parse_recipe(read.recipe, f"of {read.distribution} {read.version}")
+    wanted = tuple(sorted({*found_extras, *recipe.extras, *extras}))
+    builder.add_all(read.requires, wanted)
     return Found(
-        binding, read.distribution, read.version, read.requires_python, extras, requirement, builder.wheels,
-        parse_recipe(read.recipe, f"of {read.distribution} {read.version}"), read.recipe,
+        _binding_name(name, read), read.distribution, read.version, read.requires_python, wanted, requirement,
+        builder.wheels, recipe, read.recipe,
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ class _Local:
         return normal(name) in {normal(offered) for offered in (*self.offers, self.name)}
 
 
-def _in_folder(folder: Path) -> dict[str, _Local]:
+def _in_folder(folder: Path) -> list[_Local]:
     """The distributions in a folder: its projects, else its wheels."""
     if not folder.is_dir():
         raise EnvironmentBuildError(
@@ -137,17 +137,8 @@ def _in_folder(folder: Path) -> dict[str, _Local]:
             reason="requirements",
         )
     projects = [p for depth in ("", "*/", "*/*/") for p in sorted(folder.glob(f"{depth}pyproject.toml"))]
-    found = {normal(local.name): local for path in projects if (local := _project(path.parent)) is not None}
-    if found:
-        return found
-    from packaging.version import Version
-
-    for wheel in sorted(folder.glob("*.whl")):
-        local = _wheel(wheel)
-        have = found.get(normal(local.name))
-        if have is None or Version(have.version) < Version(local.version):
-            found[normal(local.name)] = local
-    return found
+    found = [local for path in projects if (local := _project(path.parent)) is not None]
+    return found or [_wheel(path) for path in sorted(folder.glob("*.whl"))]
 
 
 def _project(folder: Path) -> _Local | None:
@@ -169,7 +160,7 @@ def _wheel(path: Path) -> _Local:
 
 
 def _offers(name: str, local: Iterable[_Local], folder: Path) -> _Local:
-    there = list(local)
+    there = _newest_first(local)
     for found in there:
         if found.is_called(name):
             return found
@@ -183,7 +174,7 @@ def _offers(name: str, local: Iterable[_Local], folder: Path) -> _Local:
     )
 
 
-def _known(name: str, local: dict[str, _Local]) -> tuple[_Local | str, tuple[str, ...]]:
+def _known(name: str, local: list[_Local]) -> tuple[_Local | str, tuple[str, ...]]:
     """From what is installed here or from the extras of the client; else the name itself is a requirement."""
     from lollms_modalities.discovery import MODALITIES, find_bindings
 
@@ -191,10 +182,10 @@ def _known(name: str, local: dict[str, _Local]) -> tuple[_Local | str, tuple[str
     for ref in refs:
         if normal(name) in {normal(n) for n in (*ref.names, ref.distribution)}:
             extras = _client_extras().get(normal(ref.name), ("", ()))[1]
-            return local.get(normal(ref.distribution), f"{ref.distribution}=={ref.version}"), extras
+            return _fitting(ref.distribution, local) or f"{ref.distribution}=={ref.version}", extras
     extra = _client_extras().get(normal(name))
     if extra is not None:
-        return local.get(normal(_name_of(extra[0])), extra[0]), extra[1]
+        return _fitting(extra[0], local) or extra[0], extra[1]
     known = sorted({*_client_extras(), *(n for ref in refs for n in ref.names)})
     close = difflib.get_close_matches(normal(name), known, n=1)
     if close:
@@ -203,6 +194,23 @@ def _known(name: str, local: dict[str, _Local]) -> tuple[_Local | str, tuple[str
         )
     _name_of(name)
     return name, ()
+
+
+def _newest_first(local: Iterable[_Local]) -> list[_Local]:
+    from packaging.version import Version
+
+    return sorted(local, key=lambda one: Version(one.version), reverse=True)
+
+
+def _fitting(requirement: str, local: Iterable[_Local]) -> _Local | None:
+    """The newest on this machine that fulfils a requirement."""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    for one in _newest_first(local):
+        if normal(one.name) == normal(wanted.name) and wanted.specifier.contains(one.version, prereleases=True):
+            return one
+    return None
 
 
 def _client_extras() -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -226,19 +234,19 @@ def _client_extras() -> dict[str, tuple[str, tuple[str, ...]]]:
     return found
 
 
-def _installed_from_folders(names: Iterable[str] | None = None) -> dict[str, _Local]:
+def _installed_from_folders(names: Iterable[str] | None = None) -> list[_Local]:
     """Distributions of ours that are installed here from a project's folder or a wheel that is still there."""
     from lollms_modalities.discovery import MODALITIES, find_bindings
 
     if names is None:
         refs = [ref for modality in MODALITIES for ref in find_bindings(modality) if ref.place == "installed"]
         names = {_CORE, *(ref.distribution for ref in refs)}
-    found = {}
-    for name in names:
+    found = []
+    for name in sorted(names):
         path = _came_from(name)
         local = None if path is None else _project(path) if path.is_dir() else _wheel(path)
         if local is not None and normal(local.name) == normal(name):
-            found[normal(name)] = local
+            found.append(local)
     return found
 
 
@@ -259,34 +267,37 @@ def _came_from(name: str) -> Path | None:
 class _Builder:
     """Makes wheels of what is on this machine."""
 
-    def __init__(self, installer: Installer, work: Path, local: dict[str, _Local]) -> None:
+    def __init__(self, installer: Installer, work: Path, local: list[_Local]) -> None:
         self._installer = installer
         self._work = work
         self._local = local
         self.wheels: dict[str, Path] = {}
 
-    def add(self, name: str) -> None:
-        """Make its wheel, and those of what it requires."""
-        local = self._local.get(normal(name))
-        if local is None or normal(name) in self.wheels:
-            return
+    def make(self, local: _Local) -> _Read:
+        """Make its wheel and read that."""
         wheels = self._work / "wheels"
         wheels.mkdir(exist_ok=True)
         built = local.path
         if local.path.is_dir():
-            out = self._work / "built" / normal(name)
-            built = self._installer.build(local.path, out)
+            built = self._installer.build(local.path, self._work / "built" / normal(local.name))
         target = wheels / built.name
         target.write_bytes(built.read_bytes())
-        self.wheels[normal(name)] = target
+        self.wheels[normal(local.name)] = target
         with zipfile.ZipFile(target) as archive:
-            requires = _read(zipfile.Path(archive)).requires
-        self.add_all(requires)
+            return _read(zipfile.Path(archive))
 
-    def add_all(self, requirements: Iterable[str]) -> None:
-        """The same for some requirements, where they are on this machine."""
+    def add_all(self, requirements: Iterable[str], extras: Iterable[str] = ()) -> None:
+        """Make the wheels of what is required, with these extras, where it is on this machine."""
+        from packaging.requirements import Requirement
+
         for text in requirements:
-            self.add(_name_of(text))
+            wanted = Requirement(text)
+            asked = [{"extra": extra} for extra in ("", *extras)]
+            if wanted.marker is not None and not any(map(wanted.marker.evaluate, asked)):
+                continue
+            local = _fitting(f"{wanted.name}{wanted.specifier}", self._local)
+            if local is not None and normal(local.name) not in self.wheels:
+                self.add_all(self.make(local).requires, wanted.extras)
 
 
 # --- what it says ---------------------------------------------------------------------------------------------------

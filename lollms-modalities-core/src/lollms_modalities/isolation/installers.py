@@ -66,6 +66,9 @@ class Installer(Protocol):
     def version(self) -> str:
         """Name and version."""
 
+    def look_in(self, folder: str) -> None:
+        """Look for wheels in a folder, too."""
+
     def make_environment(self, folder: Path, python: str) -> None:
         """A virtual environment with nothing in it; ``python`` is a path, a version, or a range of versions."""
 
@@ -142,6 +145,12 @@ class Uv:
         self._program = program
         self._runner = runner
         self._variables = pip_settings.for_uv()
+        self._no_index = pip_settings.no_index()
+
+    def look_in(self, folder: str) -> None:
+        """See ``Installer``."""
+        told = self._variables.get("UV_FIND_LINKS", os.environ.get("UV_FIND_LINKS", ""))
+        self._variables["UV_FIND_LINKS"] = ",".join(filter(None, [told, folder]))
 
     def version(self) -> str:
         """Name and version."""
@@ -182,7 +191,10 @@ class Uv:
         self._run(*command, *(["--torch-backend", "cpu"] if torch_index else []), listener=listener)
 
     def _run(self, *arguments: str, listener: Listener = lambda line: None) -> str:
-        return self._runner.run([self._program, *arguments], self._variables, listener)
+        command = [self._program, *arguments]
+        if arguments[0] in ("pip", "build") and self._no_index and "--no-index" not in arguments:
+            command.append("--no-index")
+        return self._runner.run(command, self._variables, listener)
 
 
 class Pip:
@@ -193,6 +205,12 @@ class Pip:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._variables: dict[str, str] = {}
+
+    def look_in(self, folder: str) -> None:
+        """See ``Installer``."""
+        told = pip_settings.read().get("find-links", "")
+        self._variables["PIP_FIND_LINKS"] = f"{told} {folder}".strip()
 
     def version(self) -> str:
         """Name and version."""
@@ -218,13 +236,13 @@ class Pip:
         command = [str(_python_of(environment)), "-m", "pip", "install", "--dry-run", "--ignore-installed"]
         command += ["--report", str(report), "-c", str(files["constraints"]), "-r", str(files["requirements"])]
         command += ["--no-index", "--no-deps"] if offline else []
-        self._runner.run([*command, *(_TORCH_INDEX if wishes.torch_index else [])])
+        self._runner.run([*command, *(_TORCH_INDEX if wishes.torch_index else [])], self._variables)
         return sorted(_pin(found) for found in json.loads(report.read_text("utf-8"))["install"])
 
     def install(self, environment: Path, pins: Path, listener: Listener, *, torch_index: bool = False) -> None:
         """See ``Installer``."""
         command = [str(_python_of(environment)), "-m", "pip", "install", "--no-deps", "-r", str(pins)]
-        self._runner.run([*command, *(_TORCH_INDEX if torch_index else [])], None, listener)
+        self._runner.run([*command, *(_TORCH_INDEX if torch_index else [])], self._variables, listener)
 
     def _pip(self, *arguments: str) -> str:
         python = sys.executable
@@ -234,7 +252,7 @@ class Pip:
             if not helper.exists():
                 self._runner.run([sys.executable, "-m", "venv", str(helper)])
             python = str(_python_of(helper))
-        return self._runner.run([python, "-m", "pip", *arguments])
+        return self._runner.run([python, "-m", "pip", *arguments], self._variables)
 
 
 def find_installer(runner: Runner) -> Installer:

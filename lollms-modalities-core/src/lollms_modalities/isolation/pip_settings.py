@@ -39,8 +39,6 @@ def for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         told = variable in environ or _OLDER.get(variable, variable) in environ
         if any(value) and not told:
             variables[variable] = between.join(map(_absolute, value) if option in _PLACES else value)
-    if settings.get("no-index", "").strip().lower() in ("1", "true", "yes", "on"):
-        variables["UV_NO_INDEX"] = "1"
     if "UV_INDEX" in variables and "UV_INDEX_STRATEGY" not in environ:
         # pip takes the best that any index has; uv would take what the first index has that knows the name. Of one
         # version it takes the files of one index alone: those of the main one, which has them all.
@@ -48,6 +46,11 @@ def for_uv(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         main = variables.get("UV_DEFAULT_INDEX") or environ.get("UV_DEFAULT_INDEX") or _PYPI
         variables["UV_INDEX"] = f"{main} {variables['UV_INDEX']}"
     return variables
+
+
+def no_index(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether pip has been told to look at no index, for which uv has no variable."""
+    return read(environ).get("no-index", "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def read(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
