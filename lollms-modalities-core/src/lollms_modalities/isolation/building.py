@@ -341,19 +341,20 @@ class _Building:
             try:
                 pins = self._installer.resolve(venv, way)
             except InstallerFailed as exc:
-                failed = failed or exc  # PyTorch's index is the last: what it lacks explains the least
+                failed = exc if not (way.constraints or way.torch_index) else failed
                 continue
             if _torch_in(pins).endswith("+cpu"):
                 return pins, way.torch_index
         if self._wanted.torch == "auto":
             return self._installer.resolve(venv, plain), False
+        if failed is not None:
+            raise failed  # whatever the build
         raise EnvironmentBuildError(
-            f"{self._what}: no build of torch for the CPU is at hand that fits, nor to be had from PyTorch's own index.",
-            hint="Name a folder that holds one in pip's find-links, or give --torch cuda, whose build runs on a CPU, too, "
-            "and is gigabytes large.",
+            f"{self._what}: no build of torch for the CPU that fits is at hand, nor does PyTorch's own index give one.",
+            hint="Name a folder that holds one in pip's find-links, or give --torch cuda, whose build runs on a CPU, "
+            "too, and is gigabytes large.",
             reason="requirements",
-            output=failed.output if failed is not None else "",
-        ) from failed
+        )
 
     def _cpu_torch_at_hand(self, venv: Path) -> str:
         """The newest build of torch for the CPU that find-links has, or ""."""
@@ -443,7 +444,7 @@ def _take_out(environment: Environment, patterns: Sequence[str], pins: Sequence[
 def _stand_in(environment: Environment, stand_ins: Sequence[StandIn]) -> None:
     """Write the modules that a recipe puts in the place of others."""
     (site,) = map(Path, environment.site_packages)
-    packages = {s.module.rpartition(".")[0] for s in stand_ins}
+    names = [stand_in.module for stand_in in stand_ins]
     for stand_in in sorted(stand_ins, key=lambda s: s.module):
         path = site.joinpath(*stand_in.module.split("."))
         for parent in reversed(path.relative_to(site).parents[:-1]):
@@ -459,7 +460,8 @@ def _stand_in(environment: Environment, stand_ins: Sequence[StandIn]) -> None:
             )
         reason = "".join(f"# {line}\n" for line in stand_in.reason.strip().splitlines())
         text = f"# Stands in for {stand_in.module}, as the recipe of this environment says:\n{reason}{stand_in.code}"
-        _write_new(path / "__init__.py" if stand_in.module in packages else path.with_suffix(".py"), text)
+        is_package = any(name.startswith(f"{stand_in.module}.") for name in names)
+        _write_new(path / "__init__.py" if is_package else path.with_suffix(".py"), text)
 
 
 def _write_new(path: Path, text: str) -> None:
