@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -55,6 +56,14 @@ BEEP_TONE = "high"
 [check]
 code = "import beep_sound"
 """
+
+
+@pytest.fixture(autouse=True)
+def no_hang() -> Iterator[None]:
+    """As everywhere, with time for installers."""
+    faulthandler.dump_traceback_later(600, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)
