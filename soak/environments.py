@@ -1,7 +1,7 @@
 """Environments as a user makes them: each binding's, killed at random moments, on a full disk, and several at once.
 
 ``python soak/environments.py`` makes all of ours (gigabytes, minutes) in a folder that is removed afterwards;
-``--short`` only kills, with a tiny binding, which is what the tests run; ``--only bark,xtts`` makes these; ``--from DIR``
+``--short`` only kills, with a tiny binding, which is what the tests run; ``--only bark,xtts`` makes these; ``--from D``
 names the checkout (this one) or a folder of wheels; ``--conformance`` runs each binding's conformance suite inside its
 environment; ``--keep`` leaves the environments there. Exit 1 where a promise is broken.
 """
