@@ -15,6 +15,7 @@ from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, 
 
 from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
+from bench.listing_peers import command_line, listing_peers
 from bench.services import services
 
 TEXT = (
@@ -171,7 +172,7 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
-    "isolation": isolation, "services": services,
+    "isolation": isolation, "services": services, "command_line": command_line, "listing_peers": listing_peers,
 }  # fmt: skip
 
 

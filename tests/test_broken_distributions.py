@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +132,56 @@ def test_one_damaged_distribution_is_one_line_in_the_log(
     (line,) = [line for record in caplog.records if str(tmp_path) in (line := record.getMessage())]
     assert "broken_not_utf8-1.0.dist-info cannot be read: UnicodeDecodeError" in line
     discovery.refresh()
+
+
+# --- at the command line --------------------------------------------------------------------------------------------
+
+
+def lollms(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command where the broken ones are installed, and nothing else is different."""
+    command = [sys.executable, "-m", "lollms_client", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_the_list_tells_what_metadata_says(site: Path) -> None:
+    done = lollms(site, "list", "tts")
+    assert (done.returncode, done.stderr) == (0, "")
+    table, *notes = done.stdout.split("\n\n")
+    names = {line.lstrip("! ").split()[1] for line in table.splitlines()}
+    assert {*HEALTHY, "claimed", "piper"} <= names
+    for name, kind in KINDS.items():
+        if kind.seen_in == "files":
+            assert any(f"broken_{name}-1.0.dist-info" in note and kind.said in note for note in notes)
+        elif kind.seen_in == "metadata":
+            assert any(f"tts:{name}: " in note and kind.said in note for note in notes)
+            assert f"! tts  {name} " in " ".join(table.split(" ")).replace("!  ", "! ")
+    assert any("claims_a 1.0 and claims_b 1.0 claim this name. claims_a 1.0 is used" in note for note in notes)
+
+
+def test_the_checked_list_explains_each(site: Path) -> None:
+    done = lollms(site, "list", "tts", "--check", "--json", "--timeout", "15")
+    assert (done.returncode, done.stderr) == (1, "")
+    told = json.loads(done.stdout)
+    found = {b["name"]: b["error"] for b in told["bindings"]}
+    for name, kind in KINDS.items():
+        if kind.listed and not kind.works:
+            assert kind.said in found[name]["message"]
+            assert found[name]["hint"]
+        elif kind.listed:
+            assert found[name] is None
+    assert [found[name] for name in HEALTHY] == [None, None]
+    assert len(told["damaged"]) == sum(kind.seen_in == "files" for kind in KINDS.values())
+
+
+def test_a_healthy_one_speaks_among_them(site: Path, tmp_path: Path) -> None:
+    done = lollms(site, "speak", "hi", "-b", "healthy_a", "-o", str(tmp_path / "a.wav"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.wav").stat().st_size == 1644
+
+
+@pytest.mark.parametrize("kind", ["missing_import", "exits", "syntax_error", "newer_core"])
+def test_a_broken_one_is_one_paragraph(site: Path, kind: str) -> None:
+    done = lollms(site, "speak", "hi", "-b", kind)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert KINDS[kind].said in done.stderr
+    assert len(done.stderr.splitlines()) == 1

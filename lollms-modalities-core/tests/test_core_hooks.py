@@ -4,10 +4,26 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from lollms_modalities import Audio, CallOptions, GenerationError, LollmsTTSBinding, hookimpl, hooks
+from lollms_modalities import (
+    Audio,
+    AudioChunk,
+    BindingClosedError,
+    CallCancelled,
+    CallOptions,
+    CancelToken,
+    GenerationError,
+    LollmsTTSBinding,
+    OptionError,
+    Provenance,
+    Seed,
+    hookimpl,
+    hooks,
+)
 
 
 class Speaks(LollmsTTSBinding):
@@ -93,3 +109,128 @@ def test_without_a_plug_in_nothing_is_imported() -> None:
         "assert 'pluggy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
+
+
+# --- answering in the engine's place --------------------------------------------------------------------------------
+
+
+class Answers:
+    """Answers calls with what it is given, and keeps what it was asked."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.asked: list[dict[str, Any]] = []
+        self.ended: list[tuple[str, Any]] = []
+
+    @hookimpl
+    def lollms_answer_call(self, call: Any, arguments: dict[str, Any]) -> Any:
+        self.asked.append(dict(arguments))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    @hookimpl
+    def lollms_after_call(self, call: Any, result: Any) -> None:
+        self.ended.append((call.answered_by, result))
+
+
+class Loads(Speaks):
+    loaded_times = 0
+
+    def load_model(self) -> str:
+        type(self).loaded_times += 1
+        return "model"
+
+
+@contextmanager
+def registered(plugin: Any) -> Iterator[Any]:
+    hooks.register(plugin)
+    try:
+        yield plugin
+    finally:
+        hooks.unregister(plugin)
+
+
+def test_an_answer_takes_the_engines_place(tmp_path: Path) -> None:
+    kept = Audio.from_pcm(b"\2\2" * 100, 8000).with_provenance(Provenance(binding="kept"))
+    with registered(Answers(kept)) as plugin:
+        binding = Loads()
+        result = binding.generate_audio("hi", output_format="flac", fail=True)
+        assert (result.format, result.provenance.binding) == ("flac", "kept")
+        assert (Loads.loaded_times, binding.loaded) == (0, False), "no model for what is known"
+        assert plugin.asked == [{"text": "hi", "fail": True}]
+        ((who, seen),) = plugin.ended
+        assert who
+        assert seen is result
+        written = binding.generate_audio("hi", output_path=tmp_path / "a.wav")
+        assert written.path == tmp_path / "a.wav"
+        assert (tmp_path / "a.wav").read_bytes() == kept
+
+
+def test_plain_bytes_will_do_and_anything_else_is_told() -> None:
+    with registered(Answers(bytes(Audio.from_pcm(bytes(2), 8000)))):
+        assert isinstance(Speaks().generate_audio("hi"), Audio)
+    with registered(Answers(5)), pytest.raises(GenerationError, match=r"the plug-in .* gave int, not Audio"):
+        Speaks().generate_audio("hi")
+
+
+def test_an_answer_that_fails_is_left_to_the_engine(caplog: pytest.LogCaptureFixture) -> None:
+    with registered(Answers(ValueError("disk"))), caplog.at_level(logging.ERROR):
+        assert Speaks().generate_audio("hi").sample_rate == 8000
+    assert "failed in lollms_answer_call" in caplog.text
+
+
+def test_a_stream_is_answered_item_by_item() -> None:
+    chunks = [AudioChunk(b"\3\3", 8000), AudioChunk(b"\4\4", 8000)]
+    with registered(Answers(chunks)) as plugin:
+        binding = Loads()
+        assert list(binding.stream_audio("hi")) == chunks  # type: ignore[attr-defined]
+        assert plugin.ended[-1][1] is None
+        assert plugin.ended[-1][0]
+        with binding.stream_audio("hi") as stream:  # type: ignore[attr-defined]
+            next(stream)
+            assert binding.generate_audio is not None
+        assert Loads.loaded_times == 0
+
+
+def test_an_answered_call_is_still_a_call() -> None:
+    with registered(Answers(Audio.from_pcm(bytes(2), 8000))):
+        binding = Speaks()
+        token = CancelToken()
+        token.cancel()
+        with pytest.raises(CallCancelled):
+            binding.generate_audio("hi", cancel=token)
+        with pytest.raises(OptionError):
+            binding.generate_audio("hi", speed=1)
+        binding.close()
+        with pytest.raises(BindingClosedError):
+            binding.generate_audio("hi")
+
+
+def test_an_awaitable_twin_is_answered_too() -> None:
+    import asyncio
+
+    kept = Audio.from_pcm(b"\5\5", 8000)
+    with registered(Answers(kept)):
+        assert asyncio.run(Speaks().agenerate_audio("hi")) == kept
+
+
+def test_a_drawn_seed_is_told() -> None:
+    class Seeded(Speaks):
+        class Options(CallOptions):
+            seed: Seed = None
+
+        def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+            return Audio.from_pcm(b"\0\0", 8000)
+
+    drawn = []
+
+    class Looks:
+        @hookimpl
+        def lollms_answer_call(self, call: Any, arguments: dict[str, Any]) -> None:
+            drawn.append((call.drawn, arguments["seed"] is not None))
+
+    with registered(Looks()):
+        Seeded().generate_audio("hi")
+        Seeded().generate_audio("hi", seed=4)
+    assert drawn == [(True, True), (False, True)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lollms_modalities.errors import OptionError
 
@@ -72,6 +72,11 @@ class Result:
             # Most results are never asked: the work is left to the first one who does.
             made = self._provenance = made()
         return made
+
+    def with_provenance(self, provenance: Provenance | None) -> Self:
+        """The same object, which from now on says that it was made like that."""
+        self._provenance = provenance
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from lollms_modalities.call import CancelToken
 from lollms_modalities.discovery import BindingRef
 from lollms_modalities.errors import (
     BindingBrokenError,
     BindingUnavailableError,
+    CallCancelled,
     LollmsError,
     UnsupportedError,
     WorkerCrashedError,
@@ -34,31 +36,36 @@ class Finding(NamedTuple):
     seconds: float
 
 
-def check_binding(ref: BindingRef, timeout: float = 60.0) -> Finding:
+def check_binding(ref: BindingRef, timeout: float = 60.0, cancel: CancelToken | None = None) -> Finding:
     """Import one binding's class in a process of its own.
 
     Args:
         ref: which one; one in an environment is imported by that environment's interpreter.
         timeout: seconds that it may take; then the process is killed and the binding counts as broken.
+        cancel: ends it earlier.
 
     Raises:
+        CallCancelled: ``cancel`` was cancelled.
         UnsupportedError: there are no such processes on this system.
     """
     start = time.perf_counter()
-    error = _failure(ref, timeout)
+    error = _failure(ref, timeout, cancel)
     return Finding(ref, error, time.perf_counter() - start)
 
 
 def check_bindings(refs: Iterable[BindingRef], timeout: float = 60.0) -> Iterator[Finding]:
     """Check several side by side, as many as there are processors; the findings come in the order of ``refs``."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="lollms-check")
+    cancel = CancelToken()
     try:
-        yield from pool.map(lambda ref: check_binding(ref, timeout), refs)
+        yield from pool.map(lambda ref: check_binding(ref, timeout, cancel), refs)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Whoever has seen enough, or was interrupted, does not wait for the rest.
+        cancel.cancel()
+        pool.shutdown(cancel_futures=True)
 
 
-def _failure(ref: BindingRef, timeout: float) -> BindingUnavailableError | None:
+def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> BindingUnavailableError | None:
     environment = find_environment(ref.environment) if ref.environment else None
     variables = {} if environment is None else environment.variables
     try:
@@ -71,12 +78,13 @@ def _failure(ref: BindingRef, timeout: float) -> BindingUnavailableError | None:
             distribution=ref.distribution or None,
             policy=WorkerPolicy(start_timeout=timeout, variables=variables),
             lock=None if environment is None else environment.lock,
+            cancel=cancel,
         ).close()
     except BindingUnavailableError as exc:
         return exc
     except WorkerCrashedError as exc:
         return _ended(ref, exc)
-    except UnsupportedError:
+    except (UnsupportedError, CallCancelled):
         raise
     except LollmsError as exc:
         what = exc.remote_type.removeprefix("builtins.") or exc.message

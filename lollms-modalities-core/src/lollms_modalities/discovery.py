@@ -31,6 +31,33 @@ def group_of(modality: str) -> str:
     return f"lollms_client.{modality}_bindings"
 
 
+class _Told:
+    """The metadata of a distribution, read once for all its bindings."""
+
+    __slots__ = ("_dist", "_metadata")
+
+    def __init__(self, dist: Distribution | None) -> None:
+        self._dist = dist
+        self._metadata: Any = None
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            if self._metadata is None and self._dist is not None:
+                self._metadata = self._dist.metadata
+            return str((self._metadata or {}).get(key) or "")
+        except Exception:  # metadata that cannot be read hides no other binding
+            return ""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        try:
+            found = self._metadata.get_all("Requires-Dist") if self["Name"] else None
+            # Old metadata has them in another file.
+            return tuple(found or (self._dist and self._dist.requires) or ())
+        except Exception:  # what that means is found out when it is loaded
+            return ()
+
+
 class BindingRef:
     """One binding that a distribution offers, known by metadata only.
 
@@ -44,10 +71,10 @@ class BindingRef:
         environment: name of the environment that holds it, or None.
     """
 
-    __slots__ = ("_dist", "aliases", "directory", "environment", "modality", "name", "place", "target")
+    __slots__ = ("_told", "aliases", "directory", "environment", "modality", "name", "place", "target")
 
     def __init__(
-        self, modality: str, names: Iterable[str], target: str, dist: Distribution | None, directory: str | None = None,
+        self, modality: str, names: Iterable[str], target: str, told: _Told, directory: str | None = None,
         environment: str | None = None,
     ) -> None:  # fmt: skip
         self.modality = modality
@@ -57,7 +84,7 @@ class BindingRef:
         self.directory = directory
         self.environment = environment
         self.place = "environment" if environment else "installed" if directory is None else "directory"
-        self._dist = dist
+        self._told = told
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,12 +94,12 @@ class BindingRef:
     @property
     def distribution(self) -> str:
         """Name of the distribution; "" where its metadata does not tell."""
-        return str(self._metadata("Name") or "")
+        return self._told["Name"]
 
     @property
     def version(self) -> str:
         """Version of the distribution; "" where its metadata does not tell."""
-        return str(self._metadata("Version") or "")
+        return self._told["Version"]
 
     @property
     def origin(self) -> Origin:
@@ -84,22 +111,12 @@ class BindingRef:
     @property
     def summary(self) -> str:
         """The distribution's one line about itself."""
-        return str(self._metadata("Summary") or "")
+        return self._told["Summary"]
 
     @property
     def requires(self) -> tuple[str, ...]:
         """What the distribution requires, as its metadata says it."""
-        try:
-            return tuple(self._dist.requires or ()) if self._dist is not None else ()
-        except Exception:  # metadata that cannot be read; what that means is found out when it is loaded
-            return ()
-
-    def _metadata(self, key: str) -> str | None:
-        try:
-            metadata: Any = self._dist.metadata if self._dist is not None else None
-            return metadata[key] if metadata is not None else None
-        except Exception:  # metadata that cannot be read hides no other binding
-            return None
+        return self._told.requires
 
     def __repr__(self) -> str:
         return f"<BindingRef {self.modality}:{self.name} {self.target} of {self.distribution} {self.version}>"
@@ -256,17 +273,17 @@ def _read(
 ) -> dict[str, list[BindingRef]]:
     groups = {group_of(modality): modality for modality in MODALITIES}
     names: dict[tuple[str, str, int], list[str]] = {}
-    dists: dict[int, Any] = {}
+    dists: dict[int, tuple[Any, _Told]] = {}
     for entry in entry_points:
         modality = groups.get(entry.group)
         if modality is None:
             continue
         dist = entry.dist
-        dists[id(dist)] = dist
+        dists.setdefault(id(dist), (dist, _Told(dist)))  # the distribution too, so that its id stays its own
         names.setdefault((modality, entry.value.replace(" ", ""), id(dist)), []).append(entry.name)
     found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
     for (modality, target, dist_id), own in names.items():
-        found[modality].append(BindingRef(modality, own, target, dists[dist_id], directory, environment))
+        found[modality].append(BindingRef(modality, own, target, dists[dist_id][1], directory, environment))
     for refs in found.values():
         # By what the entry points say alone: a distribution's name is in another file, which listing need not read.
         refs.sort(key=lambda ref: (ref.name, ref.target))

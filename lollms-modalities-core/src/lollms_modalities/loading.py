@@ -98,8 +98,12 @@ def _extras_of_client() -> frozenset[str]:
         return frozenset()
 
 
-def check_requirements(ref: BindingRef) -> None:
+def check_requirements(ref: BindingRef, versions: dict[str, str | None] | None = None) -> None:
     """Whether what the binding's distribution requires is here, by metadata only.
+
+    Args:
+        ref: which binding.
+        versions: what has been looked up, to be used and added to where many are checked one after the other.
 
     Raises:
         BindingIncompatibleError, BindingDependencyError, BindingBrokenError: as ``load_class``.
@@ -108,6 +112,7 @@ def check_requirements(ref: BindingRef) -> None:
     from packaging.utils import canonicalize_name
 
     unfit = []
+    versions = {} if versions is None else versions
     for text in ref.requires:
         try:
             requirement = Requirement(text)
@@ -115,7 +120,9 @@ def check_requirements(ref: BindingRef) -> None:
             raise broken(ref, f"comes with a requirement that cannot be read, {text!r:.80}") from exc
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found = _version_of(requirement.name)
+        if requirement.name not in versions:
+            versions[requirement.name] = _version_of(requirement.name)
+        found = versions[requirement.name]
         if found is not None and requirement.specifier.contains(found, prereleases=True):
             continue
         if canonicalize_name(requirement.name) == _CORE:

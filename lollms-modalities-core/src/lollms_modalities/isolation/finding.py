@@ -331,8 +331,6 @@ def _read(files: _Files, name: str | None = None) -> _Read:
 def _with_recipe(files: _Files, info: _Files, metadata: object) -> _Read:
     from email.message import Message
 
-    from lollms_modalities.discovery import BindingRef
-
     assert isinstance(metadata, Message)
     points = info.joinpath("entry_points.txt")
     groups: dict[tuple[str, str], list[str]] = {}
@@ -345,13 +343,14 @@ def _with_recipe(files: _Files, info: _Files, metadata: object) -> _Read:
         if path.is_file():
             recipe = path.read_text("utf-8")
             break
-    refs = [BindingRef("", names, target, None) for (_, target), names in groups.items()]
+    # As everywhere, the canonical name is the shortest, then the first by alphabet.
+    bindings = {name: min(names, key=lambda n: (len(n), n)) for names in groups.values() for name in names}
     return _Read(
         metadata["Name"],
         metadata["Version"],
         metadata.get("Requires-Python", ""),
         tuple(metadata.get_all("Requires-Dist") or ()),
-        {name: ref.name for ref in refs for name in ref.names},
+        bindings,
         recipe,
     )
 

@@ -20,7 +20,7 @@ from pydantic import ConfigDict
 from lollms_modalities import __version__, hooks
 from lollms_modalities._result import Provenance
 from lollms_modalities._scheduler import Scheduler, Ticket
-from lollms_modalities.call import Call
+from lollms_modalities.call import Call, CancelToken
 from lollms_modalities.errors import (
     BindingIncompatibleError,
     CallTimeout,
@@ -394,10 +394,15 @@ class Workers:
         self.ready: Json = {}
         _pools.add(self)
 
-    def open(self) -> None:
-        """Start the first worker, which finds the class and tells what it is."""
+    def open(self, cancel: CancelToken | None = None) -> None:
+        """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
         worker = Worker(self.spec, own=self._own)
-        worker.open(Call("create_binding"))
+        call = Call("create_binding")
+        call.control(None, cancel, None)
+        try:
+            worker.open(call)
+        finally:
+            call.finish()
         self.ready = worker.ready
         self._workers.append(worker)
 

@@ -1,0 +1,95 @@
+"""The command ``lollms``: which command is meant, and what a failure looks like.
+
+``lollms --help`` and a plain ``lollms list`` are answered without typer, which takes longer to import than they take to
+run. Of the other commands only the module of the one that is asked for is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Each command: module here, what in it (a function, or a typer application with commands of its own), one line of help.
+COMMANDS = {
+    "list": ("checking", "list_bindings", "Which bindings there are; --check imports each and explains the broken."),
+    "info": ("info", "info", "What a binding is: settings, options, capabilities, licence, place."),
+    "voices": ("asking", "voices", "The voices of a speech binding."),
+    "models": ("asking", "models", "The models that a binding knows."),
+    "speak": ("making", "speak", "Speak a text."),
+    "transcribe": ("transcribing", "transcribe", "Write down what is said in recordings."),
+    "image": ("making", "image", "Draw an image."),
+    "music": ("making", "music", "Compose music."),
+    "video": ("making", "video", "Film a video."),
+    "pull": ("pull", "pull", "Fetch a voice or a model."),
+    "doctor": ("doctor", "doctor", "Python, packages, devices, caches, and what would be used."),
+    "env": ("env", "app", "Environments, for engines that cannot live together."),
+    "config": ("configuring", "config", "Show or change the configuration file."),
+}
+MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
+CANCELLED = 130  # as shells have it for SIGINT
+_HELP = """\
+Usage: lollms [OPTIONS] COMMAND [ARGS]...
+
+  Speech, transcription, images, music and video, whatever engine does it.
+
+Options:
+  --version             Show the version.
+  --debug               Show the traceback of a failure; may stand anywhere.
+  --install-completion  Install completion for the current shell.
+  --show-completion     Show completion for the current shell, to copy it.
+  -h, --help            Show this; lollms COMMAND --help tells of a command.
+
+Commands:
+"""
+
+
+def main() -> int:
+    """Run the command that ``sys.argv`` gives; the exit code: 0, 1 for a failure, 2 for a usage error."""
+    words, debug = _without_debug(sys.argv[1:])
+    try:
+        code = _run(words, debug)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        sys.stderr.write("Cancelled.\n")
+        return CANCELLED
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as exc:
+        from lollms_client.cli.errors import explain
+
+        return explain(exc, debug=debug)
+
+
+def _run(words: list[str], debug: bool) -> int:
+    if "_LOLLMS_COMPLETE" not in os.environ:
+        if not words or words in (["-h"], ["--help"]):
+            sys.stdout.write(help_text())
+            return 0
+        if words == ["--version"]:
+            from lollms_client import __version__
+
+            sys.stdout.write(f"lollms {__version__}\n")
+            return 0
+        if words[0] == "list" and {*words[1:]} <= {"--json", *MODALITIES}:
+            from lollms_client.cli.listing import show
+
+            return show([word for word in words[1:] if word != "--json"], as_json="--json" in words)
+    from lollms_client.cli.app import run
+
+    return run(words, debug)
+
+
+def help_text() -> str:
+    """What ``lollms --help`` prints."""
+    wide = max(map(len, COMMANDS))
+    return _HELP + "".join(f"  {name:{wide}}  {line}\n" for name, (_, _, line) in COMMANDS.items())
+
+
+def _without_debug(words: list[str]) -> tuple[list[str], bool]:
+    """The words without ``--debug``, which every command takes; after ``--`` it is a word like any other."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end

@@ -6,13 +6,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from lollms_modalities import LollmsError, Progress
+from lollms_modalities import Progress
 from lollms_modalities.isolation import (
     Environment,
     check_environment,
@@ -24,6 +22,8 @@ from lollms_modalities.isolation import (
     remove_environment,
     update_environment,
 )
+
+from lollms_client.cli.errors import UsageError, tell
 
 app = typer.Typer(no_args_is_help=True, help="Environments, for engines that cannot live together.")
 
@@ -49,7 +49,7 @@ def create(
     ] = None,
 ) -> None:  # fmt: skip
     """Make an environment for a binding."""
-    with _errors(), _Display() as display:
+    with _Display() as display:
         made = create_environment(
             binding, name=name, python=python or "", extras=extra or (), source=source or "",
             torch=torch or "auto",  # type: ignore[arg-type]  # which is checked there
@@ -61,10 +61,9 @@ def create(
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the environments: what they hold, their Python, their size."""
-    with _errors():
-        environments = list_environments()
-        rows = [_row(environment) for environment in environments]
-        whole = disk_use([_room(environment) for environment in environments])
+    environments = list_environments()
+    rows = [_row(environment) for environment in environments]
+    whole = disk_use([_room(environment) for environment in environments])
     if as_json:
         typer.echo(json.dumps({"environments": rows, "size": whole.size, "shared": whole.shared}, indent=1))
         return
@@ -84,19 +83,18 @@ def list_(as_json: AsJson = False) -> None:
 def check(names: Names = None) -> None:
     """Import the bindings of environments and run their recipes' checks. Ends with 1 if something is wrong."""
     wrong = False
-    with _errors():
-        for environment in _named(names):
-            began = time.monotonic()
-            found = check_environment(environment.name)
-            if found.problems:
-                wrong = True
-                typer.echo(f"{environment.name}: broken")
-                for problem in found.problems:
-                    typer.echo(f"    {problem}")
-                typer.echo(f"    lollms env update {environment.name} makes it anew.")
-            else:
-                held = ", ".join(f"{b['modality']}:{b['name']} {b['version']}" for b in found.bindings)
-                typer.echo(f"{environment.name}: fine, {held} ({time.monotonic() - began:.1f} s)")
+    for environment in _named(names):
+        began = time.monotonic()
+        found = check_environment(environment.name)
+        if found.problems:
+            wrong = True
+            typer.echo(f"{environment.name}: broken")
+            for problem in found.problems:
+                typer.echo(f"    {problem}")
+            typer.echo(f"    lollms env update {environment.name} makes it anew.")
+        else:
+            held = ", ".join(f"{b['modality']}:{b['name']} {b['version']}" for b in found.bindings)
+            typer.echo(f"{environment.name}: fine, {held} ({time.monotonic() - began:.1f} s)")
     if wrong:
         raise typer.Exit(1)
 
@@ -104,34 +102,32 @@ def check(names: Names = None) -> None:
 @app.command()
 def update(names: Names = None, *, python: Python = None, source: Source = None, torch: Torch = None) -> None:
     """Make environments anew, with what is newest now; the old one serves until the new one works."""
-    with _errors():
-        for environment in _named(names):
-            before = environment.record
-            with _Display() as display:
-                made = update_environment(
-                    environment.name, python=python, source=source,
-                    torch=torch,  # type: ignore[arg-type]  # which is checked there
-                    progress=display,
-                )  # fmt: skip
-            _tell_made(made)
-            old, new = (set(r.pins) if r is not None else set() for r in (before, made.record))
-            for pin in sorted(new - old):
-                typer.echo(f"    + {pin}")
-            for pin in sorted(old - new):
-                typer.echo(f"    - {pin}")
+    for environment in _named(names):
+        before = environment.record
+        with _Display() as display:
+            made = update_environment(
+                environment.name, python=python, source=source,
+                torch=torch,  # type: ignore[arg-type]  # which is checked there
+                progress=display,
+            )  # fmt: skip
+        _tell_made(made)
+        old, new = (set(r.pins) if r is not None else set() for r in (before, made.record))
+        for pin in sorted(new - old):
+            typer.echo(f"    + {pin}")
+        for pin in sorted(old - new):
+            typer.echo(f"    - {pin}")
 
 
 @app.command()
 def remove(names: Annotated[list[str], typer.Argument(help="Names of environments.")]) -> None:
     """Remove environments."""
-    with _errors():
-        for environment in [find_environment(name) for name in names]:
-            freed = disk_use([_room(environment)])
-            remove_environment(environment.name)
-            if environment.folder.exists():
-                typer.echo(f"Removed {environment.name}; its files go when what runs in it has ended.")
-            else:
-                typer.echo(f"Removed {environment.name}: {_bytes(freed.size - freed.shared)} are free again.")
+    for environment in [find_environment(name) for name in names]:
+        freed = disk_use([_room(environment)])
+        remove_environment(environment.name)
+        if environment.folder.exists():
+            typer.echo(f"Removed {environment.name}; its files go when what runs in it has ended.")
+        else:
+            typer.echo(f"Removed {environment.name}: {_bytes(freed.size - freed.shared)} are free again.")
 
 
 @app.command(
@@ -139,18 +135,17 @@ def remove(names: Annotated[list[str], typer.Argument(help="Names of environment
 )
 def run(context: typer.Context, name: str) -> None:
     """Run a program in an environment: lollms env run bark -- python -c "import torch"."""
-    with _errors():
-        environment = find_environment(name)
-        command = [argument for n, argument in enumerate(context.args) if n or argument != "--"]
-        if not command:
-            raise typer.BadParameter("give the program and its arguments after the name")
-        variables = environment.variables_inside
-        places = variables["PATH"]
+    environment = find_environment(name)
+    command = [argument for n, argument in enumerate(context.args) if n or argument != "--"]
+    if not command:
+        raise UsageError("No program was named.", hint="It comes after the environment, with its arguments.")
+    variables = environment.variables_inside
+    places = variables["PATH"]
     import shutil
 
     program = shutil.which(command[0], path=places)
     if program is None:
-        typer.echo(f"Error: {name} has no program {command[0]!r}.", err=True)
+        tell(f"lollms: {name} has no program {command[0]!r}.")
         raise typer.Exit(127)
     sys.stdout.flush()
     os.execve(program, command, variables)
@@ -182,15 +177,6 @@ class _Display:
         elif progress.stage != self._told:
             typer.echo(f"{progress.stage}{count}", err=True)
         self._told = progress.stage
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except LollmsError as exc:
-        typer.echo(f"Error: {exc}", err=True)
-        raise typer.Exit(1) from exc
 
 
 def _named(names: list[str] | None) -> list[Environment]:
@@ -237,7 +223,3 @@ def _bytes(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-if __name__ == "__main__":
-    app(prog_name="lollms env")

@@ -1,0 +1,48 @@
+"""``lollms voices`` and ``lollms models``: what a binding knows, without loading a model."""
+
+from __future__ import annotations
+
+import json as json_
+from typing import Any
+
+import typer
+
+from lollms_client.cli.choice import parse_target
+from lollms_client.cli.params import Binding, Environment, Isolated, Json, Set, Target
+from lollms_client.cli.use import Which, opened
+
+
+def voices(
+    binding: Binding = None,
+    environment: Environment = None,
+    isolated: Isolated = False,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """List the voices of a speech binding, one a line."""
+    with opened(Which("tts", binding, environment, isolated, set or ())) as made:
+        _print(made.binding.list_voices(), json)  # type: ignore[attr-defined]
+
+
+def models(
+    binding: Target,
+    environment: Environment = None,
+    isolated: Isolated = False,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """List the models that a binding knows, one a line; of one that draws, its services."""
+    choice = parse_target(binding)
+    with opened(Which(choice.modality, choice.name, environment, isolated, set or ())) as made:
+        names: list[Any] = list(made.binding.list_models())
+        if not names and choice.modality == "tti":
+            names = made.binding.list_services()  # type: ignore[attr-defined]
+        _print(names, json)
+
+
+def _print(names: list[Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json_.dumps(names, indent=2, ensure_ascii=False))
+        return
+    for name in names:
+        typer.echo(name["name"] if isinstance(name, dict) else name)

@@ -1,0 +1,88 @@
+"""Which binding is meant: the command says it, else the environment, else the configuration, else only one is there."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from lollms_modalities.discovery import MODALITIES, find_bindings
+from lollms_modalities.errors import BindingNotFoundError
+
+from lollms_client.cli import configuration
+from lollms_client.cli.errors import UsageError
+
+MODALITY_OF = {"speak": "tts", "voices": "tts", "transcribe": "stt", "image": "tti", "music": "ttm", "video": "ttv"}
+_STARTERS = {"tts": "piper", "stt": "faster-whisper", "tti": "diffusers", "ttm": "bark", "ttv": "diffusers"}
+
+
+class Choice(NamedTuple):
+    """A binding, and what chose it."""
+
+    modality: str
+    name: str
+    source: str
+
+
+def choose(modality: str, given: str | None = None, environment: str | None = None) -> Choice:
+    """The binding that is to be used.
+
+    Args:
+        modality: "tts", "tti", "stt", "ttm" or "ttv".
+        given: its name where the command says it.
+        environment: where it is to run, if not here.
+
+    Raises:
+        UsageError: several are installed and none is chosen.
+        BindingNotFoundError: none is installed.
+    """
+    if given:
+        return Choice(modality, given, "--binding")
+    variable = f"LOLLMS_{modality.upper()}_BINDING"
+    if name := os.environ.get(variable, "").strip():
+        return Choice(modality, name, variable)
+    if configured := configuration.load().binding(modality):
+        return Choice(modality, configured, str(configuration.path()))
+    names = sorted({ref.name for ref in find_bindings(modality) if environment in (None, ref.environment)})
+    if len(names) == 1:
+        return Choice(modality, names[0], f"the only one {'installed' if environment is None else 'there'}")
+    if environment is not None and not names:
+        raise UsageError(f"Which {modality} binding of {environment!r} is meant?", hint="Name it with --binding.")
+    if not names:
+        raise BindingNotFoundError(
+            f"No {modality} binding is installed.",
+            hint=f'Run pip install "lollms-client[{_STARTERS[modality]}]", for one.',
+        )
+    raise UsageError(
+        f"Several {modality} bindings are installed: {', '.join(names)}.",
+        hint=f"Name one with --binding, in {variable}, or for good: lollms config {modality}.binding {names[0]}",
+    )
+
+
+def parse_target(target: str) -> Choice:
+    """What ``tts:piper``, ``piper`` or ``tts`` means.
+
+    Raises:
+        UsageError: no modality, or a name that several modalities have.
+    """
+    modality, colon, name = target.partition(":")
+    if colon:
+        if modality not in MODALITIES or not name:
+            raise UsageError(
+                f"{target!r} names no binding.",
+                hint=f"Write it as tts:piper; the modalities are {', '.join(MODALITIES)}.",
+            )
+        return choose(modality, name)
+    if target in MODALITIES:
+        return choose(target)
+    having = [m for m in MODALITIES if any(target in ref.names for ref in find_bindings(m))]
+    if len(having) > 1:
+        raise UsageError(
+            f"{target!r} is a binding of several modalities.",
+            hint=f"Say which: {', '.join(f'{m}:{target}' for m in having)}.",
+        )
+    if not having:
+        everything = sorted(f"{m}:{ref.name}" for m in MODALITIES for ref in find_bindings(m))
+        raise BindingNotFoundError(
+            f"No binding {target!r} is installed.", hint=f"Installed: {', '.join(everything) or 'none'}."
+        )
+    return choose(having[0], target)

@@ -1,0 +1,170 @@
+"""The configuration file: for each modality which binding is used, where it runs, and settings by binding.
+
+[tts]
+binding = "piper"
+environment = "speech"
+
+[tts.piper]
+piper_voices_dir = "/home/me/voices"
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities.discovery import MODALITIES
+from lollms_modalities.errors import LollmsError
+from lollms_modalities.settings import near_miss
+
+from lollms_client.cli.errors import UsageError
+
+WORDS = ("binding", "environment")
+
+
+class ConfigurationError(LollmsError):
+    """The configuration file cannot be read or changed."""
+
+
+class Configuration:
+    """What the file says."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        self.tables = tables
+
+    def binding(self, modality: str) -> str | None:
+        """The binding to use, or None."""
+        return self.tables.get(modality, {}).get("binding")
+
+    def environment(self, modality: str, binding: str) -> str | None:
+        """The environment in which the configured binding runs, or None."""
+        table = self.tables.get(modality, {})
+        return table.get("environment") if table.get("binding") == binding else None
+
+    def settings(self, modality: str, *names: str) -> dict[str, Any]:
+        """The settings of a binding, by whichever of its names."""
+        table = self.tables.get(modality, {})
+        return {key: value for name in names for key, value in table.get(name, {}).items()}
+
+
+def path() -> Path:
+    """Where the file is, or would be: ``LOLLMS_CONFIG``, else ``lollms/config.toml`` in the platform's folder."""
+    from platformdirs import user_config_path
+
+    given = os.environ.get("LOLLMS_CONFIG", "").strip()
+    return Path(given).expanduser() if given else user_config_path("lollms", appauthor=False) / "config.toml"
+
+
+def load() -> Configuration:
+    """Read the file; without one, nothing is configured.
+
+    Raises:
+        ConfigurationError: it cannot be read, or says what means nothing.
+    """
+    file = path()
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return Configuration({})
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(
+            f"The configuration file {file} cannot be read: {exc}.", hint="Mend it, or move it away."
+        ) from exc
+    _check(data, file)
+    return Configuration(data)
+
+
+def _check(data: Mapping[str, Any], file: Path) -> None:
+    for modality, table in data.items():
+        if modality not in MODALITIES or not isinstance(table, dict):
+            raise ConfigurationError(
+                f"{file}: {modality!r} means nothing there.", hint=near_miss(modality, MODALITIES, "tables")
+            )
+        for key, value in table.items():
+            if not isinstance(value, str if key in WORDS else dict):
+                raise ConfigurationError(
+                    f"{file}: {modality}.{key} is {value!r}.",
+                    hint=f"In [{modality}] {' and '.join(WORDS)} are strings, and [{modality}.piper] is a table of the "
+                    "settings of piper.",
+                )
+
+
+def parse_key(key: str) -> tuple[str, ...]:
+    """``tts.binding`` or ``tts.piper.n_threads`` in its parts.
+
+    Raises:
+        UsageError: it is no key.
+    """
+    parts = tuple(key.split("."))
+    is_word = len(parts) == 2 and parts[1] in WORDS
+    is_setting = len(parts) == 3 and all(re.fullmatch(r"[\w-]+", p) for p in parts[1:]) and parts[1] not in WORDS
+    if parts[0] not in MODALITIES or not (is_word or is_setting):
+        raise UsageError(
+            f"{key!r} is no key of the configuration.",
+            hint="There are MODALITY.binding, MODALITY.environment and MODALITY.BINDING.SETTING, such as tts.binding "
+            "and tts.piper.n_threads.",
+        )
+    return parts
+
+
+def change(key: str, value: str | None) -> Path:
+    """Write one value, or take it out with None; what else is in the file stays as it is. Gives the file's path.
+
+    Raises:
+        UsageError: no such key.
+        ConfigurationError: the file cannot be read, or is written in a way that this cannot change.
+    """
+    parts = parse_key(key)
+    file = path()
+    wanted = json.loads(json.dumps(load().tables, default=str))
+    text = file.read_text("utf-8") if file.exists() else ""
+    changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
+    _apply(wanted, parts, value)
+    if json.loads(json.dumps(_without_empty(tomllib.loads(changed)), default=str)) != _without_empty(wanted):
+        raise ConfigurationError(f"{key} cannot be changed in {file} from here.", hint="Change it with an editor.")
+    _write(file, changed)
+    return file
+
+
+def _edited(text: str, table: str, name: str, value: str | None) -> str:
+    """The text with one line of one table set or taken out."""
+    lines = text.splitlines()
+    line = [] if value is None else [f"{name} = {json.dumps(value, ensure_ascii=False)}"]
+    header = next((n for n, old in enumerate(lines) if re.fullmatch(rf"\s*\[{re.escape(table)}\]\s*(#.*)?", old)), None)
+    if header is None:
+        lines += [*([""] if lines and line else []), *([f"[{table}]", *line] if line else [])]
+        return "\n".join(lines) + "\n"
+    end = next((n for n in range(header + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
+    for n in range(header + 1, end):
+        if re.match(rf"\s*{re.escape(name)}\s*=", lines[n]):
+            return "\n".join([*lines[:n], *line, *lines[n + 1 :]]) + "\n"
+    return "\n".join([*lines[: header + 1], *line, *lines[header + 1 :]]) + "\n"
+
+
+def _apply(tables: dict[str, Any], parts: tuple[str, ...], value: str | None) -> None:
+    table = tables
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+    if value is None:
+        table.pop(parts[-1], None)
+    else:
+        table[parts[-1]] = value
+
+
+def _without_empty(tables: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = {k: _without_empty(v) if isinstance(v, dict) else v for k, v in tables.items()}
+    return {k: v for k, v in cleaned.items() if v != {}}
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    # Readable by its owner alone: there may be keys of services in it.
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
+    os.replace(part, file)

@@ -1,0 +1,159 @@
+"""``lollms doctor``: what there is, what would be used, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import typer
+from lollms_modalities.discovery import MODALITIES, BindingRef, read_entry_points
+from lollms_modalities.errors import LollmsError
+from lollms_modalities.hooks import GROUP
+from lollms_modalities.isolation import environments_folder, list_environments
+from platformdirs import user_cache_path
+
+from lollms_client.cli import configuration, listing
+from lollms_client.cli.choice import choose
+from lollms_client.cli.errors import FAILURE
+from lollms_client.cli.params import Json
+
+_PACKAGES = (
+    "lollms-modalities-core",
+    "lollms-client",
+    "pydantic",
+    "numpy",
+    "av",
+    "torch",
+    "onnxruntime",
+    "ctranslate2",
+)
+
+
+def doctor(json: Json = False) -> int:
+    """Tell of Python, packages, devices, caches and plug-ins, and which bindings would be used.
+
+    Reads metadata only: lollms list --check imports the bindings. The exit code is 1 where something is wrong.
+    """
+    rows = listing.metadata_rows(listing.refs_of(()))
+    used, problems = _used()
+    problems += [str(row.error) for row in rows if row.error is not None]
+    problems += [*listing.conflicts([row.ref for row in rows]), *map(str, listing.unreadable())]
+    told: dict[str, Any] = {
+        "python": f"{platform.python_version()} ({sys.executable}) on {platform.platform()}",
+        "packages": dict(_packages([row.ref for row in rows])),
+        "devices": _devices(),
+        "caches": dict(_caches()),
+        "configuration": _configuration(),
+        "environments": [environment.name for environment in list_environments()],
+        "plug-ins": sorted(f"{entry.name} ({entry.value})" for entry in read_entry_points(GROUP)),
+        "used": used,
+        "problems": problems,
+    }
+    if json:
+        typer.echo(json_.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        for line in _lines(told):
+            typer.echo(line)
+    return FAILURE if problems else 0
+
+
+def _packages(refs: list[BindingRef]) -> Iterator[tuple[str, str]]:
+    here = {ref.distribution for ref in refs if ref.place == "installed" and ref.distribution}
+    for name in [*_PACKAGES, *sorted(here)]:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
+
+
+def _devices() -> dict[str, str]:
+    found = {"processors": f"{os.cpu_count()} ({platform.machine()})"}
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        found["memory"] = f"{pages * size / 2**30:.1f} GiB"
+    except (AttributeError, ValueError, OSError):  # not on every system
+        pass
+    found["GPU"] = _gpus() or "none seen (nvidia-smi)"
+    return found
+
+
+def _gpus() -> str:
+    """What the driver says, which asks no engine and takes no memory of the device."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "Apple" if sys.platform == "darwin" and platform.machine() == "arm64" else ""
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as exc:
+        return f"nvidia-smi failed: {exc}"
+    return "; ".join(said.strip().splitlines())
+
+
+def _caches() -> Iterator[tuple[str, str]]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "").strip() or Path.home() / ".cache")
+    hub = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or cache / "huggingface") / "hub"
+    places = {
+        "model hub": Path(hub),
+        "torch": Path(os.environ.get("TORCH_HOME") or cache / "torch"),
+        "lollms": user_cache_path("lollms", appauthor=False),
+        "environments": environments_folder(),
+    }
+    for name, folder in places.items():
+        yield name, f"{folder} ({_size(folder)})"
+
+
+def _size(folder: Path) -> str:
+    if not folder.is_dir():
+        return "not there"
+    total = 0
+    for where, _, files in os.walk(folder):
+        for file in files:
+            try:
+                total += os.lstat(os.path.join(where, file)).st_size
+            except OSError:
+                continue  # gone meanwhile
+    return f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB"
+
+
+def _configuration() -> str:
+    path = configuration.path()
+    return f"{path}{'' if path.exists() else ' (not there)'}"
+
+
+def _used() -> tuple[dict[str, str], list[str]]:
+    """For each modality the binding that a command would use, and why; and what is wrong with that."""
+    used, problems = {}, []
+    for modality in MODALITIES:
+        try:
+            choice = choose(modality)
+        except configuration.ConfigurationError as exc:
+            return {}, [str(exc)]
+        except LollmsError as exc:
+            used[modality] = f"none: {exc}"
+            continue
+        used[modality] = f"{choice.name}, by {choice.source}"
+        if not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
+            problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
+    return used, problems
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    for title, value in told.items():
+        if title == "problems":
+            yield ""
+            yield from value or ["Nothing is wrong, by the metadata. lollms list --check imports each binding."]
+        elif isinstance(value, dict):
+            yield title
+            width = max(map(len, value), default=0)
+            yield from (f"  {name:{width}}  {text}" for name, text in value.items())
+        else:
+            yield f"{title}: {', '.join(value) or 'none' if isinstance(value, list) else value}"

@@ -1,0 +1,88 @@
+"""A binding for one command: chosen, given its settings, made, and closed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from lollms_modalities.binding import LollmsBinding
+from lollms_modalities.discovery import candidates, find_bindings
+from lollms_modalities.manager import BindingManager, Maker
+
+from lollms_client.cli import configuration
+from lollms_client.cli.arguments import parse_pairs, typed
+from lollms_client.cli.choice import choose
+from lollms_client.cli.interrupt import Interruptible
+from lollms_client.cli.progress import Bars
+
+
+class Which(NamedTuple):
+    """What a command says of the binding that it wants.
+
+    Attributes:
+        modality: "tts", "tti", "stt", "ttm" or "ttv".
+        binding: its name, or None for the default.
+        environment, isolated: where it runs, as of ``create_binding``.
+        settings: ``NAME=VALUE`` words.
+    """
+
+    modality: str
+    binding: str | None = None
+    environment: str | None = None
+    isolated: bool = False
+    settings: Sequence[str] = ()
+
+
+class Made(NamedTuple):
+    """A binding, and what its class says of itself."""
+
+    binding: LollmsBinding
+    description: dict[str, Any]
+
+    def options(self, pairs: Sequence[str]) -> dict[str, Any]:
+        """``--opt`` words as the call's options."""
+        return parse_pairs(pairs, self.description["options"], "--opt")
+
+
+def manager_of(modality: str) -> BindingManager[Any]:
+    """The manager of a modality."""
+    module = import_module(f"lollms_modalities.{modality}")
+    manager: BindingManager[Any] = getattr(module, f"Lollms{modality.upper()}BindingManager")()
+    return manager
+
+
+def maker_of(which: Which) -> tuple[str, Maker[Any]]:
+    """The name of the binding that is meant, and what makes it."""
+    modality = which.modality
+    name = choose(modality, which.binding, which.environment).name
+    environment = which.environment
+    if environment is None and not which.isolated:
+        environment = configuration.load().environment(modality, name)
+    return name, manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
+
+
+@contextmanager
+def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda described: {}) -> Iterator[Made]:
+    """Make the binding, with the settings of the configuration, those of the command, and ``more`` of the caller's.
+
+    Raises:
+        UsageError, BindingUnavailableError, SettingsError: it is not to be had like that.
+    """
+    name, make = maker_of(which)
+    description = make.describe()
+    schema = description["settings"]
+    names = {n: None for ref in candidates(find_bindings(which.modality), name) for n in ref.names} or {name: None}
+    kept = configuration.load().settings(which.modality, *names)
+    settings = {key: typed(key, value, schema) if isinstance(value, str) else value for key, value in kept.items()}
+    settings |= parse_pairs(which.settings, schema, "--set")
+    binding = make({**settings, **more(description)})
+    with binding:
+        yield Made(binding, description)
+
+
+def call(fn: Callable[..., Any], *args: Any, label: str = "", **kwargs: Any) -> Any:
+    """Run a verb with a progress bar, so that Ctrl-C cancels it."""
+    with Bars(label) as progress, Interruptible() as token:
+        return fn(*args, progress=progress, cancel=token, **kwargs)
