@@ -333,6 +333,26 @@ def test_where_a_temperature_fails_a_higher_one_is_tried(babel: WhisperSTTBindin
     assert {s.extra["temperature"] for s in tried.segments} == {1.0}
 
 
+@pytest.mark.parametrize(("temperature", "kept"), [(0.0, True), (0.4, True), (1.0, False)])
+def test_what_was_written_is_context_unless_it_is_wild(
+    babel: WhisperSTTBinding, harvard: Audio, monkeypatch: pytest.MonkeyPatch, temperature: float, kept: bool
+) -> None:
+    prompts: list[list[int]] = []
+    decode = openai_whisper.decode
+
+    def spied(model: Any, mel: Any, options: Any) -> Any:
+        prompts.append(list(options.prompt))
+        return decode(model, mel, options)
+
+    monkeypatch.setattr(openai_whisper, "decode", spied)
+    heard = babel.transcribe_audio(harvard, temperature=temperature, initial_prompt="Names: Ann, Bob.")
+    assert len(prompts) >= 2
+    assert prompts[0]
+    assert heard.segments
+    assert (len(prompts[1]) > len(prompts[0])) is kept
+    assert kept or prompts[1] == []
+
+
 def test_a_seed_repeats_what_was_sampled(babel: WhisperSTTBinding, sentence: Audio) -> None:
     state = torch.get_rng_state()
     first = babel.transcribe_audio(sentence, temperature=1, seed=3)
