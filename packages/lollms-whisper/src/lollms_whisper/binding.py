@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import (
     BindingSettings,
@@ -28,7 +28,6 @@ from lollms_modalities import (
 )
 from lollms_modalities.settings import near_miss
 from lollms_modalities.torch import translate_error, use_threads
-from pydantic import Field
 
 from lollms_whisper import models
 from lollms_whisper.engine import How, loaded_model
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 _RATE = 16000
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$")]
 
 
 class WhisperSTTBinding(LollmsSTTBinding):
@@ -55,7 +53,12 @@ class WhisperSTTBinding(LollmsSTTBinding):
 
     class Settings(BindingSettings):
         model_name: str = setting("base", description="Name of the model, or path of its .pt file.", reload=True)
-        device: _Device = setting("auto", description="Where it runs: auto, cpu, cuda, cuda:1.", reload=True)
+        device: str = setting(
+            "auto",
+            description="Where it runs: auto, cpu, cuda, cuda:1.",
+            pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
+            reload=True,
+        )
         models_path: Path | None = setting(None, description="Folder of .pt files.", shared=True, reload=True)
         default_language: str | None = setting(None, description="Language of the speech; heard out when empty.")
         default_beam_size: int = setting(5, description="Width of the search; 1 is fastest.", ge=1, le=64)

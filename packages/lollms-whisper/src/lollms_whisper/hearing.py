@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 import whisper
 from lollms_modalities import Segment, Word, current_call
@@ -24,6 +23,7 @@ from whisper.timing import add_word_timestamps
 from whisper.tokenizer import get_tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     from whisper import DecodingResult, Whisper
     from whisper.tokenizer import Tokenizer
@@ -114,7 +114,7 @@ class Hearing:
 
     def _is_quiet(self, start: int, size: int) -> bool:
         samples = self._samples[start * HOP_LENGTH : (start + size) * HOP_LENGTH]
-        return bool(np.abs(samples).max() < _QUIET)
+        return bool(max(samples.max(), -samples.min()) < _QUIET)
 
     def _hear_language(self, model: Whisper, sound: torch.Tensor) -> None:
         _, (probabilities,) = model.detect_language(sound)
