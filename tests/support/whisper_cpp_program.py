@@ -54,8 +54,7 @@ def quantized(model: Path, kind: str, target: Path) -> Path:
 
 
 def _built() -> Path:
-    # The compiler builds for this processor, so another one must not find it.
-    return _cached(f"whisper.cpp-1.9.1-{_processor()}", _build)
+    return _cached(f"whisper.cpp-1.9.1-{platform.system()}-{platform.machine()}", _build)
 
 
 def _build(folder: Path) -> None:
@@ -67,8 +66,9 @@ def _build(folder: Path) -> None:
         assert found == _SHA256, f"{_SOURCES} is not what it was: {found}"
         with tarfile.open(packed) as archive:
             archive.extractall(work, filter="data")
-        wanted = {"BUILD_SHARED_LIBS": "OFF", "WHISPER_BUILD_TESTS": "OFF", "WHISPER_BUILD_SERVER": "OFF"}
-        options = [f"-D{name}={value}" for name, value in wanted.items()]
+        # Not for this processor alone: a cache may move to another, and with Intel's AMX, q8_0 crashes.
+        off = ("GGML_NATIVE", "BUILD_SHARED_LIBS", "WHISPER_BUILD_TESTS", "WHISPER_BUILD_SERVER")
+        options = [f"-D{name}=OFF" for name in off]
         build = work / "build"
         _run([_tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}", "-DCMAKE_BUILD_TYPE=Release",
               *options, "-S", work / "package" / "cpp" / "whisper.cpp", "-B", build])  # fmt: skip
@@ -100,16 +100,6 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _processor() -> str:
-    """A name for this machine's kind of processor."""
-    try:
-        told = Path("/proc/cpuinfo").read_text()
-        flags = next(line for line in told.splitlines() if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        flags = platform.processor()
-    return f"{platform.system()}-{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
 def _tool(name: str) -> str:
