@@ -34,6 +34,10 @@ from lollms_whispercpp.process import Running
 from lollms_whispercpp.program import Program, find_program, named_program
 
 _BAD_MODEL = 3  # the program's exit code
+_ABOUT_SIGNALS = (
+    "A signal ended it: too little memory, or a build for another processor. One made for this processor can crash as "
+    "well (1.9.1 with Intel's AMX does, with q8_0): build whisper.cpp with -DGGML_NATIVE=OFF."
+)
 
 
 class Programs(NamedTuple):
@@ -212,7 +216,5 @@ def _check(run: Running, written: Path, model: models.Model, options: WhisperCpp
         )
     raise GenerationError(
         f"whisper.cpp heard nothing and ended with the code {run.code}. Its last lines: {run.last}.",
-        hint="A negative code is a signal: too little memory, or a program that was built for another processor."
-        if run.code < 0
-        else "",
+        hint=_ABOUT_SIGNALS if run.code < 0 else "",
     )
