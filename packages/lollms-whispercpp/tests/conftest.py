@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lollms_modalities import Audio, LollmsTTSBindingManager
+from harvard import spoken
 from whisper_cpp_program import quantized, whisper_cli
 from whisper_weights import make_ggml
 
@@ -30,10 +30,3 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sentences."""
     text = "The birch canoe slid on the smooth planks. Rice is often served in round bowls."
     return spoken(text).save(tmp_path_factory.mktemp("speech") / "speech.wav")
-
-
-def spoken(text: str) -> Audio:
-    """The text, spoken by Piper, each time alike."""
-    with LollmsTTSBindingManager().require_binding("piper") as piper:
-        audio: Audio = piper.generate_audio(text, noise_scale=0, noise_w_scale=0)
-        return audio
