@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from lollms_modalities import (
     Audio,
@@ -32,10 +32,13 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.torch import Device, seeded_steps, translate_error
-from pydantic import StrictStr
+from pydantic import WrapValidator
 
 from lollms_xtts import models
 from lollms_xtts.engine import Engine, Voice, load
+
+# A text may be a name: what it means is seen when the voices of the model are known.
+_Voice = Annotated[MediaInput, WrapValidator(lambda given, check: given if isinstance(given, str) else check(given))]
 
 
 class XTTSBinding(LollmsTTSBinding):
@@ -62,14 +65,14 @@ class XTTSBinding(LollmsTTSBinding):
         local_files_only: bool = setting(False, description="Never fetch a model.", reload=True)
         n_threads: int = setting(
             min(4, os.cpu_count() or 1),
-            description="Threads of torch, in the whole process.",
+            description="Threads of torch; it is one number in a process.",
             ge=1,
             le=256,
             reload=True,
         )
 
     class Options(CallOptions):
-        voice: StrictStr | MediaInput | None = option(None, description="Recording, or name of a voice.")
+        voice: _Voice | None = option(None, description="Recording, or name of a voice.")
         language: Language = "en"
         speed: Speed = 1.0
         seed: Seed = None

@@ -18,7 +18,6 @@ from lollms_modalities import (
     OptionError,
     VoiceNotFoundError,
     current_call,
-    open_media,
 )
 from lollms_modalities.hub import explain_loading
 from lollms_modalities.sentences import pieces
@@ -54,6 +53,10 @@ class Engine:
         self.languages: list[str] = list(model.config.languages)
         self.speakers: dict[str, Any] = model.speaker_manager.speakers if model.speaker_manager else {}
         self._heard: OrderedDict[bytes, Voice] = OrderedDict()
+        # The vocoder makes the sound of a sentence in one go: between its layers a call can be stopped.
+        vocoder = model.hifigan_decoder.waveform_decoder
+        for layer in (*vocoder.ups, *vocoder.resblocks):
+            layer.register_forward_pre_hook(lambda layer, inputs: current_call().check())
 
     def speak(
         self, text: str, language: str, voice: Voice, chunk_tokens: int, sampling: dict[str, Any]
@@ -101,7 +104,7 @@ class Engine:
         )
 
     def split(self, text: str, language: str) -> Iterator[str]:
-        """The text in pieces that the model can take: sentences, or parts of them; signs without a word are left out."""
+        """The text in pieces that the model can take: sentences, or parts of them; signs alone are left out."""
         for piece in pieces(text, self.model.tokenizer.char_limits.get(language.split("-")[0], 250)):
             yield from self._fitting(piece, language)
 
@@ -139,8 +142,7 @@ class Engine:
 
     def hear(self, recording: Path | bytes) -> Voice:
         """The voice of a recording; of one with the same content it is known already."""
-        with open_media(recording) as file:
-            content = hashlib.file_digest(file, "sha256").digest()
+        content = _digest(recording)
         if content not in self._heard:
             self._heard[content] = self._learn(recording)
             while len(self._heard) > _KEPT_VOICES:
@@ -172,6 +174,13 @@ class Engine:
         )
 
 
+def _digest(recording: Path | bytes) -> bytes:
+    if isinstance(recording, bytes):
+        return hashlib.sha256(recording).digest()
+    with recording.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def load(folder: Path, device_name: str, n_threads: int) -> Engine:
     """Load the model in a folder.
 
@@ -201,7 +210,7 @@ def load(folder: Path, device_name: str, n_threads: int) -> Engine:
 
 def _library() -> tuple[Any, Any]:
     try:
-        import torchaudio  # noqa: F401 - its own import is the one that fails
+        import torchaudio  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: F401 - fails first
         from TTS.tts.configs.xtts_config import XttsConfig
         from TTS.tts.models.xtts import Xtts
     except (ImportError, OSError) as exc:

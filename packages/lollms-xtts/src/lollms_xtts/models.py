@@ -35,8 +35,7 @@ SPEAKERS = tuple(
 WHAT = "XTTS model"
 _MARK = "model.pth"
 _FILES = ("config.json", _MARK, "vocab.json", "speakers_xtts.pth")
-_LICENCE = "https://coqui.ai/cpml"
-_LICENCE_COPY = "https://tts-hub.github.io/cpml"
+_LICENCE = "https://tts-hub.github.io/cpml"
 
 
 def known_models(models_path: Path | None) -> list[str]:
@@ -64,8 +63,8 @@ def check_licence(name: str | Path, accepted: bool) -> None:
     if accepted or os.environ.get("COQUI_TOS_AGREED") == "1":
         return
     raise LicenseNotAcceptedError(
-        f"The weights of {str(name)!r} stand under the Coqui Public Model License (CPML), which allows no commercial "
-        f"use, of what they speak neither; its text is at {_LICENCE} (a copy at {_LICENCE_COPY}).",
+        f"The model {str(name)!r} stands under the Coqui Public Model License (CPML), which allows only non-commercial "
+        f"use, of the model and of what it speaks: {_LICENCE}.",
         hint="Read it; if you agree, set accept_license=True, or COQUI_TOS_AGREED=1 in the environment. "
         "A model of your own, given by its path, is not asked about.",
     )
@@ -78,13 +77,13 @@ def fetch(repository: str, *, local_files_only: bool) -> Path:
         ModelNotFoundError: there is no such repository, or it cannot be reached.
     """
     from huggingface_hub import snapshot_download
-    from tqdm import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined, unused-ignore]
 
-    class Silent(tqdm):  # type: ignore[misc, type-arg, unused-ignore]
+    class Silent(tqdm):  # type: ignore[misc, unused-ignore]
         """No bar: a library prints nothing."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call, unused-ignore]
 
     with explain_loading(repository, WHAT):
         folder = snapshot_download(
