@@ -275,7 +275,7 @@ def test_silence_has_a_voice_too(xtts: XTTSBinding) -> None:
 def test_a_voice_that_is_none_is_told(xtts: XTTSBinding, tmp_path: Path) -> None:
     with pytest.raises(VoiceNotFoundError, match=f"Did you mean '{ANA}'"):
         xtts.generate_audio("One.", ANA.lower())
-    with pytest.raises(AudioFileNotFoundError, match="none.wav"):
+    with pytest.raises(AudioFileNotFoundError, match=r"none\.wav"):
         xtts.generate_audio("One.", str(tmp_path / "none.wav"))
     with pytest.raises(AudioFileNotFoundError):
         xtts.generate_audio("One.", "none.wav")
