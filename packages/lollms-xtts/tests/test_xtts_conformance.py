@@ -26,3 +26,4 @@ class TestXTTSInChunks(TTSBindingSuite):
     binding = XTTSBinding
     settings = {"n_threads": 1, "default_stream_chunk_size": 3}
     growth = 80e6
+    calls = 9
