@@ -148,12 +148,13 @@ class Call:
         timeout: seconds that the call may take, or None.
         drawn: whether its seed was drawn, since none was given.
         answered_by: name of the plug-in that answered in the engine's place, or "".
+        defaulted: names of the arguments that the caller left to the binding's default settings.
     """
 
     # Slots, since one is made for every call.
     __slots__ = (
         "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover",
-        "answered_by", "asker", "binding", "consumer", "deadline", "drawn", "elapsed", "locks", "options",
+        "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks", "options",
         "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
     )  # fmt: skip
 
@@ -168,6 +169,7 @@ class Call:
         self.output_path: Path | None = None
         self.output_format: str | None = None
         self.timeout: float | None = None
+        self.defaulted: tuple[str, ...] = ()
         self.deadline: float | None = None
         self.started = 0.0
         self.started_at = 0.0
