@@ -41,18 +41,18 @@ def _clip_text(tokenizer: Any, hidden: int = 32, *, projection: bool = False) ->
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
 
 
-def _t5() -> tuple[Any, Any]:
+def _t5(*, umt5: bool = False) -> tuple[Any, Any]:
     """T5's tokenizer (one letter, one token) and a tiny encoder."""
-    from transformers import T5Config, T5EncoderModel, T5Tokenizer
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
     letters = ["▁", *(chr(n) for n in range(33, 127))]
     vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -2.0) for letter in letters)]
     tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=512)
-    config = T5Config(
+    config = (UMT5Config if umt5 else T5Config)(
         vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, pad_token_id=0,
         eos_token_id=1, feed_forward_proj="gated-gelu",
     )  # fmt: skip
-    return tokenizer, T5EncoderModel(config).eval()
+    return tokenizer, (UMT5EncoderModel if umt5 else T5EncoderModel)(config).eval()
 
 
 def _vae(latent_channels: int = 4, **more: Any) -> Any:
@@ -66,23 +66,37 @@ def _vae(latent_channels: int = 4, **more: Any) -> Any:
     ).eval()  # fmt: skip
 
 
+def _unet(**more: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    kinds = {"cross_attention_dim": 32, "attention_head_dim": 4, **more}
+    return UNet2DConditionModel(
+        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, in_channels=4, out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4, **kinds,
+    ).eval()  # fmt: skip
+
+
+def _euler() -> Any:
+    from diffusers import EulerDiscreteScheduler
+
+    return EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, timestep_spacing="leading"
+    )
+
+
 def stable_diffusion(folder: Path, *, checker: bool = False, variant: str | None = None, **saving: Any) -> Path:
     """Stable Diffusion: 64x64; ``checker`` gives it a safety checker that finds fault with everything."""
-    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import StableDiffusionPipeline
 
     torch.manual_seed(0)
     tokenizer = _clip_tokenizer()
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, in_channels=4, out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=32, norm_num_groups=4, attention_head_dim=4,
-    )  # fmt: skip
     StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=_clip_text(tokenizer),
         tokenizer=tokenizer,
-        unet=unet.eval(),
-        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
+        unet=_unet(),
+        scheduler=_euler(),
         safety_checker=_checker() if checker else None,
         feature_extractor=_feature_extractor() if checker else None,
         requires_safety_checker=checker,
@@ -116,14 +130,12 @@ def _feature_extractor() -> Any:
 
 def stable_diffusion_xl(folder: Path) -> Path:
     """Stable Diffusion XL: 64x64."""
-    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from diffusers import StableDiffusionXLPipeline
 
     torch.manual_seed(0)
     tokenizer = _clip_tokenizer()
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, in_channels=4, out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=64, norm_num_groups=4, attention_head_dim=(2, 4), use_linear_projection=True,
+    unet = _unet(
+        cross_attention_dim=64, attention_head_dim=(2, 4), use_linear_projection=True,
         transformer_layers_per_block=(1, 2), addition_embed_type="text_time", addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=32 + 6 * 8,
     )  # fmt: skip
@@ -133,10 +145,61 @@ def stable_diffusion_xl(folder: Path) -> Path:
         text_encoder_2=_clip_text(tokenizer, projection=True),
         tokenizer=tokenizer,
         tokenizer_2=_clip_tokenizer(),
-        unet=unet.eval(),
-        scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
+        unet=unet,
+        scheduler=_euler(),
     ).save_pretrained(folder)
     return folder
+
+
+def latent_consistency(folder: Path) -> Path:
+    """A latent consistency model: 64x64, few steps, no negative prompt."""
+    from diffusers import LatentConsistencyModelPipeline, LCMScheduler
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    LatentConsistencyModelPipeline(
+        vae=_vae(),
+        text_encoder=_clip_text(tokenizer),
+        tokenizer=tokenizer,
+        unet=_unet(time_cond_proj_dim=16),
+        scheduler=LCMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def pixart(folder: Path) -> Path:
+    """PixArt: its pipeline tells nobody of its steps."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _t5()
+    transformer = PixArtTransformer2DModel(
+        sample_size=32, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3, caption_channels=32,
+        in_channels=4, cross_attention_dim=24, out_channels=8, attention_bias=True, activation_fn="gelu-approximate",
+        num_embeds_ada_norm=1000, norm_type="ada_norm_single", norm_elementwise_affine=False, norm_eps=1e-6,
+        use_additional_conditions=False,
+    )  # fmt: skip
+    PixArtSigmaPipeline(
+        transformer=transformer.eval(), vae=_vae(), text_encoder=text_encoder, tokenizer=tokenizer,
+        scheduler=DPMSolverMultistepScheduler(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def lora(model: Path, folder: Path, seed: int = 1) -> Path:
+    """A LoRA for the Stable Diffusion in ``model``: one file in ``folder``."""
+    from diffusers import StableDiffusionPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    pipe = StableDiffusionPipeline.from_pretrained(model, local_files_only=True)
+    torch.manual_seed(seed)
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False))
+    pipe.save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipe.unet))
+    return folder / "pytorch_lora_weights.safetensors"
 
 
 def flux(folder: Path) -> Path:
@@ -192,12 +255,12 @@ def ltx(folder: Path) -> Path:
     return folder
 
 
-def wan(folder: Path) -> Path:
-    """Wan video: sides in steps of 16, frames in steps of 4 and one more."""
+def wan(folder: Path, *, from_images: bool = False) -> Path:
+    """Wan video: sides in steps of 16, frames in steps of 4 and one more; the kind that also begins with images, or not."""
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     torch.manual_seed(0)
-    tokenizer, text_encoder = _t5()
+    tokenizer, text_encoder = _t5(umt5=True)
     transformer = WanTransformer3DModel(
         patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
         text_dim=32, freq_dim=256, ffn_dim=32, num_layers=2, cross_attn_norm=True, qk_norm="rms_norm_across_heads",
@@ -208,13 +271,14 @@ def wan(folder: Path) -> Path:
     )
     WanPipeline(
         transformer=transformer.eval(), vae=vae.eval(), text_encoder=text_encoder, tokenizer=tokenizer,
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0), expand_timesteps=from_images,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
-    "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "ltx": ltx, "wan": wan,
+    "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
+    "ltx": ltx, "wan": wan,
 }  # fmt: skip
 
 

@@ -36,10 +36,10 @@ def find_model(
         return _checked(path, marks, what)
     for folder in folders:
         inside = folder / text
-        if inside.is_dir() and inside.resolve().is_relative_to(folder.resolve()):
+        if _is_folder(inside) and inside.resolve().is_relative_to(folder.resolve()):
             return _checked(inside, marks, what)
     # A folder of that name beside the program wins over the hub, as it does with the engines themselves.
-    if path.is_dir() and ".." not in path.parts:
+    if _is_folder(path) and ".." not in path.parts:
         return _checked(path, marks, what)
     if _REPOSITORY.fullmatch(text) and ".." not in text:
         return text
@@ -90,7 +90,7 @@ def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
 
 
 def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
-    if not path.is_dir():
+    if not _is_folder(path):
         raise ModelNotFoundError(f"{str(path)[:200]!r} is no folder of a {what}.", hint="Give the path of one.")
     if marks and not any((path / mark).is_file() for mark in marks):
         raise ModelNotFoundError(
@@ -98,6 +98,13 @@ def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
             hint="Give the folder in which the model was saved.",
         )
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _known(folders: Sequence[Path], marks: Sequence[str]) -> str:

@@ -16,8 +16,10 @@ _logger.addHandler(logging.NullHandler())
 
 class _Relay(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        if not current_call().active:
+        # The second time is on its way through the application's handlers, of which this may be one.
+        if not current_call().active or hasattr(record, "lollms_relayed"):
             return True
+        record.lollms_relayed = True
         _logger.handle(record)
         return False
 
@@ -26,14 +28,15 @@ _relay = _Relay()
 
 
 def relay_logs(*libraries: str) -> None:
-    """What the handlers of these libraries' loggers would print during a call goes to "lollms_modalities.engine".
+    """What these libraries' loggers would print during a call goes to the logger "lollms_modalities.engine".
 
     Outside calls, where the application may use the library itself, all stays as it was. Call it once the libraries are
     imported; again does nothing.
     """
     for library in libraries:
         for handler in logging.getLogger(library).handlers:
-            handler.addFilter(_relay)
+            if type(handler) is logging.StreamHandler:  # theirs; others are the application's
+                handler.addFilter(_relay)
 
 
 @contextmanager

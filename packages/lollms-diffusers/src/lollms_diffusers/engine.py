@@ -104,9 +104,9 @@ class Engine:
             "precision": str(pipe.dtype).removeprefix("torch."),
             "scheduler": "" if own is None else type(own).__name__,
             "schedulers": "" if own is None else ", ".join(schedulers.names_for(own)),
-            "negative prompt": "yes" if has_negative_prompt(pipe) else "no",
+            "negative_prompt": "yes" if has_negative_prompt(pipe) else "no",
             "sides": f"multiples of {multiple(pipe)}",
-            "LoRAs": ", ".join(self._loras.used),
+            "loras": ", ".join(self._loras.used),
         }
         return {name: value for name, value in told.items() if value}
 
@@ -266,10 +266,13 @@ def run(
         report_progress(part.number * total + done, part.of * total, unit="step", preview=shown)
 
     def after_step(pipe: Any, step: int, timestep: Any, kept: dict[str, Any]) -> dict[str, Any]:
-        total = getattr(pipe, "num_timesteps", None) or arguments.get("num_inference_steps") or step + 1
-        report(step + 1, max(total, step + 1), preview(step + 1, kept.get("latents")) if preview is not None else None)
+        total = max(step + 1, getattr(pipe, "num_timesteps", None) or steps or 0)
+        report(step + 1, total, preview(step + 1, kept.get("latents")) if preview is not None else None)
         return {}
 
+    steps = arguments.get("num_inference_steps") or parameters(pipe).get("num_inference_steps")
+    if part.number == 0 and isinstance(steps, int):
+        report(0, steps)
     try:
         if "callback_on_step_end" in parameters(pipe):
             return pipe(**arguments, callback_on_step_end=after_step)

@@ -182,12 +182,12 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         """The model, with what is known of it once it is loaded; then the other models in the folders."""
         current = self.settings.model_id_or_path
-        rows = [{"name": current, "caption": self._caption(current), "help": "Not loaded."}]
         if self.loaded:
             facts = self.model.facts()
-            rows = [
-                {"name": current, "caption": facts["pipeline"], "help": _sentence(facts), **facts, "loaded": "yes"},
-            ]
+            said = "; ".join(f"{name}: {value}" for name, value in facts.items())
+            rows = [{"name": current, "caption": facts["pipeline"], "help": f"Loaded. {said}.", **facts}]
+        else:
+            rows = [{"name": current, "caption": self._caption(current), "help": "Not loaded."}]
         others = [name for name in self.list_models() if name != current and name not in self.known_models]
         return rows + [{"name": name, "caption": self._caption(name), "help": "Not loaded."} for name in others]
 
@@ -199,10 +199,6 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return name
-
-
-def _sentence(facts: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {value}" for name, value in facts.items())
 
 
 def _encoded(image: Picture) -> Image:

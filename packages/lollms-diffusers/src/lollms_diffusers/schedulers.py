@@ -79,9 +79,7 @@ def make(name: str, own: Any) -> Any:
             hint=f"It takes: {', '.join(_names_of(fitting))}.",
             names=["scheduler_name"],
         )
-    if "torchsde" in getattr(
-        fitting[kind], "_backends", ()
-    ):  # what diffusers puts in the place of the class without it
+    if _lacks_torchsde(fitting[kind]):
         raise BindingDependencyError(
             f"The scheduler {name!r} needs torchsde, which is not installed.",
             hint="Run pip install torchsde, or choose another scheduler.",
@@ -91,7 +89,13 @@ def make(name: str, own: Any) -> Any:
 
 def names_for(own: Any) -> list[str]:
     """The aliases that a pipeline takes whose own scheduler is ``own``."""
-    return _names_of({cls.__name__.removesuffix("Scheduler") for cls in own.compatibles if _fits(cls, own)})
+    fitting = [cls for cls in own.compatibles if _fits(cls, own) and not _lacks_torchsde(cls)]
+    return _names_of({cls.__name__.removesuffix("Scheduler") for cls in fitting})
+
+
+def _lacks_torchsde(cls: Any) -> bool:
+    """Whether it is what diffusers puts in the place of the class where torchsde is not installed."""
+    return "torchsde" in getattr(cls, "_backends", ())
 
 
 def _fits(cls: Any, own: Any) -> bool:
