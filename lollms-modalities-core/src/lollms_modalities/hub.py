@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lollms_modalities.errors import LollmsError, ModelNotFoundError
 
@@ -59,14 +63,22 @@ def list_models(folders: Sequence[Path], marks: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
+def explain_loading(
+    name: Path | str, what: str = "model", *, mark: str = "config.json", local_files_only: bool = False
+) -> Iterator[None]:
     """Turn what transformers, diffusers and their hub raise when a model cannot be had into ``ModelNotFoundError``.
 
     That is: the hub cannot be reached or has no such repository, a file is missing, damaged, or is a pickle that holds
-    more than numbers.
+    more than numbers. Imports that take their time belong inside: a repository that may not be fetched, and never was,
+    is refused before them.
+
+    Args:
+        mark: a file that each repository of such a model holds.
+        local_files_only: nothing is to be fetched. ``HF_HUB_OFFLINE`` means the same.
     """
     import pickle
 
+    _refuse_to_fetch(name, what, mark, local_files_only)
     try:
         yield
     except LollmsError:
@@ -79,14 +91,84 @@ def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
         ) from exc
     except (OSError, ValueError, KeyError) as exc:
         reason = str(exc).strip().splitlines() or [type(exc).__name__]
-        if isinstance(name, Path):
-            hint = "Fetch or save the model again."
-        else:
-            hint = (
-                "Check the name; fetch it where there is a network (hf download), or give the path of a folder. "
-                "HF_HUB_OFFLINE or local_files_only keep it from being fetched."
-            )
+        hint = "Fetch or save the model again." if isinstance(name, Path) else _TO_FETCH
         raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[0][:300]}", hint=hint) from exc
+
+
+_TO_FETCH = (
+    "Check the name; fetch it where there is a network (hf download), or give the path of a folder. "
+    "HF_HUB_OFFLINE or local_files_only keep it from being fetched."
+)
+
+
+def _refuse_to_fetch(name: Path | str, what: str, mark: str, local_files_only: bool) -> None:
+    if isinstance(name, Path):
+        return
+    try:
+        from huggingface_hub import constants, try_to_load_from_cache
+    except ImportError:
+        return  # whoever loads the model says so
+    if (local_files_only or constants.HF_HUB_OFFLINE) and not isinstance(try_to_load_from_cache(name, mark), str):
+        why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
+        raise ModelNotFoundError(
+            f"The {what} {name!r} is not on this machine and is not fetched: {why}.", hint=_TO_FETCH
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers, diffusers and the hub's client from writing warnings and bars to stderr; afterwards as before.
+
+    What the user has set otherwise, such as ``TRANSFORMERS_VERBOSITY=info``, stays. Only what is imported is hushed.
+    """
+    _hushed.enter()
+    try:
+        yield
+    finally:
+        _hushed.leave()
+
+
+class _Hushed:
+    """What is hushed now, by how many; threads come and go in any order."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def enter(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                for package in ("transformers", "diffusers", "huggingface_hub"):
+                    self._hush(package)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._depth -= 1
+            if not self._depth:
+                while self._undo:
+                    fn, arguments = self._undo.pop()
+                    fn(*arguments)
+
+    def _hush(self, package: str) -> None:
+        log: Any = sys.modules.get(f"{package}.utils.logging")
+        if log is None:
+            return
+        if log.get_verbosity() == logging.WARNING:
+            log.set_verbosity(logging.ERROR)
+            self._undo.append((log.set_verbosity, (logging.WARNING,)))
+        if package == "huggingface_hub":
+            bars: Any = sys.modules["huggingface_hub.utils"]
+            if not bars.are_progress_bars_disabled():
+                bars.disable_progress_bars()
+                self._undo.append((bars.enable_progress_bars, ()))
+        elif log.is_progress_bar_enabled():
+            log.disable_progress_bar()
+            self._undo.append((log.enable_progress_bar, ()))
+
+
+_hushed = _Hushed()
 
 
 def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
