@@ -230,7 +230,7 @@ class BarkTTSBinding(_BarkBinding, LollmsTTSBinding):
         options = self.Options(**kwargs)
         preset = self._voice("voice", voice)
         bark: Bark = self.model
-        texts = [p for p in pieces(text, bark.text_limit, bark.tokens) if any(map(str.isalnum, p)) and bark.knows(p)]
+        texts = list(filter(bark.knows, pieces(text, bark.text_limit, bark.tokens)))
         if not texts:
             raise OptionError(
                 "The model's tokenizer knows nothing of the text.",

@@ -89,12 +89,19 @@ class Bark:
 
     def tokens(self, text: str) -> int:
         """Length of a text in tokens."""
-        return len(self._processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        count = len(self._ids(text))
+        # A word of more than 100 characters is one unknown token, and would be lost unless it is cut.
+        return count if max(map(len, text.split()), default=0) <= 100 else max(count, len(text))
 
     def knows(self, text: str) -> bool:
-        """Whether any token of the text is one that the tokenizer knows."""
+        """Whether there is anything to say in a text that the tokenizer knows."""
         tokenizer = self._processor.tokenizer
-        return any(token != tokenizer.unk_token_id for token in tokenizer(text, add_special_tokens=False)["input_ids"])
+        known = (token for token in tokenizer.convert_ids_to_tokens(self._ids(text)) if token != tokenizer.unk_token)
+        return any(any(map(str.isalnum, token)) for token in known)
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def has_voice(self, name: str) -> bool:
         """Whether the checkpoint holds the preset."""
@@ -172,11 +179,12 @@ class Bark:
 
     def _expected(self, texts: list[str]) -> float:
         """About how many semantic tokens the longest of the texts becomes."""
-        longest = max(map(self.tokens, texts)) / _TOKENS_A_SECOND * self._semantic.semantic_rate_hz
-        return max(1.0, min(self._semantic.max_new_tokens, longest))
+        longest: float = max(map(self.tokens, texts)) / _TOKENS_A_SECOND * self._semantic.semantic_rate_hz
+        return max(1.0, min(longest, self._semantic.max_new_tokens))
 
     def _codes_a_token(self) -> float:
-        return float(self._coarse.coarse_rate_hz * self._coarse.n_coarse_codebooks / self._semantic.semantic_rate_hz)
+        codes: float = self._coarse.coarse_rate_hz * self._coarse.n_coarse_codebooks / self._semantic.semantic_rate_hz
+        return codes
 
 
 class _Gauge:
