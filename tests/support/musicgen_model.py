@@ -41,7 +41,7 @@ def make_musicgen(
 
     folder.mkdir(parents=True, exist_ok=True)
     codebooks = _CODEBOOKS * channels
-    tokenizer = _tokenizer()
+    tokenizer = make_tokenizer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = MusicgenConfig(
@@ -73,7 +73,7 @@ def make_musicgen(
     return folder
 
 
-def _tokenizer() -> Any:
+def make_tokenizer() -> Any:
     from transformers import T5Tokenizer
 
     pieces = ["<pad>", "</s>", "<unk>", "▁", *string.ascii_letters, *string.digits, *".,;:!?'-"]

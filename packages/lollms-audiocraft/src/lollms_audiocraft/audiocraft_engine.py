@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import UnsupportedError
-from lollms_modalities.hub import explain_loading, quiet
+from lollms_modalities.hub import quiet
 from lollms_modalities.torch import free_memory
 
 from lollms_audiocraft.engine import Sampling, Window
@@ -57,7 +58,7 @@ class AudiocraftEngine:
                     max_gen_len=frames,
                     use_sampling=sampling.temperature > 0,
                     temp=sampling.temperature,
-                    top_k=sampling.top_k,
+                    top_k=min(sampling.top_k, self._model.lm.card),
                     top_p=sampling.top_p,
                     cfg_coef=sampling.cfg_coef,
                     callback=lambda done, total: report(done),
@@ -72,27 +73,27 @@ class AudiocraftEngine:
 
 
 def load(model: Path | str, device: torch.device, *, local_files_only: bool) -> AudiocraftEngine:
-    """Load a model from a folder in audiocraft's layout, from the hub, or its model ``debug``. Precision is its own.
+    """Load a model from a folder in audiocraft's layout, from the hub, or its model ``debug``.
+
+    ``explain_loading`` belongs around it.
 
     Raises:
-        ModelNotFoundError: it cannot be had.
-        UnsupportedError: it also wants a melody.
+        UnsupportedError: the model also wants a melody.
     """
-    known = isinstance(model, Path) or model == DEBUG
-    name = Path(model) if known else model
-    with explain_loading(name, "MusicGen model", mark="state_dict.bin", local_files_only=local_files_only):
-        from audiocraft.models import MusicGen
+    from audiocraft.models import MusicGen
 
-        try:
-            with quiet(), _offline(known or local_files_only):
-                loaded = MusicGen.get_pretrained(str(model), device=str(device))
-        except ModuleNotFoundError as exc:
-            if exc.name != "demucs":
-                raise
-            raise UnsupportedError(
-                f"{str(model)!r} makes music from a melody, which this binding does not give it.",
-                hint="Take one that makes music from text alone, such as facebook/musicgen-small.",
-            ) from exc
+    offline = local_files_only or isinstance(model, Path) or model == DEBUG
+    try:
+        with quiet(), warnings.catch_warnings(), _offline(offline):
+            warnings.simplefilter("ignore", FutureWarning)  # of torch, about how the codec is built
+            loaded = MusicGen.get_pretrained(str(model), device=str(device))
+    except ModuleNotFoundError as exc:
+        if exc.name != "demucs":
+            raise
+        raise UnsupportedError(
+            f"{str(model)!r} makes music from a melody, which this binding does not give it.",
+            hint="Take one that makes music from text alone, such as facebook/musicgen-small.",
+        ) from exc
     return AudiocraftEngine(loaded)
 
 

@@ -55,7 +55,7 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
         output_format: Literal["wav", "mp3", "flac", "ogg", "opus"] = setting(
             "wav", description="Format of the sound where a call asks for none."
         )
-        engine: Literal["auto", "transformers", "audiocraft"] = setting(
+        engine: models.EngineName = setting(
             "auto", description="Library that runs the model; audiocraft where it is installed, when auto.", reload=True
         )
         dtype: Precision = setting(
@@ -97,43 +97,31 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
         options = self.Options(**kwargs)
         engine: Engine = self.model
         use_threads(self.settings.n_threads)
-        begun = None
-        if options.continue_from is not None:
-            begun = _sound(options.continue_from, engine)
-        with seeded(options.seed or 0, engine.device):
-            samples = compose(
-                engine,
-                prompt,
-                options.duration,
-                Sampling(options.temperature, options.top_k, options.top_p, options.cfg_coef),
-                begun=begun,
-                overlap=options.overlap,
-            )
         call = current_call()
         call.record(engine=engine.library)
+        begun = None if options.continue_from is None else _sound(options.continue_from, engine)
+        sampling = Sampling(options.temperature, options.top_k, options.top_p, options.cfg_coef)
+        with seeded(options.seed or 0, engine.device):
+            samples = compose(engine, prompt, options.duration, sampling, begun=begun, overlap=options.overlap)
         return Audio.from_samples(samples, engine.sample_rate, call.output_format or self.settings.output_format)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models in ``models_path``, and the names of MusicGen's on the hub."""
-        return models.list_models(self._folders())
+        return models.list_models(self.settings.models_path)
 
     def load_model(self) -> SharedModel[Engine]:
         settings = self.settings
-        choice = models.choose(
+        return models.load_model(
             settings.model_name,
-            self._folders(),
+            settings.models_path,
             settings.engine,
             settings.device,
             settings.dtype,
             local_files_only=settings.local_files_only,
         )
-        return SharedModel(key=("musicgen", *choice), load=choice.load, free=lambda engine: engine.free())
 
     def translate_error(self, error: Exception) -> LollmsError | None:
         return translate_error(error)
-
-    def _folders(self) -> list[Path]:
-        return [] if self.settings.models_path is None else [self.settings.models_path]
 
 
 def _sound(media: MediaInput, engine: Engine) -> npt.NDArray[np.float32]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import ModelNotFoundError
-from lollms_modalities.hub import explain_loading, quiet
+from lollms_modalities.hub import quiet
 from lollms_modalities.torch import free_memory, stopping_criteria
 
 from lollms_audiocraft.engine import Sampling, Window
@@ -43,7 +43,7 @@ class TransformersEngine:
         """See ``Engine``. The codebooks of two channels lie in turn: first left, first right, second left, ..."""
         import torch
 
-        values = torch.from_numpy(samples.T.copy()).to(self.device, self._model.dtype)
+        values = torch.from_numpy(samples.T.copy()).to(self.device)
         with torch.inference_mode():
             codes = [self._model.audio_encoder.encode(channel[None, None]).audio_codes[0, 0] for channel in values]
         return torch.stack(codes, dim=1).flatten(0, 1)
@@ -110,25 +110,34 @@ def _choosing(sampling: Sampling) -> dict[str, Any]:
 
 
 def load(model: Path | str, device: torch.device, dtype: torch.dtype, *, local_files_only: bool) -> TransformersEngine:
-    """Load a model from its folder, or from the hub.
+    """Load a model from its folder, or from the hub; ``explain_loading`` belongs around it.
 
     Raises:
-        ModelNotFoundError: it cannot be had, or is no MusicGen that makes music from text.
+        ModelNotFoundError: it is no MusicGen that makes music from text, or lacks something.
     """
-    local_files_only = local_files_only or isinstance(model, Path)
-    with explain_loading(model, "MusicGen model", local_files_only=local_files_only):
-        from transformers import AutoConfig, AutoTokenizer, MusicgenForConditionalGeneration
+    from transformers import AutoConfig, AutoTokenizer, MusicgenForConditionalGeneration
 
-        where: dict[str, Any] = {"local_files_only": local_files_only, "trust_remote_code": False}
-        with quiet():
-            config = AutoConfig.from_pretrained(model, **where)
-            if config.model_type != "musicgen":
-                raise ModelNotFoundError(
-                    f"{str(model)!r} is a model of the kind {config.model_type!r}, not 'musicgen'.",
-                    hint="Take one that makes music from text alone, such as facebook/musicgen-small.",
-                )
-            tokenizer = AutoTokenizer.from_pretrained(model, **where)
-            loaded: Any = MusicgenForConditionalGeneration.from_pretrained(
-                model, config=config, dtype=dtype, local_files_only=local_files_only
+    musicgen: Any = MusicgenForConditionalGeneration  # of whose two results its types know one
+    # Whatever a checkpoint says, none of its code is run.
+    where: dict[str, Any] = {
+        "local_files_only": local_files_only or isinstance(model, Path), "trust_remote_code": False
+    }  # fmt: skip
+    with quiet():
+        config = AutoConfig.from_pretrained(model, **where)
+        if config.model_type != "musicgen":
+            raise ModelNotFoundError(
+                f"{str(model)!r} holds a model of the type {config.model_type}, not musicgen.",
+                hint="Take one that makes music from text alone, such as facebook/musicgen-small.",
             )
+        tokenizer = AutoTokenizer.from_pretrained(model, **where)
+        loaded, loading = musicgen.from_pretrained(model, config=config, dtype=dtype, output_loading_info=True, **where)
+    lacks = [f"{len(names)} of its weights, such as {min(names)}" for names in [loading["missing_keys"]] if names]
+    # Without its file the library makes a tokenizer that knows no word.
+    lacks += ["its tokenizer"] if len(tokenizer) <= len(tokenizer.all_special_tokens) else []
+    if lacks:
+        raise ModelNotFoundError(
+            f"The MusicGen model {str(model)!r} lacks {lacks[0]}.", hint="Fetch or save the model again."
+        )
+    # The codec is small and makes the very samples: half precision would be heard.
+    loaded.audio_encoder.float()
     return TransformersEngine(loaded.to(device).eval(), tokenizer)
