@@ -41,6 +41,10 @@ def make_checkpoint(
             _write_t5(hub_cache)
         codec_config = OmegaConf.create(_codec())
         codec = builders.get_compression_model(codec_config)
+        for part, louder in ((codec.encoder, 2.0), (codec.decoder, 1.5)):
+            for name, parameter in part.named_parameters():
+                if name.endswith("weight_g"):
+                    parameter.data.mul_(louder)  # as they are, all sounds have the same codes
         for layer in codec.quantizer.vq.layers:
             layer._codebook.embed.normal_()
             layer._codebook.inited.fill_(1)

@@ -61,7 +61,12 @@ def make_musicgen(
         model = MusicgenForConditionalGeneration(config)
         for parameter in model.decoder.parameters():
             parameter.data.mul_(8)  # as they are, all codes are equally likely whatever the prompt
-        for layer in model.audio_encoder.quantizer.layers:
+        codec = model.audio_encoder
+        for part, louder in ((codec.encoder, 2.0), (codec.decoder, 1.5)):
+            for name, parameter in part.named_parameters():
+                if name.endswith("weight.original0"):
+                    parameter.data.mul_(louder)  # as they are, all sounds have the same codes
+        for layer in codec.quantizer.layers:
             layer.codebook.embed.normal_()  # zeros at first, which are silence
     model.generation_config = GenerationConfig(
         do_sample=True, guidance_scale=3.0, max_length=window + _CODEBOOKS, bos_token_id=_CODES, pad_token_id=_CODES,

@@ -108,8 +108,9 @@ def compose(
     while done < len(sound):
         known = 0 if heard is None else heard.shape[1]
         frames = min(engine.window, known + math.ceil((len(sound) - done) / hop))
-        made = math.ceil((done - start) / hop)
-        window = engine.generate(prompt, heard, frames, sampling, _reporter(made, total, engine.frame_rate))
+        made = (done - start) // hop
+        report = _reporter(made, min(made + frames - known, total), total, engine.frame_rate)
+        window = engine.generate(prompt, heard, frames, sampling, report)
         _lay(sound, window.samples, done, known * hop, engine.sample_rate, given=done == start)
         done += (frames - known) * hop
         heard = window.codes[:, -hears:]
@@ -143,9 +144,10 @@ def _heard(engine: Engine, begun: npt.NDArray[np.float32], hears: int, hop: int,
     return engine.encode(begun[-frames * hop :])
 
 
-def _reporter(made: int, total: int, frame_rate: int) -> Callable[[int], object]:
+def _reporter(made: int, end: int, total: int, frame_rate: int) -> Callable[[int], object]:
     def report(new: int) -> None:
-        report_progress(min(made + max(0, new), total) / frame_rate, total / frame_rate, unit="s")
+        # The codebooks that lag behind take some steps more than there are frames.
+        report_progress(min(made + max(0, new), end) / frame_rate, total / frame_rate, unit="s")
 
     return report
 
