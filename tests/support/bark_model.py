@@ -14,7 +14,7 @@ from typing import Any
 LANGUAGES = "de en es fr hi it ja ko pl pt ru tr zh".split()
 VOICES = tuple(f"v2/{language}_speaker_{n}" for language in LANGUAGES for n in range(10))
 
-_SEMANTIC = 32  # kinds of semantic token; the next one ends a text, with a chance of about 1 in 33 a step
+_SEMANTIC = 16  # kinds of semantic token; the next one ends a text, with a chance of about 1 in 17 a step
 _CODES = 64  # entries of each of the codec's eight codebooks
 _RATE_HZ = 49.9
 _CHARACTERS = string.ascii_letters + string.digits + ".,;:!?'\"-()[]♪äöüßéèçñ" + "你好世界今天我们привет"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lollms_modalities.errors import LollmsError, ModelNotFoundError
+from lollms_modalities.quiet import quiet as quiet
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -40,10 +37,10 @@ def find_model(
         return _checked(path, marks, what)
     for folder in folders:
         inside = folder / text
-        if inside.is_dir() and inside.resolve().is_relative_to(folder.resolve()):
+        if _is_folder(inside) and inside.resolve().is_relative_to(folder.resolve()):
             return _checked(inside, marks, what)
     # A folder of that name beside the program wins over the hub, as it does with the engines themselves.
-    if path.is_dir() and ".." not in path.parts:
+    if _is_folder(path) and ".." not in path.parts:
         return _checked(path, marks, what)
     if _REPOSITORY.fullmatch(text) and ".." not in text:
         return text
@@ -89,10 +86,23 @@ def explain_loading(
             "not loaded.",
             hint="Take the model as safetensors, or from somebody you trust.",
         ) from exc
-    except (OSError, ValueError, KeyError) as exc:
-        reason = str(exc).strip().splitlines() or [type(exc).__name__]
+    except Exception as exc:
+        if (reason := _reason(exc)) is None:
+            raise
         hint = "Fetch or save the model again." if isinstance(name, Path) else _TO_FETCH
-        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[0][:300]}", hint=hint) from exc
+        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[:300]}", hint=hint) from exc
+
+
+def _reason(error: Exception) -> str | None:
+    """What is wrong with the model, where that is what the error says."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, (OSError, ValueError, KeyError, EOFError)) or type(error).__name__ == "SafetensorError":
+        return first
+    if isinstance(error, RuntimeError) and "PytorchStreamReader" in first:
+        return first
+    if isinstance(error, RuntimeError) and ("ignore_mismatched_sizes" in first or "size mismatch" in str(error)):
+        return "its weights have other sizes than its configuration says."
+    return None
 
 
 _TO_FETCH = (
@@ -115,64 +125,8 @@ def _refuse_to_fetch(name: Path | str, what: str, mark: str, local_files_only: b
         )
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers, diffusers and the hub's client from writing warnings and bars to stderr; afterwards as before.
-
-    What the user has set otherwise, such as ``TRANSFORMERS_VERBOSITY=info``, stays. Only what is imported is hushed.
-    """
-    _hushed.enter()
-    try:
-        yield
-    finally:
-        _hushed.leave()
-
-
-class _Hushed:
-    """What is hushed now, by how many; threads come and go in any order."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-
-    def enter(self) -> None:
-        with self._lock:
-            self._depth += 1
-            if self._depth == 1:
-                for package in ("transformers", "diffusers", "huggingface_hub"):
-                    self._hush(package)
-
-    def leave(self) -> None:
-        with self._lock:
-            self._depth -= 1
-            if not self._depth:
-                while self._undo:
-                    fn, arguments = self._undo.pop()
-                    fn(*arguments)
-
-    def _hush(self, package: str) -> None:
-        log: Any = sys.modules.get(f"{package}.utils.logging")
-        if log is None:
-            return
-        if log.get_verbosity() == logging.WARNING:
-            log.set_verbosity(logging.ERROR)
-            self._undo.append((log.set_verbosity, (logging.WARNING,)))
-        if package == "huggingface_hub":
-            bars: Any = sys.modules["huggingface_hub.utils"]
-            if not bars.are_progress_bars_disabled():
-                bars.disable_progress_bars()
-                self._undo.append((bars.enable_progress_bars, ()))
-        elif log.is_progress_bar_enabled():
-            log.disable_progress_bar()
-            self._undo.append((log.enable_progress_bar, ()))
-
-
-_hushed = _Hushed()
-
-
 def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
-    if not path.is_dir():
+    if not _is_folder(path):
         raise ModelNotFoundError(f"{str(path)[:200]!r} is no folder of a {what}.", hint="Give the path of one.")
     if marks and not any((path / mark).is_file() for mark in marks):
         raise ModelNotFoundError(
@@ -180,6 +134,13 @@ def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
             hint="Give the folder in which the model was saved.",
         )
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _known(folders: Sequence[Path], marks: Sequence[str]) -> str:

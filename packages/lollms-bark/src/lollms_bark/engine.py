@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, VoiceNotFoundError
-from lollms_modalities.hub import quiet
+from lollms_modalities.quiet import quiet
 from lollms_modalities.torch import free_memory, stopping_criteria
 
 if TYPE_CHECKING:
@@ -179,8 +179,9 @@ class Bark:
 
     def _expected(self, texts: list[str]) -> float:
         """About how many semantic tokens the longest of the texts becomes."""
+        most: float = self._semantic.max_new_tokens
         longest: float = max(map(self.tokens, texts)) / _TOKENS_A_SECOND * self._semantic.semantic_rate_hz
-        return max(1.0, min(longest, self._semantic.max_new_tokens))
+        return max(1.0, min(longest, most))
 
     def _codes_a_token(self) -> float:
         codes: float = self._coarse.coarse_rate_hz * self._coarse.n_coarse_codebooks / self._semantic.semantic_rate_hz
@@ -262,11 +263,11 @@ def load_bark(found: Path | str, how: How, local_files_only: bool) -> Bark:
         model, loading = bark.from_pretrained(
             found, config=config, dtype=how.dtype, attn_implementation=how.attention, output_loading_info=True, **where
         )
-    if missing := sorted(loading["missing_keys"]):
-        raise ModelNotFoundError(
-            f"The Bark model {str(found)!r} lacks {len(missing)} of its weights, such as {missing[0]}.",
-            hint="Fetch or save the model again.",
-        )
+    # The library would go on: with weights of its own making, and a tokenizer that knows no word.
+    if missing := loading["missing_keys"]:
+        raise _lacks(found, f"{len(missing)} of its weights, such as {min(missing)}")
+    if len(processor.tokenizer) <= len(processor.tokenizer.all_special_tokens):
+        raise _lacks(found, "its tokenizer")
     model.eval()
     # The codec is small and makes the very samples: half precision would be heard.
     model.codec_model.float()
@@ -275,6 +276,10 @@ def load_bark(found: Path | str, how: How, local_files_only: bool) -> Bark:
     else:
         model.to(how.device)
     return Bark(model, processor, how.device)
+
+
+def _lacks(found: Path | str, what: str) -> ModelNotFoundError:
+    return ModelNotFoundError(f"The Bark model {str(found)!r} lacks {what}.", hint="Fetch or save the model again.")
 
 
 def pick_attention(name: Attention, device: torch.device, dtype: torch.dtype) -> Attention:
