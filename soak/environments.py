@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import os
 import random
 import shutil
@@ -45,10 +46,9 @@ create_environment("beep", source=sys.argv[1], progress=lambda p: print(p.stage,
 def tiny(folder: Path) -> Path:
     """The tiny binding of the tests, as wheels."""
     sys.path.insert(0, str(SUPPORT))
-    from tiny_wheels import make_beep, make_sound
-
-    make_beep(folder, "[check]\ncode = 'import beep_sound'\n")
-    make_sound(folder)
+    wheels = importlib.import_module("tiny_wheels")
+    wheels.make_beep(folder, "[check]\ncode = 'import beep_sound'\n")
+    wheels.make_sound(folder)
     return folder
 
 

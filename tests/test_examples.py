@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from lollms_modalities import Audio, Image
 from loopback import Reply, serving
 
 ROOT = Path(__file__).parent.parent
+# Where an environment's installer finds the wheels that are tested.
+LINKS = [os.environ[name] for name in ("LOLLMS_WHEELS", "PIP_FIND_LINKS") if os.environ.get(name)]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SERVER = "http://localhost:9600"  # of the examples
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("packages/*/README.md"))]
@@ -32,6 +35,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
     with serving(routes) as server:
         program = program.replace(SERVER, server.url)
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
+            [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PIP_FIND_LINKS": " ".join(LINKS)},
+        )  # fmt: skip
     assert done.returncode == 0, f"{program}\n{done.stderr}"

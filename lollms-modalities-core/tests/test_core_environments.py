@@ -82,7 +82,8 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "wheels"
     make_beep(folder, RECIPE)
     make_sound(tmp_path / "index")
-    monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path / 'index'} {os.environ.get('PIP_FIND_LINKS', '')}".strip())
+    places = [str(tmp_path / "index"), os.environ.get("LOLLMS_WHEELS", ""), os.environ.get("PIP_FIND_LINKS", "")]
+    monkeypatch.setenv("PIP_FIND_LINKS", " ".join(filter(None, places)))
     return folder
 
 
@@ -281,7 +282,8 @@ def test_a_recipe_that_is_wrong_says_where(wheels: Path, recipe: str, told: str)
 
 
 def test_files_for_cuda_are_taken_out_beside_a_torch_for_the_cpu(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels.parent / "index"))
+    places = [str(wheels.parent / "index"), os.environ.get("LOLLMS_WHEELS", "")]
+    monkeypatch.setenv("PIP_FIND_LINKS", " ".join(filter(None, places)))
     make_beep(
         wheels, 'torch = true\ncuda-files = ["beep_lib/*.so", "beep_fit/*.so"]', requires=["beep-lib", "beep-fit"]
     )

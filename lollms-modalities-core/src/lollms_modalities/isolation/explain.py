@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import shutil
 import signal
@@ -94,10 +95,10 @@ def explain(what: str, failed: InstallerFailed, folder: Path) -> EnvironmentBuil
 
 def no_room(what: str, folder: Path, output: str = "") -> EnvironmentBuildError:
     """The error for a full disk."""
-    cache = Path.home() / ".cache"
-    places = {folder, cache if cache.exists() else Path.home(), Path(tempfile.gettempdir())}
-    free = sorted((shutil.disk_usage(place).free, str(place)) for place in places)
-    told = ", ".join(f"{bytes_text(size)} in {place}" for size, place in free)
+    cache = Path(os.environ.get("UV_CACHE_DIR") or Path.home() / ".cache")
+    places = [place for place in (folder, cache, Path(tempfile.gettempdir())) if place.exists()]
+    disks = {place.stat().st_dev: place for place in reversed(places)}.values()
+    told = ", ".join(f"{bytes_text(shutil.disk_usage(place).free)} in {place}" for place in disks)
     return EnvironmentBuildError(
         f"{what}, but the disk is full, or a limit on file sizes or a quota was reached. Free are {told}.",
         hint="Make room (uv cache clean, lollms env remove) or say where there is some: XDG_DATA_HOME for "

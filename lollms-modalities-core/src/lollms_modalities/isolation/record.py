@@ -123,7 +123,10 @@ def disk_use(folders: Iterable[Path]) -> DiskUse:
     for folder in folders:
         for place, directories, files in os.walk(folder):
             for name in (*directories, *files):
-                found = os.lstat(os.path.join(place, name))
+                try:
+                    found = os.lstat(os.path.join(place, name))
+                except OSError:
+                    continue  # gone meanwhile
                 size = found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
                 key = (found.st_dev, found.st_ino)
                 seen = counted[key][2] if key in counted else 0
