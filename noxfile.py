@@ -122,9 +122,11 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Thousands of calls: no growth of memory, threads, descriptors. Takes minutes."""
-    install_wheels(session, "psutil>=6")
+    install_wheels(session, "psutil>=6", "uv>=0.9")
     session.run("python", "soak/run.py")
     session.run("python", "soak/isolation.py")
+    # Gigabytes: every binding in an environment of its own.
+    session.run("python", "soak/environments.py", "--from", str(WHEELS))
 
 
 @nox.session

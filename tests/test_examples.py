@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import os
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,9 @@ from lollms_modalities import Audio, Image
 from loopback import Reply, serving
 from printed import NEED_MODELS, PAGES, TUTORIAL, blocks, program
 
+
+# Where an environment's installer finds the wheels that are tested.
+LINKS = [os.environ[name] for name in ("LOLLMS_WHEELS", "PIP_FIND_LINKS") if os.environ.get(name)]
 SERVER = "http://localhost:9600"  # of the examples
 RUN = [page for page in PAGES if page not in NEED_MODELS and page != TUTORIAL and program(page)]
 # "" is what a program prints, a tree of files, or the README's two commands, which CI runs.
@@ -50,6 +54,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
     with serving(routes) as server:
         text = text.replace(SERVER, server.url)
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
+            [sys.executable, "-W", "error", "-c", text], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "PIP_FIND_LINKS": " ".join(LINKS)},
+        )  # fmt: skip
     assert done.returncode == 0, f"{text}\n{done.stderr}"

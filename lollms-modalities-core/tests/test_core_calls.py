@@ -127,6 +127,25 @@ def test_text_that_is_no_text_is_refused() -> None:
         Tone().generate_audio("a\ud800")
 
 
+class Seeded(Tone):
+    class Settings(BindingSettings):
+        seed: Seed = setting(None, description="Seed.")
+
+
+def test_a_setting_of_an_option_s_name_is_its_default() -> None:
+    tone = Seeded(seed=11)
+    tone.generate_audio("hi")
+    assert tone.seen["seed"] == 11
+    tone.generate_audio("hi", seed=12)
+    assert tone.seen["seed"] == 12
+    tone.set_settings({"seed": -1})
+    tone.generate_audio("hi")
+    assert tone.settings.seed is None
+    assert tone.seen["seed"] not in (None, -1)
+    with pytest.raises(SettingsError, match="seed"):
+        Seeded(seed=-2)
+
+
 @pytest.mark.parametrize("given", [{}, {"seed": None}, {"seed": -1}])
 def test_a_seed_that_is_not_given_is_drawn_and_recorded(given: dict[str, Any]) -> None:
     tone = Tone()

@@ -62,3 +62,8 @@ def test_what_the_hub_raises_becomes_ours(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ModelNotFoundError, match=said) as caught, explain_loading("a/b"):
         raise OSError("no such repository\nand more")
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_name_too_long_for_a_file_is_no_model(folder: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="There is no model 'xxx"):
+        find_model("x" * 300, folders=[folder], marks=MARKS)

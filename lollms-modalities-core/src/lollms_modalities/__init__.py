@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import CallCancelled as CallCancelled
     from lollms_modalities.errors import CallTimeout as CallTimeout
     from lollms_modalities.errors import DuplicateBindingWarning as DuplicateBindingWarning
+    from lollms_modalities.errors import EnvironmentBuildError as EnvironmentBuildError
+    from lollms_modalities.errors import EnvironmentUsedWarning as EnvironmentUsedWarning
     from lollms_modalities.errors import GenerationError as GenerationError
     from lollms_modalities.errors import LicenseNotAcceptedError as LicenseNotAcceptedError
     from lollms_modalities.errors import LollmsError as LollmsError
@@ -105,7 +107,8 @@ _MODULES = {
     "errors": (
         "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
-        "BusyError CallCancelled CallTimeout DuplicateBindingWarning GenerationError LicenseNotAcceptedError "
+        "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
+        "GenerationError LicenseNotAcceptedError "
         "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"

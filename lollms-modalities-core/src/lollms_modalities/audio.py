@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 MAX_DURATION = 4 * 3600.0
 _LOWEST_RATE = 1000  # samples per second
-_CONTAINERS = (
+# FFmpeg's names of the formats that hold media themselves, comma-separated.
+CONTAINERS = (
     "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
 )
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -146,7 +147,7 @@ def _container(av: Any, file: BinaryIO) -> Any:
     # PyAV before 19 gives up on a title that is not UTF-8.
     lenient = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
     # A file object and no protocol: what the container names is not opened.
-    return av.open(file, options={"protocol_whitelist": "none", "format_whitelist": _CONTAINERS}, **lenient)
+    return av.open(file, options={"protocol_whitelist": "none", "format_whitelist": CONTAINERS}, **lenient)
 
 
 def _declared_duration(container: Any, stream: Any) -> float | None:

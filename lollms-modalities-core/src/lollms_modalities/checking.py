@@ -66,15 +66,18 @@ def check_bindings(refs: Iterable[BindingRef], timeout: float = 60.0) -> Iterato
 
 
 def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> BindingUnavailableError | None:
+    environment = find_environment(ref.environment) if ref.environment else None
+    variables = {} if environment is None else environment.variables
     try:
         Opener(
             ref.modality,
             ref.name,
-            python=find_environment(ref.environment).python if ref.environment else None,
+            python=None if environment is None else environment.python,
             place=ref.environment or "here",
             directory=ref.directory,
             distribution=ref.distribution or None,
-            policy=WorkerPolicy(start_timeout=timeout),
+            policy=WorkerPolicy(start_timeout=timeout, variables=variables),
+            lock=None if environment is None else environment.lock,
             cancel=cancel,
         ).close()
     except BindingUnavailableError as exc:

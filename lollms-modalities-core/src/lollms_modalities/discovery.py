@@ -291,10 +291,17 @@ def _read(
 
 
 def candidates(refs: Iterable[BindingRef], name: str) -> list[BindingRef]:
-    """The bindings that claim ``name``, the one that is used first: by place, then by name of the distribution."""
+    """The bindings that claim ``name``, the one that is used first: by place, then by name of the distribution.
+
+    Of several environments that have it, the one that is called like it comes first.
+    """
     found = [ref for ref in refs if name in ref.names]
     if len(found) > 1:
-        found.sort(key=lambda ref: (PLACES.index(ref.place), ref.distribution.lower(), ref.target))
+        found.sort(
+            key=lambda ref: (
+                PLACES.index(ref.place), ref.distribution.lower(), ref.target, ref.environment not in ref.names
+            )
+        )  # fmt: skip
     return found
 
 

@@ -209,6 +209,22 @@ class WorkerTimeoutError(CallTimeout, WorkerCrashedError):
     """A call was out of time and did not stop, so that its process was killed."""
 
 
+class EnvironmentBuildError(LollmsError, RuntimeError):
+    """An environment could not be made or changed. Nothing of it is left, and one that was there before still is.
+
+    Attributes:
+        reason: "recipe", "python", "requirements", "network", "disk", "build", "check", "busy", "exists", "installer".
+        output: the last that the installer printed, where one ran.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str = "", reason: str = "installer", output: str = "", **fields: Any
+    ) -> None:
+        super().__init__(message, hint=hint, **fields)
+        self.reason = reason
+        self.output = output
+
+
 class BindingUnavailableWarning(UserWarning):
     """Says why ``create_binding`` gave None; ``error`` is what ``require_binding`` would have raised."""
 
@@ -219,3 +235,7 @@ class BindingUnavailableWarning(UserWarning):
 
 class DuplicateBindingWarning(UserWarning):
     """Two distributions claim one binding name; the message names both and the one that is used."""
+
+
+class EnvironmentUsedWarning(UserWarning):
+    """A binding that is installed here runs in an environment, since what it requires clashes with what is here."""

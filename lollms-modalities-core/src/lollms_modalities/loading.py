@@ -27,10 +27,17 @@ def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
     """Import the binding's class.
 
     Raises:
+        BindingNotFoundError: only an environment has it.
         BindingIncompatibleError: its distribution wants another core than this.
         BindingDependencyError: what it requires is missing or unfit, by its metadata or by its import.
         BindingBrokenError: its import fails otherwise, or what the entry point names is no binding of this modality.
     """
+    if ref.environment is not None:
+        raise BindingNotFoundError(
+            f"The {ref.modality} binding {ref.name!r} is in the environment {ref.environment!r}, not here.",
+            hint="create_binding runs it there; describe tells what it says of itself.",
+            **_about(ref),
+        )
     put_on_path(ref)
     check_requirements(ref)
     found = _import(ref)
@@ -104,7 +111,7 @@ def check_requirements(ref: BindingRef, versions: dict[str, str | None] | None =
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    unfit = []
+    unfit, clash = [], False
     versions = {} if versions is None else versions
     for text in ref.requires:
         try:
@@ -125,11 +132,14 @@ def check_requirements(ref: BindingRef, versions: dict[str, str | None] | None =
                 hint=f"Run {mend_of(ref)}.",
                 **_about(ref),
             )
+        clash |= found is not None
         unfit.append(f"{requirement.name}{requirement.specifier} ({found or 'missing'})")
     if unfit:
+        # What others here need in another version is left as it is by an environment.
+        apart = f" Or run lollms env create {ref.name}: it then runs apart." if clash else ""
         raise BindingDependencyError(
             f"The {ref.modality} binding {ref.name!r} of {ref.distribution} {ref.version} needs {', '.join(unfit)}.",
-            hint=f"Run {mend_of(ref)}.",
+            hint=f"Run {mend_of(ref)}.{apart}",
             **_about(ref),
         )
 

@@ -6,13 +6,15 @@ import importlib
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from lollms_modalities.discovery import BindingRef, candidates, find_bindings, refresh
 from lollms_modalities.errors import (
+    BindingBrokenError,
     BindingUnavailableError,
     BindingUnavailableWarning,
     DuplicateBindingWarning,
+    EnvironmentUsedWarning,
     SettingsError,
 )
 
@@ -66,7 +68,7 @@ class BindingManager(Generic[B]):
         return {name: refs for name, refs in claims.items() if len({ref.distribution for ref in refs}) > 1}
 
     def create_binding(
-        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """Make a binding, with its settings as keyword arguments.
@@ -74,6 +76,8 @@ class BindingManager(Generic[B]):
         Args:
             binding_name: one of ``get_available_bindings()``, or what the environment has.
             environment: run it there, in another process: the name of an environment, or the folder of a virtual one.
+                Left out, an environment is used where the binding is only there, or where what it requires clashes with
+                what is installed here (an ``EnvironmentUsedWarning`` then says so, once). False: none is.
             isolated: run it in another process of the interpreter that runs here.
             pool: how many such processes there may be, for calls side by side.
             policy: what else there is to say of them.
@@ -94,14 +98,14 @@ class BindingManager(Generic[B]):
         return make(kwargs)
 
     def require_binding(
-        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``create_binding``, but raises the ``BindingUnavailableError`` instead of giving None."""
         return self.maker(binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy)(kwargs)
 
     def maker(
-        self, binding_name: str, *, environment: str | Path | None = None, isolated: bool = False,
+        self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, shared: Mapping[str, Any] | None = None,
     ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
@@ -110,7 +114,8 @@ class BindingManager(Generic[B]):
             BindingUnavailableError: it is not to be had.
         """
         if environment is None and not isolated:
-            environment = self.find(binding_name).environment
+            environment = self._found_in(binding_name)
+        environment = environment or None
         if environment is None and not isolated:
             if pool is not None or policy is not None:
                 raise SettingsError(
@@ -134,6 +139,8 @@ class BindingManager(Generic[B]):
         if pool is not None:
             policy = replace(policy, pool=pool)
         found = None if environment is None else find_environment(environment)
+        if found is not None:
+            policy = replace(policy, variables={**found.variables, **policy.variables})
         return Opener(
             self.modality,
             name,
@@ -141,10 +148,11 @@ class BindingManager(Generic[B]):
             place="here, in a process of its own" if found is None else found.name,
             directory=self._directory,
             policy=policy,
+            lock=None if found is None else found.lock,
         )
 
     def find(self, binding_name: str, distribution: str | None = None) -> BindingRef:
-        """The metadata of a binding.
+        """The metadata of the binding that a name means; ``place`` says where it runs.
 
         Args:
             binding_name: one of ``get_available_bindings()``.
@@ -153,6 +161,11 @@ class BindingManager(Generic[B]):
         Raises:
             BindingNotFoundError: no distribution offers the name.
         """
+        found = self._find(binding_name, distribution)
+        return found[0] if _clash(found) is None else _elsewhere(found)[0]
+
+    def _find(self, binding_name: str, distribution: str | None = None) -> list[BindingRef]:
+        """All that claim a name, the first one first."""
         found = candidates(self.refs(), binding_name)
         if distribution is not None:
             found = [ref for ref in found if ref.distribution == distribution]
@@ -162,13 +175,31 @@ class BindingManager(Generic[B]):
             raise not_found(self.modality, binding_name, self.get_available_bindings(), self._directory)
         if len({ref.distribution for ref in found}) > 1:
             self._warn_of_duplicates(binding_name, found)
-        return found[0]
+        return found
+
+    def _found_in(self, binding_name: str) -> str | None:
+        """The environment that a binding runs in unless told otherwise, or None."""
+        found = self._find(binding_name)
+        clash = _clash(found)
+        if clash is None:
+            return found[0].environment
+        environment = _elsewhere(found)[0].environment
+        if ("clash", f"{self.modality}:{binding_name}") not in _told_of:
+            _told_of.add(("clash", f"{self.modality}:{binding_name}"))
+            warnings.warn(
+                EnvironmentUsedWarning(
+                    f"{clash.message} So it runs in the environment {environment!r}, in another process. "
+                    f"environment={environment!r} says so without this warning; environment=False forbids it."
+                ),
+                stacklevel=4,
+            )
+        return environment
 
     def load_class(self, binding_name: str, distribution: str | None = None) -> type[B]:
         """Import a binding's class; raises one of the four ``BindingUnavailableError``. Arguments as of ``find``."""
         from lollms_modalities.loading import load_class
 
-        ref = self.find(binding_name, distribution)
+        ref = self._find(binding_name, distribution)[0]
         cls = load_class(ref, self._base())
         if cls._origin is None:
             cls._origin = ref.origin
@@ -176,15 +207,22 @@ class BindingManager(Generic[B]):
 
     def describe(self, binding_name: str) -> dict[str, Any]:
         """All that is known of a binding without making one, as JSON values: its settings and options as JSON schemas,
-        its verbs, and where it comes from. Imports the binding."""
+        its verbs, and where it comes from. Imports the binding, unless it is in an environment, which remembers."""
         ref = self.find(binding_name)
+        if ref.environment is None:
+            description = self.load_class(binding_name).describe()
+        else:
+            from lollms_modalities.isolation.inspecting import describe_binding
+
+            description = describe_binding(ref)
         return {
             "name": ref.name,
             "aliases": list(ref.aliases),
             "distribution": ref.distribution,
             "version": ref.version,
             "place": ref.place,
-            **self.load_class(binding_name).describe(),
+            "environment": ref.environment,
+            **description,
         }
 
     def check(self, timeout: float = 60.0) -> list[Finding]:
@@ -230,3 +268,22 @@ class BindingManager(Generic[B]):
             ),
             stacklevel=4,
         )
+
+
+def _elsewhere(found: list[BindingRef]) -> list[BindingRef]:
+    return [ref for ref in found if ref.environment is not None]
+
+
+def _clash(found: list[BindingRef]) -> BindingUnavailableError | None:
+    """Why the first, which is installed here, cannot be used, where an environment has it, too."""
+    if found[0].environment is not None or not _elsewhere(found):
+        return None
+    from lollms_modalities.loading import check_requirements
+
+    try:
+        check_requirements(found[0])
+    except BindingBrokenError:
+        return None  # told when it is imported
+    except BindingUnavailableError as exc:
+        return exc
+    return None

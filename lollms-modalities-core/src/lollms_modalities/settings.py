@@ -82,9 +82,9 @@ def _draw_when_negative(value: object) -> object:
 
 # One vocabulary, so that an option means the same with every engine.
 Seed = Annotated[
-    int | None,
+    Annotated[int, Field(ge=0, le=2**63 - 1)] | None,
     BeforeValidator(_draw_when_negative),
-    Field(ge=0, le=2**63 - 1, description="Repeats a result. Drawn and recorded when not given (or -1)."),
+    Field(description="Repeats a result. Drawn and recorded when not given (or -1)."),
 ]
 Language = Annotated[str | None, Field(description="Language tag (BCP 47), such as en or pt-BR.", max_length=35)]
 Speed = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False, description="1.0 is the natural speed.")]

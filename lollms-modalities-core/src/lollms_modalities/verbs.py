@@ -160,7 +160,10 @@ class Plan:
         self.known = {*self.names, *self.documented, *own}
         self.accepts = _accepted(fn)
         fields = cls.settings_class().model_fields
-        self.defaults = tuple((n, f"default_{n}") for n in (*self.documented, *self.names) if f"default_{n}" in fields)
+        # The setting that holds where an argument is left out has its name, or that with "default_" before it.
+        self.defaults = tuple(
+            (n, s) for n in (*self.documented, *self.names) for s in (f"default_{n}", n) if s in fields
+        )
         self.seeded = "seed" in self.names
         self.empty: CallOptions | None = None
         self.returns: type = getattr(media, spec.returns)

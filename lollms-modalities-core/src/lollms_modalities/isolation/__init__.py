@@ -1,7 +1,7 @@
 """A binding in another interpreter, behind the same object.
 
 ``open_binding`` starts a worker in that interpreter and gives a binding whose verbs run there. Managers do the same for
-``create_binding(name, environment=...)``.
+``create_binding(name, environment=...)``. ``create_environment`` makes the environments that they run in.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lollms_modalities.isolation.building import check_environment as check_environment
+    from lollms_modalities.isolation.building import create_environment as create_environment
+    from lollms_modalities.isolation.building import remove_environment as remove_environment
+    from lollms_modalities.isolation.building import update_environment as update_environment
     from lollms_modalities.isolation.environments import Environment as Environment
     from lollms_modalities.isolation.environments import environments_folder as environments_folder
     from lollms_modalities.isolation.environments import find_environment as find_environment
@@ -18,10 +22,14 @@ if TYPE_CHECKING:
     from lollms_modalities.isolation.host import WorkerPolicy as WorkerPolicy
     from lollms_modalities.isolation.proxy import IsolatedBinding as IsolatedBinding
     from lollms_modalities.isolation.proxy import Opener as Opener
+    from lollms_modalities.isolation.record import Record as Record
+    from lollms_modalities.isolation.record import disk_use as disk_use
 
 _HOME = {
     "Environment": "environments", "environments_folder": "environments", "find_environment": "environments",
     "list_environments": "environments", "WorkerPolicy": "host", "IsolatedBinding": "proxy", "Opener": "proxy",
+    "check_environment": "building", "create_environment": "building", "remove_environment": "building",
+    "update_environment": "building", "Record": "record", "disk_use": "record",
 }  # fmt: skip
 
 

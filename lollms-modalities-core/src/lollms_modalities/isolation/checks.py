@@ -39,6 +39,8 @@ def explain_start(spec: Spec) -> Iterator[None]:
             raise
         found = _core_version(spec)
         mend = f'Run "{spec.python}" -m pip install "{_CORE}=={__version__}".'
+        if spec.lock is not None:  # one that we made
+            mend = f"Run lollms env update {spec.place}."
         if found is None:
             raise BindingDependencyError(
                 f"The environment {spec.place!r} does not hold {_CORE}.", hint=mend, name=spec.name

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lollms_modalities.errors import BindingNotFoundError
+
+if TYPE_CHECKING:
+    from lollms_modalities.isolation.record import Record
+
+
+# An environment that we made lies in a folder whose name begins so, and beside it lies a file to lock.
+PREFIX, LOCK = ".env-", "lock"
 
 
 class Environment(NamedTuple):
@@ -32,6 +40,42 @@ class Environment(NamedTuple):
         places = [*self.folder.glob("lib/python3*/site-packages"), *self.folder.glob("Lib/site-packages")]
         return [str(place) for place in sorted(places)]
 
+    @property
+    def record(self) -> Record | None:
+        """How it was made; None where others made it."""
+        from lollms_modalities.isolation.record import read_record
+
+        return read_record(self.folder)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment variables that its recipe wants for the processes that run there."""
+        record = self.record
+        return {} if record is None else record.parsed_recipe.variables
+
+    @property
+    def variables_inside(self) -> dict[str, str]:
+        """All environment variables of a program that runs there."""
+        from lollms_modalities.isolation.process import clean_variables
+
+        programs = str(self.python.parent)
+        path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
+        return {**clean_variables(), **self.variables, "VIRTUAL_ENV": str(self.folder), "PATH": path}
+
+    @property
+    def bindings(self) -> list[str]:
+        """What it holds, such as "tts:piper", from metadata."""
+        from lollms_modalities.discovery import MODALITIES, find_bindings
+
+        refs = [ref for modality in MODALITIES for ref in find_bindings(modality)]
+        return [f"{ref.modality}:{ref.name}" for ref in refs if ref.environment == self.name]
+
+    @property
+    def lock(self) -> Path | None:
+        """The file that whoever uses it holds a lock on, so that it is not taken away; None where others made it."""
+        lock = self.folder.parent / LOCK
+        return lock if lock.parent.name.startswith(PREFIX) and lock.is_file() else None
+
 
 def environments_folder() -> Path:
     """Where the named environments lie: ``lollms/environments`` in the platform's folder for data."""
@@ -52,7 +96,12 @@ def list_environments() -> list[Environment]:
         names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
     except OSError:
         return []
-    return [Environment(name, folder / name) for name in names if (folder / name / "pyvenv.cfg").is_file()]
+    # One that we made is a link, followed here: what runs there keeps its files when the link moves on.
+    return [
+        Environment(name, Path(os.path.realpath(folder / name)))
+        for name in names
+        if (folder / name / "pyvenv.cfg").is_file()
+    ]
 
 
 def find_environment(name: str | Path) -> Environment:
@@ -74,7 +123,7 @@ def find_environment(name: str | Path) -> Environment:
     for environment in known:
         if environment.name == text:
             return environment
-    there = f"There are: {', '.join(e.name for e in known)}." if known else "There is none."
+    there = f"There are: {', '.join(e.name for e in known)}." if known else "lollms env create makes one."
     raise BindingNotFoundError(
         f"There is no environment {text!r} in {environments_folder()}.",
         hint=f"{there} The path of a virtual environment will do, too.",

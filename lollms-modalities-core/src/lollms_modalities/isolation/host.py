@@ -67,12 +67,13 @@ class Spec:
 
     Attributes:
         python: the interpreter; ``place`` says where that is, for messages.
+        lock: the file that keeps its environment from being taken away, or None.
         settings, shared: which the binding is made with, None before it is; ``settings`` follows ``set_settings``.
     """
 
     def __init__(
         self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
-        distribution: str | None = None,
+        distribution: str | None = None, lock: Path | None = None,
     ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
@@ -81,6 +82,7 @@ class Spec:
         self.directory = directory
         self.distribution = distribution
         self.policy = policy
+        self.lock = lock
         self.settings: dict[str, Any] | None = None
         self.shared: dict[str, Any] = {}
         # Under the binding's name, so that a program can turn one engine's chatter up or down.
@@ -104,7 +106,7 @@ class Worker:
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
-        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own)
+        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own, lock=spec.lock)
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
         self.calls = 0

@@ -13,7 +13,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lollms_modalities.errors import UnsupportedError
@@ -33,15 +33,19 @@ class WorkerProcess:
         log: gets what the process prints, line by line.
         variables: environment variables besides the host's.
         own: whether the interpreter is the one that runs here, which then sees what ``PYTHONPATH`` says.
+        lock: a file on which it holds a shared lock while it lives, or None.
 
     Attributes:
         sock: our end of the connection.
         pid: of the process, which leads a process group of its own.
     """
 
-    def __init__(self, python: Path, log: logging.Logger, variables: Mapping[str, str], *, own: bool) -> None:
+    def __init__(
+        self, python: Path, log: logging.Logger, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
+    ) -> None:  # fmt: skip
         if os.name != "posix":
             raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
+        held = [] if lock is None else [_shared_lock(lock)]
         self.sock, theirs = socket.socketpair()
         output, printed = os.pipe()
         # -P: not the folder it starts in. -I: nor anything else of the host's Python.
@@ -60,8 +64,8 @@ class WorkerProcess:
         try:
             self._popen = subprocess.Popen(
                 [*command, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=[theirs.fileno()],
-                env={**_environment(own=own), **variables}, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=[theirs.fileno(), *held],
+                env={**(os.environ if own else clean_variables()), **variables}, start_new_session=True,
             )  # fmt: skip
         except BaseException:
             self.sock.close()
@@ -69,7 +73,8 @@ class WorkerProcess:
             raise
         finally:
             theirs.close()
-            os.close(printed)
+            for descriptor in (printed, *held):
+                os.close(descriptor)
         self.pid = self._popen.pid
         self.killed_because = ""
         self._lines: deque[str] = deque(maxlen=_TAIL)
@@ -149,9 +154,16 @@ class WorkerProcess:
         ended()
 
 
-def _environment(*, own: bool) -> dict[str, str]:
-    if own:
-        return dict(os.environ)
+def _shared_lock(path: Path) -> int:
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def clean_variables() -> dict[str, str]:
+    """This program's environment variables, without those that would make another Python look at this one's files."""
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k not in _NOT_PASSED}
 
 
@@ -181,6 +193,20 @@ def _watch(line: str) -> None:
             line = "".join(f"+{p.pid}\n" for p in _all if not p._ended.is_set()) + line
         with contextlib.suppress(BrokenPipeError):
             os.write(_to_watcher, line.encode())
+
+
+@contextlib.contextmanager
+def guarded(process: subprocess.Popen[str]) -> Iterator[None]:
+    """For a process that leads a group of its own: that ends when the block does, or when this program ends."""
+    _watch(f"+{process.pid}\n")
+    try:
+        yield
+    finally:
+        if process.returncode is None:  # else its number may be another group's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        _watch(f"-{process.pid}\n")
 
 
 def hold_if_ending() -> None:

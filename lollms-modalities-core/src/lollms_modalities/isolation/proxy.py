@@ -461,8 +461,8 @@ class Opener:
     """A worker that has found the binding's class, and makes the binding when it is given the settings.
 
     Args: as of ``open_binding``; ``place`` is what messages call the interpreter, ``directory`` an extra folder of
-        installed distributions, ``distribution`` the one that is meant where several claim the name,
-        ``cancel`` ends the worker before it has found the class.
+        installed distributions, ``distribution`` the one that is meant where several claim the name, ``lock`` a file
+        that keeps the environment from being taken away, ``cancel`` ends the worker before it has found the class.
 
     Raises: as ``open_binding``, but for what making the binding raises.
     """
@@ -470,10 +470,12 @@ class Opener:
     def __init__(
         self, modality: str, name: str, *, python: str | Path | None = None, place: str = "",
         directory: str | None = None, distribution: str | None = None, policy: WorkerPolicy | None = None,
-        cancel: CancelToken | None = None,
+        lock: Path | None = None, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
-        self._spec = Spec(modality, name, path, place or str(path), directory, policy or WorkerPolicy(), distribution)
+        self._spec = Spec(
+            modality, name, path, place or str(path), directory, policy or WorkerPolicy(), distribution, lock
+        )
         self._workers = Workers(self._spec, own=python is None)
         check_interpreter(self._spec)
         with explain_start(self._spec):

@@ -48,7 +48,8 @@ class ResultTests(Suite):
         for name, field in self.binding.options_class().model_fields.items():
             if name in given or name in ("seed", "output_format"):
                 continue
-            setting = getattr(bound.settings, f"default_{name}", None)
+            settings = (getattr(bound.settings, setting, None) for setting in (f"default_{name}", name))
+            setting = next((value for value in settings if value is not None), None)
             expected = field.get_default(call_default_factory=True) if setting is None else setting
             found = result.provenance.options.get(name)
             contract(

@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
+from lollms_diffusers.images import DiffusersTTIBinding_Impl as DiffusersTTIBinding_Impl
+from lollms_diffusers.videos import DiffusersTTVBinding as DiffusersTTVBinding
+
 __version__ = "2.0.0"

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
+from lollms_xtts.binding import XTTSBinding as XTTSBinding
+
 __version__ = "2.0.0"

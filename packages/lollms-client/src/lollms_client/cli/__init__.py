@@ -22,6 +22,7 @@ COMMANDS = {
     "video": ("making", "video", "Film a video."),
     "pull": ("pull", "pull", "Fetch a voice or a model."),
     "doctor": ("doctor", "doctor", "Python, packages, devices, caches, and what would be used."),
+    "env": ("env", "app", "Environments, for engines that cannot live together."),
     "config": ("configuring", "config", "Show or change the configuration file."),
 }
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")

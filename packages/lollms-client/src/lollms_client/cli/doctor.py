@@ -17,7 +17,7 @@ import typer
 from lollms_modalities.discovery import MODALITIES, BindingRef, read_entry_points
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.hooks import GROUP
-from lollms_modalities.isolation import environments_folder, list_environments
+from lollms_modalities.isolation import disk_use, environments_folder, list_environments
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
@@ -114,13 +114,7 @@ def _caches() -> Iterator[tuple[str, str]]:
 def _size(folder: Path) -> str:
     if not folder.is_dir():
         return "not there"
-    total = 0
-    for where, _, files in os.walk(folder):
-        for file in files:
-            try:
-                total += os.lstat(os.path.join(where, file)).st_size
-            except OSError:
-                continue  # gone meanwhile
+    total = disk_use([folder]).size
     return f"{total / 1e9:.1f} GB" if total >= 1e8 else f"{total / 1e6:.1f} MB"
 
 

@@ -1,0 +1,116 @@
+"""LoRAs: small changes of a model, put on for a call and taken off again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lollms_modalities import BindingDependencyError, ModelNotFoundError, UnsupportedError
+from lollms_modalities.hub import explain_loading, find_model
+
+_SUFFIX = ".safetensors"
+
+
+class Source(NamedTuple):
+    """Where a LoRA comes from: a file, or a repository of the hub with what it takes to fetch from there."""
+
+    place: Path | str
+    hub: dict[str, Any]
+
+
+def find_lora(name: str, folders: Sequence[Path]) -> Path | str:
+    """The safetensors file of a LoRA, or the name of a repository.
+
+    Args:
+        name: a file's path, the path of a folder with one such file, or a name of either in one of ``folders``.
+        folders: where the user's LoRAs lie.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    if 0 < len(name) < 1000 and "\0" not in name:
+        for folder in (Path(), *folders):
+            for file in (folder / Path(name).expanduser(), folder / f"{name}{_SUFFIX}"):
+                own = folder == Path() or file.resolve().is_relative_to(folder.resolve())
+                if own and file.suffix == _SUFFIX and file.is_file():
+                    return file
+    found = find_model(name, folders=folders, what="LoRA")
+    if isinstance(found, str):
+        return found
+    files = sorted(found.glob(f"*{_SUFFIX}"))
+    if len(files) != 1:
+        raise ModelNotFoundError(
+            f"The folder {str(found)!r} of a LoRA holds {len(files)} files {_SUFFIX}.",
+            hint="Give the path of one file.",
+        )
+    return files[0]
+
+
+class Loras:
+    """The LoRAs that are on a pipeline, and on those that share its weights.
+
+    Attributes:
+        used: those of the last call, by name, with their weights.
+    """
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self.used: dict[str, float] = {}
+
+    def use(self, wanted: dict[str, float], find: Callable[[str], Source]) -> None:
+        """Put on these, with their weights, and take off all others.
+
+        Raises:
+            ModelNotFoundError: one cannot be had.
+            UnsupportedError: the pipeline takes none, or not this one.
+            BindingDependencyError: peft is not installed.
+        """
+        if wanted == self.used:
+            return
+        if wanted:
+            self._check()
+        names = list(wanted)
+        if names != list(self.used):
+            sources = [find(name) for name in names]
+            self._take_off()
+            try:
+                for number, (name, source) in enumerate(zip(names, sources, strict=True)):
+                    self._load(name, source, f"lora_{number}")
+            except BaseException:
+                self._take_off()
+                raise
+        if wanted:
+            adapters = [f"lora_{number}" for number in range(len(names))]
+            self._pipe.set_adapters(adapters, list(wanted.values()))
+        self.used = dict(wanted)
+
+    def _load(self, name: str, source: Source, adapter: str) -> None:
+        with explain_loading(source.place, "LoRA"):
+            try:
+                self._pipe.load_lora_weights(
+                    str(source.place), adapter_name=adapter, use_safetensors=True, **source.hub
+                )
+            except (RuntimeError, ValueError, KeyError) as exc:
+                if isinstance(source.place, str):
+                    raise
+                reason = str(exc).strip().splitlines()[0][:300]
+                raise UnsupportedError(
+                    f"The LoRA {name!r} does not fit {type(self._pipe).__name__}: {reason}",
+                    hint="Use one that was made for this model.",
+                ) from exc
+
+    def _take_off(self) -> None:
+        if self.used or getattr(self._pipe, "get_list_adapters", dict)():
+            self._pipe.unload_lora_weights()
+        self.used = {}
+
+    def _check(self) -> None:
+        if not hasattr(self._pipe, "load_lora_weights"):
+            raise UnsupportedError(f"{type(self._pipe).__name__} takes no LoRAs.")
+        import importlib.util
+
+        if importlib.util.find_spec("peft") is None:
+            raise BindingDependencyError(
+                "LoRAs need peft, which is not installed.", hint='Run pip install "lollms-diffusers[lora]".'
+            )

@@ -1,0 +1,25 @@
+"""whisper.cpp keeps the contract, with its real program, on real weights and real speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lollms_modalities.testing import STTBindingSuite
+from lollms_whispercpp import WhisperCppSTTBinding
+
+
+class TestWhisperCpp(STTBindingSuite):
+    binding = WhisperCppSTTBinding
+    expected = ("smooth", "planks", "served", "bowls")
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _what_it_needs(cls, program: Path, models: Path, speech: Path) -> None:
+        cls.settings = {
+            "model_path": models / "ggml-tiny.en-q8_0.bin",
+            "whispercpp_exe_path": program,
+            "n_threads": 1,
+            "default_beam_size": 1,
+        }
+        cls.sample = {"audio_path": speech}

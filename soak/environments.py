@@ -1,0 +1,352 @@
+"""Environments as a user makes them: each binding's, killed at random moments, on a full disk, and several at once.
+
+``python soak/environments.py`` makes all of ours (gigabytes, minutes) in a folder that is removed afterwards;
+``--short`` only kills, with a tiny binding, which is what the tests run; ``--only bark,xtts`` makes these; ``--from D``
+names the checkout (this one) or a folder of wheels; ``--conformance`` runs each binding's conformance suite inside its
+environment; ``--keep`` leaves the environments there. Exit 1 where a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities import EnvironmentBuildError
+from lollms_modalities.isolation import (
+    check_environment,
+    create_environment,
+    disk_use,
+    environments_folder,
+    list_environments,
+)
+
+ROOT = Path(__file__).parents[1]
+SUPPORT = ROOT / "tests" / "support"
+OURS = ["piper", "faster_whisper", "whispercpp", "bark", "diffusers", "xtts", "whisper", "audiocraft"]
+
+CREATE = """
+import sys
+from lollms_modalities.isolation import create_environment
+create_environment("beep", source=sys.argv[1], progress=lambda p: print(p.stage, flush=True))
+"""
+
+
+def tiny(folder: Path) -> Path:
+    """The tiny binding of the tests, as wheels."""
+    sys.path.insert(0, str(SUPPORT))
+    wheels = importlib.import_module("tiny_wheels")
+    wheels.make_beep(folder, "[check]\ncode = 'import beep_sound'\n")
+    wheels.make_sound(folder)
+    return folder
+
+
+def tell(what: str, fine: bool) -> bool:
+    print(f"{what}   {'fine' if fine else 'BROKEN'}", flush=True)
+    return fine
+
+
+def left() -> list[str]:
+    """What of environments is there, without the lock."""
+    return sorted(p.name for p in environments_folder().iterdir() if p.name != ".lock")
+
+
+def clear() -> None:
+    shutil.rmtree(environments_folder(), ignore_errors=True)
+
+
+def kills(wheels: Path, count: int) -> bool:
+    """Kill the creation at random moments; then nothing is listed, and the next creation succeeds."""
+    rng = random.Random(11)
+    program = [sys.executable, "-c", CREATE, str(wheels)]
+    began = time.monotonic()
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    whole = time.monotonic() - began
+    clear()
+    halves, failures, stages = 0, 0, []
+    for n in range(count):
+        output = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        with subprocess.Popen(program, stdout=output, start_new_session=True) as process:
+            # One moment in each part of the time that it takes.
+            time.sleep(whole * (n + rng.random()) / count)
+            process.send_signal(signal.SIGKILL)
+        output.seek(0)
+        stages.append((output.read().split() or ["start"])[-1])
+        output.close()
+        if process.returncode == 0:  # it was done already
+            stages[-1] = "made"
+        halves += bool(list_environments()) != (process.returncode == 0) and not whole_one()
+        clear_names()
+        try:
+            made = create_environment("beep", source=wheels)
+        except EnvironmentBuildError as exc:
+            failures += 1
+            print(exc)
+            continue
+        failures += bool(check_environment("beep").problems)
+        failures += left() != sorted([made.folder.parent.name, "beep"])
+        clear()
+    told = f"{count} kills of a creation ({whole:.1f} s), in: {', '.join(stages)}; {halves} halves, {failures} failures"
+    return tell(told, not halves and not failures)
+
+
+def whole_one() -> bool:
+    """Whether what is listed works: the creation was killed after its last step."""
+    return not check_environment("beep").problems
+
+
+def clear_names() -> None:
+    """Remove what a creation that was killed too late has made; what others left stays for the next creation."""
+    for environment in list_environments():
+        (environments_folder() / environment.name).unlink()
+
+
+def full_disk(wheels: Path) -> bool:
+    """A disk of 8 MB: where this may mount one."""
+    if os.geteuid() != 0:
+        print("full disk: only root can mount one; the tests set a limit on file sizes instead")
+        return True
+    with tempfile.TemporaryDirectory() as place:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=False)
+        if mounted.returncode:
+            print("full disk: no disk can be mounted here; the tests set a limit on file sizes instead")
+            return True
+        try:
+            with variable("XDG_DATA_HOME", place):
+                try:
+                    create_environment("beep", source=wheels)
+                except EnvironmentBuildError as exc:
+                    return tell(f"full disk: {exc}", vars(exc)["reason"] == "disk" and not left())
+                return tell("full disk: it was made nevertheless", False)
+        finally:
+            subprocess.run(["umount", place], check=True)
+
+
+def make(names: list[str], source: str) -> bool:
+    """One command each: time, size, and the check."""
+    fine = True
+    for name in names:
+        try:
+            environment = create_environment(name, source=source)
+        except EnvironmentBuildError as exc:
+            fine = tell(f"{name}: {exc}", False)
+            continue
+        record = environment.record
+        assert record is not None
+        use = disk_use([environment.folder.parent])
+        problems = check_environment(name).problems
+        torch = f", torch {record.torch}" if record.torch else ""
+        told = (
+            f"{name}: {record.seconds:.0f} s, {len(record.pins)} distributions{torch}, {use.size / 1e9:.2f} GB, "
+            f"{(use.size - use.shared) / 1e6:.0f} MB of it its own   {'; '.join(problems)}"
+        )
+        fine &= tell(told, not problems)
+    whole = disk_use([environment.folder.parent for environment in list_environments()])
+    print(f"all together: {whole.size / 1e9:.2f} GB, {(whole.size - whole.shared) / 1e6:.0f} MB their own", flush=True)
+    return fine
+
+
+def conformance(names: list[str], source: str) -> bool:
+    """Each binding's conformance suite, inside its environment: its tests and pytest are added to what is there."""
+    fine = True
+    for environment in list_environments():
+        record = environment.record
+        if environment.name not in names or record is None:
+            continue
+        tests = sorted((ROOT / "packages" / record.distribution / "tests").glob("test_*_conformance.py"))
+        if not tests:
+            fine = tell(f"conformance of {environment.name}: no suite", False)
+            continue
+        with tempfile.TemporaryDirectory() as extra:
+            # Beside the environment, which stays as it was made.
+            need = [*TESTING, *NEEDS.get(environment.name, ())]
+            uv = ["uv", "pip", "install", "-q", "--python", str(environment.python), "--target", extra, *need]
+            from lollms_modalities.isolation import pip_settings
+
+            subprocess.run(
+                [sys.executable, "-m", *uv], check=True, env={**os.environ, **pip_settings.for_uv()}, cwd=extra
+            )
+            for isolated in ([], ["--lollms-isolated"]):
+                began = time.monotonic()
+                # What the environment has goes before what the tests bring.
+                start = f"import sys; sys.path.append({extra!r}); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+                command = [str(environment.python), "-c", start, "-q", "-p", "no:cacheprovider", *isolated]
+                done = subprocess.run(
+                    [*command, *map(str, tests)], check=False, cwd=ROOT, capture_output=True, text=True,
+                    env={**environment.variables_inside, "HF_HUB_OFFLINE": "1", "PYTHONPATH": extra},
+                )  # fmt: skip
+                last = (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]
+                how = " isolated" if isolated else ""
+                fine &= tell(
+                    f"conformance of {environment.name}{how}: {last} ({time.monotonic() - began:.0f} s)",
+                    done.returncode == 0,
+                )
+                if done.returncode:
+                    print(done.stdout[-3000:])
+    return fine
+
+
+TESTING = ["pytest>=8", "psutil>=6", "pillow>=10", "numpy>=1.26", "av>=14", "soundfile>=0.13", "soxr>=0.5"]
+# What the makers of tiny checkpoints need besides.
+NEEDS: dict[str, tuple[str, ...]] = {}
+
+
+# --- several at once ------------------------------------------------------------------------------------------------
+
+# What makes a tiny model, in the environment whose library makes it; ``place`` is where it goes.
+MAKERS = {
+    "bark": "from bark_model import make_bark; make_bark(place)",
+    "diffusers": "from diffusers_models import stable_diffusion; stable_diffusion(place)",
+    "xtts": "from xtts_model import make_xtts_model; make_xtts_model(place)",
+    "whisper": "from whisper_weights import make_openai; make_openai(place)",
+    "audiocraft": "from audiocraft_checkpoint import make_checkpoint; make_checkpoint(place)",
+}
+TEXT = "The birch canoe slid on the smooth planks."
+
+
+def checkpoints(folder: Path) -> dict[str, str]:
+    """Tiny models by the name of the environment, for those that are there."""
+    there = {environment.name: environment for environment in list_environments()}
+    made: dict[str, str] = {}
+    for name, maker in MAKERS.items():
+        if name not in there:
+            continue
+        place = folder / (f"{name}.pt" if name == "whisper" else name)
+        # After what the environment has: openai-whisper's model is converted from one that another brings.
+        beside = [str(SUPPORT)] + (there["faster_whisper"].site_packages if "faster_whisper" in there else [])
+        code = f"import sys; sys.path += {beside!r}; from pathlib import Path; place = Path(sys.argv[1]); {maker}"
+        done = subprocess.run(
+            [str(there[name].python), "-c", code, str(place)], check=False, capture_output=True, text=True,
+            env=there[name].variables_inside,
+        )  # fmt: skip
+        if done.returncode:
+            tell(f"no model for {name}: {done.stderr[-1500:]}", False)
+        else:
+            made[name] = str(place)
+    return made
+
+
+def together() -> bool:
+    """One program that speaks, hears, draws and composes, each in an environment of its own, at the same time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from lollms_modalities import (
+        LollmsSTTBindingManager,
+        LollmsTTIBindingManager,
+        LollmsTTMBindingManager,
+        LollmsTTSBindingManager,
+    )
+
+    there = {environment.name for environment in list_environments()}
+    if "piper" not in there:
+        return True
+    managers: dict[str, Any] = {
+        "tts": LollmsTTSBindingManager(), "tti": LollmsTTIBindingManager(),
+        "stt": LollmsSTTBindingManager(), "ttm": LollmsTTMBindingManager(),
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+
+        def opened(modality: str, name: str, **settings: Any) -> Any:
+            return stack.enter_context(managers[modality].require_binding(name, environment=name, **settings))
+
+        models = checkpoints(Path(folder))
+        piper = opened("tts", "piper")
+        spoken = piper.generate_audio(TEXT)
+        works: dict[str, Callable[[], Any]] = {"piper speaks": lambda: piper.generate_audio(TEXT).duration}
+        if "faster_whisper" in there:
+            faster = opened("stt", "faster_whisper")
+            works["faster-whisper hears"] = lambda: str(faster.transcribe_audio(spoken))
+        if "whisper" in models:
+            whisper = opened("stt", "whisper", model_name=models["whisper"], device="cpu")
+            works["whisper hears"] = lambda: str(whisper.transcribe_audio(spoken))
+        if "bark" in models:
+            bark = opened("tts", "bark", model_name=models["bark"], device="cpu")
+            works["bark speaks"] = lambda: bark.generate_audio("Hello there.", seed=1).duration
+        if "xtts" in models:
+            xtts = opened("tts", "xtts", model_name=models["xtts"], device="cpu")
+            works["xtts speaks"] = lambda: xtts.generate_audio("Hello there.", seed=1).duration
+        if "diffusers" in models:
+            painter = opened("tti", "diffusers", model_id_or_path=models["diffusers"], device="cpu")
+            works["diffusers draws"] = lambda: (
+                painter.generate_image("a boat", width=64, height=64, num_inference_steps=2, seed=1).width
+            )
+        for what, model in {"its own": "debug", "a tiny model": models.get("audiocraft", "")}.items():
+            if "audiocraft" in there and model:
+                composer = opened("ttm", "audiocraft", model_name=model, engine="audiocraft", device="cpu")
+                works[f"audiocraft composes with {what}"] = lambda composer=composer: (
+                    composer.generate_music(  # type: ignore[misc]
+                        "a slow piano", duration=1, seed=1
+                    ).duration
+                )
+        began = time.monotonic()
+        fine = True
+        with ThreadPoolExecutor(len(works)) as pool:
+            for what, future in [(what, pool.submit(work)) for what, work in works.items()]:
+                try:
+                    result = future.result(900)
+                except Exception as exc:
+                    fine = tell(f"{what}: {type(exc).__name__}: {exc}", False)
+                else:
+                    fine &= tell(f"{what}: {result}", bool(result))
+        told = f"{len(there)} environments in one program, at once, in {time.monotonic() - began:.0f} s"
+        return tell(told, fine)
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--conformance", action="store_true")
+    parser.add_argument("--only", default=",".join(OURS))
+    parser.add_argument("--from", dest="source", default=str(ROOT))
+    asked = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="lollms-soak-")
+    names = [name for name in asked.only.split(",") if name]
+    fine = True
+    try:
+        with variable("XDG_DATA_HOME", folder):
+            wheels = tiny(Path(folder, "wheels"))
+            fine &= kills(wheels, 3 if asked.short else 10)
+            if not asked.short:
+                fine &= full_disk(wheels)
+                fine &= make(names, asked.source)
+                fine &= together()
+                if asked.conformance:
+                    fine &= conformance(names, asked.source)
+    finally:
+        if asked.keep:
+            print(f"kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

