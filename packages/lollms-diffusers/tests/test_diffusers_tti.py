@@ -34,10 +34,12 @@ from lollms_modalities import (
     UnsupportedError,
 )
 from PIL import Image as Pillow
+from safetensors.torch import load_file
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of torch and diffusers among themselves
     pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`"),
 ]
 Models = Callable[[str], Path]
 SMALL = {"width": 64, "height": 64, "seed": 5}
@@ -192,8 +194,6 @@ def test_the_names_that_users_know(sd: DiffusersTTIBinding_Impl) -> None:
     names = schedulers.names_for(own)
     assert {"dpm++_2m_karras", "euler_ancestral", "ddim", "unipc", "heun", "pndm"} <= set(names)
     for name in names:
-        if name == "EDMEulerScheduler":
-            continue  # takes none of the others' configs
         image = sd.generate_image("x", **SMALL, scheduler_name=name)
         assert image.provenance is not None
         assert image.provenance.extra["scheduler"].startswith(schedulers.ALIASES[name][0])
@@ -213,7 +213,7 @@ def test_what_the_model_does_not_take_is_refused(
     with pytest.raises(OptionError, match=r"does not take 'ddim'\. It takes: flow_match_euler\."):
         flux.generate_image("x", **SMALL, scheduler_name="ddim")
     assert flux.generate_image("x", **SMALL, scheduler_name="euler") == flux.generate_image("x", **SMALL)
-    with pytest.raises(OptionError, match="no scheduler 'eulr'.*Did you mean 'euler'"):
+    with pytest.raises(OptionError, match=r"no scheduler 'eulr'.*Did you mean 'euler'"):
         sd.generate_image("x", **SMALL, scheduler_name="eulr")
     with pytest.raises(OptionError, match="does not take 'FlowMatchEulerDiscreteScheduler'"):
         sd.generate_image("x", **SMALL, scheduler_name="FlowMatchEulerDiscreteScheduler")
@@ -243,7 +243,10 @@ def test_an_image_is_changed_with_the_same_weights(model: Models, kind: str, pho
         (image,) = binding.edit_image("x", image=photo, strength=0.7, seed=5)
         pipe = AutoPipelineForImage2Image.from_pipe(binding.model.pipe)
         generator = torch.Generator("cpu").manual_seed(5)
-        alone = pipe("x", image=photo.to_pil(), strength=0.7, num_inference_steps=3, generator=generator).images[0]
+        size = {"width": 64, "height": 64} if kind == "flux" else {}
+        alone = pipe(
+            "x", image=photo.to_pil(), strength=0.7, num_inference_steps=3, generator=generator, **size
+        ).images[0]
         assert (pixels(image) == np.asarray(alone)).all()
         mine = binding.model.to_change(masked=False)
         for name in ("vae", "text_encoder", "unet" if kind != "flux" else "transformer"):
@@ -252,7 +255,7 @@ def test_an_image_is_changed_with_the_same_weights(model: Models, kind: str, pho
                 is getattr(binding.model.pipe, name)
                 is getattr(binding.model.to_change(masked=True), name)
             )
-        first, second = binding.edit_image("x", image=bytes(photo), n=2, seed=5)
+        first, second = binding.edit_image("x", image=bytes(photo), n=2, seed=5, strength=0.7)
         assert first != second
 
 
@@ -268,7 +271,7 @@ def test_a_mask_says_where(model: Models, kind: str, photo: Image) -> None:
             before, after = pixels(photo), pixels(image)
             assert (after[32:] == before[32:]).all()
             assert (after[:32] != before[:32]).any(axis=2).mean() > 0.9
-        (whole,) = binding.edit_image("x", image=photo, seed=5)
+        (whole,) = binding.edit_image("x", image=photo, seed=5, strength=0.7)
         assert (pixels(whole)[32:] != pixels(photo)[32:]).any()
 
 
@@ -285,13 +288,13 @@ def test_an_image_keeps_its_size_and_stands_upright(sd: DiffusersTTIBinding_Impl
 
 
 def test_what_cannot_be_changed_is_told(sd: DiffusersTTIBinding_Impl, model: Models, photo: Image) -> None:
-    with pytest.raises(OptionError, match="strength 0.1 of 3 steps is less than one step.*at least 0.34"):
+    with pytest.raises(OptionError, match=r"strength 0\.1 of 3 steps is less than one step.*at least 0\.34"):
         sd.edit_image("x", image=photo, strength=0.1)
     with pytest.raises(OptionError, match="image"):
         sd.edit_image("x")
     with pytest.raises(MediaError, match="no image"):
         sd.edit_image("x", image=b"no image at all")
-    with pytest.raises(OptionError, match="no mask|no media|no such|There is no"):
+    with pytest.raises(OptionError, match=r"There is no media file .no/such\.png"):
         sd.edit_image("x", image=photo, mask="no/such.png")
     with pytest.raises(OptionError, match="multiples of 8"):
         sd.edit_image("x", image=photo, width=63)
@@ -343,7 +346,7 @@ def test_previews_where_asked(model: Models, kind: str) -> None:
         shown = {p.done: p.preview for p in seen if p.preview is not None}
         assert list(shown) == [2, 4]
         assert apart(shown[4], image) <= 1, "the last one is the image"
-        assert apart(shown[2], image) > 10
+        assert apart(shown[2], image) > 3
         seen.clear()
         assert binding.generate_image("x", **SMALL, num_inference_steps=4, progress=seen.append) == image
         assert not any(p.preview for p in seen)
@@ -567,17 +570,17 @@ class Trap:
         return exec, ("open('trapped', 'w')",)
 
 
-def test_pickles(model: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickles(model: Models, sd: DiffusersTTIBinding_Impl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = makers.stable_diffusion(tmp_path / "sd", safe_serialization=False)
+    path = tmp_path / "sd"
+    shutil.copytree(model("sd"), path)
     weights = path / "unet" / "diffusion_pytorch_model.bin"
-    assert weights.is_file()
+    torch.save(load_file(weights.with_suffix(".safetensors")), weights)
+    weights.with_suffix(".safetensors").unlink()
     with bound(path) as binding, pytest.raises(ModelNotFoundError, match="safetensors"):
         binding.load()
-    if any((path / "text_encoder").glob("*.bin")):  # transformers 5 writes safetensors alone
-        raise AssertionError("the text encoder was pickled")
     with bound(path, use_safetensors=False) as binding:
-        binding.load()
+        assert binding.generate_image("x", **SMALL) == sd.generate_image("x", **SMALL)
     torch.save({"conv_in.weight": Trap()}, weights)
     with bound(path, use_safetensors=False) as binding, pytest.raises(ModelNotFoundError):
         binding.load()
@@ -603,7 +606,7 @@ def test_code_that_a_model_brings_is_never_run(
         index["unet"] = [library, "Mine"]
         (path / "unet" / f"{library}.py").write_text(trap)
     (path / "model_index.json").write_text(json.dumps(index))
-    with bound(path) as binding, pytest.raises(ModelNotFoundError, match="never run|trust_remote_code"):
+    with bound(path) as binding, pytest.raises(ModelNotFoundError, match=r"never run|custom code in diffusers\.py"):
         binding.load()
     assert not (tmp_path / "trapped").exists()
     assert "this" not in sys.modules

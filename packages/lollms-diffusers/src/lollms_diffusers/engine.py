@@ -37,7 +37,8 @@ class Engine:
 
     def to_draw(self) -> Any:
         """The pipeline that draws from text alone."""
-        if _needs(self.pipe, "image"):
+        known = parameters(self.pipe)
+        if _needs(self.pipe, "image") or ("image" in known and "strength" in known):
             return self._auto("AutoPipelineForText2Image", "draws nothing from text alone")
         return self.pipe
 
@@ -52,6 +53,8 @@ class Engine:
     def to_film(self, *, from_image: bool) -> Any:
         """The pipeline that films, beginning with an image or not."""
         pipe, kind = self.pipe, type(self.pipe).__name__
+        if not {"num_frames", "video_length"} & parameters(pipe).keys():
+            raise UnsupportedError(f"{kind} films nothing.", hint="Load a model that makes videos.")
         if not from_image and _needs(pipe, "image"):
             raise OptionError(f"{kind} begins with an image.", hint="Give the option image.", names=["image"])
         if not from_image or "image" in parameters(pipe):
@@ -187,9 +190,9 @@ def _unfit(pipe: Any, width: int | None, height: int | None, step: int) -> Optio
 
 def check_strength(pipe: Any, arguments: dict[str, Any]) -> None:
     """Refuse a strength of which so few steps are left that nothing would be changed."""
-    strength = arguments.get("strength")
-    steps = arguments.get("num_inference_steps") or parameters(pipe).get("num_inference_steps")
-    if strength is not None and isinstance(steps, int) and int(steps * strength) < 1:
+    known = parameters(pipe)
+    strength, steps = (arguments.get(name, known.get(name)) for name in ("strength", "num_inference_steps"))
+    if isinstance(strength, (int, float)) and isinstance(steps, int) and int(steps * strength) < 1:
         raise OptionError(
             f"strength {strength:g} of {steps} steps is less than one step.",
             hint=f"Give a strength of at least {math.ceil(100 / steps) / 100:g}, or more steps.",

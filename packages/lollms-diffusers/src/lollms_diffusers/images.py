@@ -118,7 +118,7 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
         engines.check_size(pipe, width, height)
         given: dict[str, Any] = {"image": before.resize((width, height)), "strength": options.strength}
         if options.mask is not None:
-            given["mask_image"] = where_transparent(options.mask).resize((width, height))
+            given["mask_image"] = where_transparent(options.mask).resize((width, height), 0)
         sized = {
             name: side for name, side in (("width", width), ("height", height)) if name in engines.parameters(pipe)
         }

@@ -69,7 +69,7 @@ def load(how: How, token: str | None) -> Any:
             str(how.model),
             dtype=how.dtype,
             variant=how.variant,
-            use_safetensors=how.use_safetensors,
+            use_safetensors=how.use_safetensors or None,  # None: pickles too, for weights alone
             trust_remote_code=False,
             **parts,
             **hub,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path | str:
         for folder in (Path(), *folders):
             for file in (folder / Path(name).expanduser(), folder / f"{name}{_SUFFIX}"):
                 own = folder == Path() or file.resolve().is_relative_to(folder.resolve())
-                if own and file.suffix == _SUFFIX and file.is_file():
+                if own and file.suffix == _SUFFIX and _is_file(file):
                     return file
     found = find_model(name, folders=folders, what="LoRA")
     if isinstance(found, str):
@@ -45,6 +46,13 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path | str:
             hint="Give the path of one file.",
         )
     return files[0]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 class Loras:
@@ -86,7 +94,8 @@ class Loras:
         self.used = dict(wanted)
 
     def _load(self, name: str, source: Source, adapter: str) -> None:
-        with explain_loading(source.place, "LoRA"):
+        with explain_loading(source.place, "LoRA"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two LoRAs are meant
             try:
                 self._pipe.load_lora_weights(
                     str(source.place), adapter_name=adapter, use_safetensors=True, **source.hub

@@ -35,7 +35,7 @@ ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lcm": ("LCM", {}),
     "lms": ("LMSDiscrete", {}),
     "lms_karras": ("LMSDiscrete", _KARRAS),
-    "pndm": ("PNDM", {}),
+    "pndm": ("PNDM", {"skip_prk_steps": True}),
     "unipc": ("UniPCMultistep", {}),
     "unipc_karras": ("UniPCMultistep", _KARRAS),
     "flow_match_euler": ("FlowMatchEulerDiscrete", {}),
@@ -100,6 +100,8 @@ def _lacks_torchsde(cls: Any) -> bool:
 
 def _fits(cls: Any, own: Any) -> bool:
     """Whether the class can do what the model learned: one that learned a flow needs a scheduler that knows flows."""
+    if cls.__name__ == "EDMEulerScheduler" and cls is not type(own):
+        return False  # named as compatible, but it needs a range of sigmas that the others do not have
     learned_flow = own.config.get("use_flow_sigmas") or own.config.get("prediction_type") == "flow_prediction"
     return cls is type(own) or not learned_flow or "use_flow_sigmas" in inspect.signature(cls.__init__).parameters
 
