@@ -74,24 +74,38 @@ def make_openai(target: Path) -> Path:
     return target
 
 
-def make_ggml(target: Path) -> Path:
-    """Write the ggml file that whisper.cpp loads: matrices in float16, all else in float32."""
+def make_ggml(target: Path, *, multilingual: bool = False) -> Path:
+    """Write the ggml file that whisper.cpp loads: matrices in float16, all else in float32.
+
+    Args:
+        target: the file.
+        multilingual: say that the model knows 99 languages. Their tokens are in tiny.en as well, but untrained: it
+            hears English whatever it is told, and cannot tell which language it hears.
+    """
     from faster_whisper.feature_extractor import FeatureExtractor
 
     filters = np.asarray(FeatureExtractor.get_mel_filters(16000, 400, n_mels=80), np.float32)
-    words = _vocabulary()
+    words, dims = _vocabulary(), dict(DIMS)
+    tensors = as_openai(read_ctranslate2(packaged() / "model.bin"))
+    if multilingual:
+        # Such models have one token more, by which they are known. The new one stands for nothing.
+        table = tensors["decoder.token_embedding.weight"]
+        end = len(words)
+        tensors["decoder.token_embedding.weight"] = np.insert(table, end, 0, axis=0)
+        words.append(b" ")
+        dims["n_vocab"] += 1
     order = (
         "n_vocab n_audio_ctx n_audio_state n_audio_head n_audio_layer "
         "n_text_ctx n_text_state n_text_head n_text_layer n_mels"
     )
     with target.open("wb") as file:
         file.write(struct.pack("<I", 0x67676D6C))
-        file.write(struct.pack("<11i", *(DIMS[name] for name in order.split()), 1))
+        file.write(struct.pack("<11i", *(dims[name] for name in order.split()), 1))
         file.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
         file.write(struct.pack("<i", len(words)))
         for word in words:
             file.write(struct.pack("<i", len(word)) + word)
-        for name, value in as_openai(read_ctranslate2(packaged() / "model.bin")).items():
+        for name, value in tensors.items():
             # The biases of the convolutions are added to a matrix: whisper.cpp wants them as columns.
             shaped = value.reshape(-1, 1) if name in ("encoder.conv1.bias", "encoder.conv2.bias") else value
             half = shaped.ndim >= 2 and shaped.shape[-1] > 1 and "positional" not in name
