@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lollms_modalities import ModelCache, ModelNotFoundError, ServiceError
+from lollms_modalities import CallCancelled, CallTimeout, ModelCache, ModelNotFoundError, ServiceError
 from lollms_modalities.download import download
 from lollms_modalities.torch import pick_device
 
@@ -64,6 +64,8 @@ def _fetch(path: Path, how: How) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         download(url, path, sha256=url.split("/")[-2])
+    except (CallCancelled, CallTimeout):
+        raise
     except (ServiceError, OSError) as exc:
         reason = exc.message if isinstance(exc, ServiceError) else str(exc)
         raise ModelNotFoundError(
@@ -93,7 +95,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from exc
 
 
-# Of each size: layers and heads of the decoder, and words. Of one size were large-v1 and large-v2, which is the better.
+# Of each size: layers and heads of the decoder, and words. Of one size were large-v1 and large-v2, the better one.
 _SIZES = {
     (4, 6, 51864): "tiny.en", (4, 6, 51865): "tiny",
     (6, 8, 51864): "base.en", (6, 8, 51865): "base",
