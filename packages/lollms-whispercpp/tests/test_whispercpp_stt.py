@@ -201,9 +201,8 @@ def test_what_ffmpeg_refuses_is_told(make: Make, sentence: Audio, tmp_path: Path
     }
     for name, text in lists.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(MediaError, match="cannot read it as sound") as caught:
+        with pytest.raises(MediaError, match=r"cannot read it as sound.*opening input"):
             whisper.transcribe_audio(tmp_path / name)
-        assert "Invalid data" in str(caught.value) or "not on the whitelist" in str(caught.value).lower()
 
 
 def test_a_wav_that_fits_is_passed_as_it_is(
@@ -212,7 +211,8 @@ def test_a_wav_that_fits_is_passed_as_it_is(
     def refuse(*given: Any, **more: Any) -> Any:
         raise AssertionError("it was decoded")
 
-    fits = Audio.from_samples(decode_audio(sentence, 16000), 16000)
+    samples = decode_audio(sentence, 16000)
+    fits = Audio.from_samples(samples, 16000)
     monkeypatch.setattr("lollms_modalities.audio._decode", refuse)
     monkeypatch.chdir(tmp_path)
     whisper = make()
@@ -223,13 +223,9 @@ def test_a_wav_that_fits_is_passed_as_it_is(
     assert all(str(tmp_path / "-f.wav") in command for command in commands)
     assert commands
     assert word_error_rate(SENTENCE, whisper.transcribe_audio(fits)) == 0, "bytes are written as they are"
-    for other in (sentence, bytes(fits)[:-999], Audio.from_samples(decode_samples(fits), 8000)):
+    for other in (sentence, bytes(fits)[:-999], Audio.from_samples(samples, 8000)):
         with pytest.raises((AssertionError, GenerationError), match="it was decoded"):
             whisper.transcribe_audio(other)
-
-
-def decode_samples(audio: Audio) -> Any:
-    return audio.to_numpy()
 
 
 # --- where nothing is said ------------------------------------------------------------------------------------------
@@ -347,20 +343,18 @@ def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_of_many_languages(make: Make, multilingual: Path, sentence: Audio) -> None:
+    """What it hears in other languages is of no worth, since their tokens were never trained."""
     whisper = make(model_path=multilingual)
+    assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, language="en")) == 0
     heard = whisper.transcribe_audio(sentence)
-    assert word_error_rate(SENTENCE, heard) == 0
     assert heard.language is not None, "the one that it heard out"
     assert 0 < (heard.language_probability or 0) < 1
-    assert heard.segments[0].language == heard.language
-    (segment,) = whisper.stream_transcript(sentence)
-    assert segment.language == heard.language
     french = whisper.transcribe_audio(sentence, language="fr-CA", translate=True)
     assert (french.language, french.language_probability) == ("fr", None)
-    assert make(model_path=multilingual, default_language="de").transcribe_audio(sentence).language == "de"
-    for unknown in ("xx", "en-h", "-h", "klingon", "e;n"):
-        if unknown == "en-h":
-            continue
+    german = make(model_path=multilingual, default_language="de")
+    assert german.transcribe_audio(sentence).language == "de"
+    assert {segment.language for segment in german.stream_transcript(sentence)} == {"de"}
+    for unknown in ("xx", "-h", "klingon", "e;n"):
         with pytest.raises(OptionError, match="does not know"):
             whisper.transcribe_audio(sentence, language=unknown)
 

@@ -134,7 +134,8 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
                     elif (told := output.language_of(line)) is not None:
                         spoken, chance = told
                     else:
-                        run.keep(line)
+                        if not output.is_timing(line):
+                            run.keep(line)
                         continue
                     report_progress(done, sound.duration, unit="s")
             _check(run, written, found, options)

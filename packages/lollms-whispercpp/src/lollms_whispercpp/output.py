@@ -40,6 +40,11 @@ def language_of(line: str) -> tuple[str, float] | None:
     return None if match is None else (match.group(1), float(match.group(2)))
 
 
+def is_timing(line: str) -> bool:
+    """Whether a line is one of those that tell how long each step took, which end every run."""
+    return line.startswith("whisper_print_timings:")
+
+
 def is_remark(text: str) -> bool:
     """Whether it says what is heard besides speech: ``[BLANK_AUDIO]``, ``(wind blowing)``, ``*sigh*``, notes."""
     return _REMARK.fullmatch(text.strip()) is not None
