@@ -17,7 +17,6 @@ from xtts_model import SPEAKERS, make_xtts_model
 
 PROGRAM = """
 import json, sys
-from importlib.metadata import version
 from pathlib import Path
 
 asked = []
@@ -61,7 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model for each of the four."""
     folder = tmp_path_factory.mktemp("models")
     make_xtts_model(folder / "xtts", tokens=12)
-    make_bark(folder / "bark", longest=64)
+    make_bark(folder / "bark", shortest=40)
     stable_diffusion(folder / "diffusers")
     make_tiny(folder / "whisper.pt")
     return folder
