@@ -55,6 +55,7 @@ class Tone(LollmsTTSBinding):
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         self.seen = {"text": text, "voice": voice, **kwargs}
+        self.defaulted = current_call().defaulted
         return Audio.from_pcm(b"\0\0" * 80, 8000)
 
     def list_voices(self, **kwargs: Any) -> list[str]:
@@ -77,8 +78,12 @@ def test_what_the_caller_left_out_takes_the_default_setting(left_out: dict[str, 
     tone = Tone(default_voice="b", default_pitch=5)
     tone.generate_audio("hi", **left_out)
     assert (tone.seen["voice"], tone.seen["pitch"]) == ("b", 5.0)
+    assert tone.defaulted == ("voice", "pitch")
     tone.generate_audio("hi", voice="a", pitch=1)
     assert (tone.seen["voice"], tone.seen["pitch"]) == ("a", 1.0)
+    assert tone.defaulted == ()
+    tone.generate_audio("hi", voice="b")  # named, though it is the default
+    assert tone.defaulted == ("pitch",)
 
 
 def test_an_unknown_option_names_the_near_miss() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_a_folder_without_a_model_says_what_it_lacks(folder: Path) -> None:
         find_model("none", folders=[folder], marks=MARKS)
 
 
-def test_what_the_hub_raises_becomes_ours() -> None:
+def test_what_the_hub_raises_becomes_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # whose word it is whether something may be fetched
     said = r"'a/b' cannot be loaded: no such repository.*hf download"
     with pytest.raises(ModelNotFoundError, match=said) as caught, explain_loading("a/b"):
         raise OSError("no such repository\nand more")

@@ -32,3 +32,15 @@ def test_sentences_are_cut_where_they_end() -> None:
         'He said: "Stop!"', "Then he left.", "Mr. Smith paid 3.5 dollars, e.g. in coins.", "Really?", "New paragraph",
     ]  # fmt: skip
     assert list(sentences("猫である。名前は「無い。」そう")) == ["猫である。", "名前は「無い。」", "そう"]
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+@pytest.mark.parametrize("text", ["one two three four five six seven", "a bb ccc " * 30, "One. Two, three. Four"])
+def test_pieces_may_be_measured_otherwise_than_in_characters(text: str) -> None:
+    cut = list(pieces(text, 3, words))
+    assert all(0 < words(piece) <= 3 for piece in cut)
+    assert " ".join(cut).split() == text.split()
+    assert list(pieces("one long word", 0, lambda piece: 9)) == list("onelongword")  # no smaller piece there is

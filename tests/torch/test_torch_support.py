@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,17 @@ import torch
 from lollms_modalities import BindingDependencyError, CallCancelled, GenerationError, ModelNotFoundError
 from lollms_modalities.call import Call
 from lollms_modalities.hub import explain_loading
-from lollms_modalities.torch import pick_device, pick_dtype, seeded, seeded_steps, translate_error, use_threads
+from lollms_modalities.quiet import quiet
+from lollms_modalities.torch import (
+    free_memory,
+    pick_device,
+    pick_dtype,
+    seeded,
+    seeded_steps,
+    stopping_criteria,
+    translate_error,
+    use_threads,
+)
 
 CPU = torch.device("cpu")
 
@@ -140,3 +151,103 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     torch.save({"weights": Trap()}, path)
     with pytest.raises(ModelNotFoundError, match="could run anything"), explain_loading(tmp_path):
         torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (EOFError("Ran out of input"), "Ran out of input"),
+        (RuntimeError("PytorchStreamReader failed finding central directory"), "central directory"),
+        (
+            RuntimeError("You set `ignore_mismatched_sizes` to `False`"),
+            "weights have other sizes than its configuration",
+        ),
+        (type("SafetensorError", (Exception,), {})("incomplete metadata"), "incomplete metadata"),
+    ],
+)
+def test_damaged_weights_are_told(tmp_path: Path, error: Exception, said: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=said), explain_loading(tmp_path):
+        raise error
+
+
+def test_what_is_no_damage_goes_through(tmp_path: Path) -> None:
+    with pytest.raises(torch.OutOfMemoryError), explain_loading(tmp_path):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_what_may_not_be_fetched_is_refused_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for offline in (False, True):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with (
+            pytest.raises(ModelNotFoundError, match=r"'nobody/nothing' is not on this machine .* is set"),
+            explain_loading("nobody/nothing", local_files_only=not offline),
+        ):
+            pytest.fail("it went on")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with explain_loading("nobody/nothing"):
+        pass  # it may be fetched
+    with explain_loading(Path("nowhere"), local_files_only=True):
+        pass  # a path needs no fetching
+
+
+def test_a_library_is_quiet_inside_and_as_it_was_afterwards(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    import transformers.utils.logging as library
+
+    logger = library.get_logger("transformers.test")
+    handler = logging.getLogger("transformers").handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with quiet():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    with quiet():
+        thread.start()
+        entered.wait(10)
+        assert not library.is_progress_bar_enabled()
+        with caplog.at_level(logging.WARNING):
+            logger.warning("inside")
+    assert not library.is_progress_bar_enabled()  # the other is still inside
+    leave.set()
+    thread.join()
+    assert library.is_progress_bar_enabled()
+    # What it says reaches the application's logging, if that wants it, and nobody's stderr.
+    assert [record.getMessage() for record in caplog.records] == ["inside"]
+    record = logging.LogRecord("transformers", logging.WARNING, "", 1, "said", (), None)
+    assert handler.filter(record)
+    with quiet():
+        assert not handler.filter(record)
+    assert "inside" not in capsys.readouterr().err
+
+
+def test_stopping_criteria_tell_each_token_and_stop_nothing() -> None:
+    told: list[int] = []
+    criteria = stopping_criteria(told.append)
+    for length in (3, 4):
+        assert criteria(torch.ones(2, length, dtype=torch.long), None).tolist() == [False, False]
+    assert told == [3, 4]
+
+
+def test_memory_held_in_cycles_is_given_back() -> None:
+    import gc
+    import weakref
+
+    module = torch.nn.Linear(2, 2)
+    module.myself = module
+    alive = weakref.ref(module)
+    gc.disable()
+    try:
+        del module
+        assert alive() is not None
+        free_memory(CPU)
+        assert alive() is None
+    finally:
+        gc.enable()

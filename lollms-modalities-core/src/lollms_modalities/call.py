@@ -146,13 +146,14 @@ class Call:
         output_path: the file that the result is to be written to, or None.
         output_format: the format that was asked for, or None for the modality's own.
         timeout: seconds that the call may take, or None.
+        defaulted: names of the arguments that the caller left to the binding's default settings.
     """
 
     # Slots, since one is made for every call.
     __slots__ = (
         "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover", "asker",
-        "binding", "consumer", "deadline", "elapsed", "locks", "options", "output_format", "output_path", "parent",
-        "recorded", "started", "started_at", "timeout", "verb",
+        "binding", "consumer", "deadline", "defaulted", "elapsed", "locks", "options", "output_format",
+        "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -166,6 +167,7 @@ class Call:
         self.output_path: Path | None = None
         self.output_format: str | None = None
         self.timeout: float | None = None
+        self.defaulted: tuple[str, ...] = ()
         self.deadline: float | None = None
         self.started = 0.0
         self.started_at = 0.0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lollms_modalities.errors import LollmsError, ModelNotFoundError
+from lollms_modalities.quiet import quiet as quiet
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -36,10 +37,10 @@ def find_model(
         return _checked(path, marks, what)
     for folder in folders:
         inside = folder / text
-        if inside.is_dir() and inside.resolve().is_relative_to(folder.resolve()):
+        if _is_folder(inside) and inside.resolve().is_relative_to(folder.resolve()):
             return _checked(inside, marks, what)
     # A folder of that name beside the program wins over the hub, as it does with the engines themselves.
-    if path.is_dir() and ".." not in path.parts:
+    if _is_folder(path) and ".." not in path.parts:
         return _checked(path, marks, what)
     if _REPOSITORY.fullmatch(text) and ".." not in text:
         return text
@@ -59,14 +60,22 @@ def list_models(folders: Sequence[Path], marks: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
+def explain_loading(
+    name: Path | str, what: str = "model", *, mark: str = "config.json", local_files_only: bool = False
+) -> Iterator[None]:
     """Turn what transformers, diffusers and their hub raise when a model cannot be had into ``ModelNotFoundError``.
 
     That is: the hub cannot be reached or has no such repository, a file is missing, damaged, or is a pickle that holds
-    more than numbers.
+    more than numbers. Imports that take their time belong inside: a repository that may not be fetched, and never was,
+    is refused before them.
+
+    Args:
+        mark: a file that each repository of such a model holds.
+        local_files_only: nothing is to be fetched. ``HF_HUB_OFFLINE`` means the same.
     """
     import pickle
 
+    _refuse_to_fetch(name, what, mark, local_files_only)
     try:
         yield
     except LollmsError:
@@ -77,20 +86,47 @@ def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
             "not loaded.",
             hint="Take the model as safetensors, or from somebody you trust.",
         ) from exc
-    except (OSError, ValueError, KeyError) as exc:
-        reason = str(exc).strip().splitlines() or [type(exc).__name__]
-        if isinstance(name, Path):
-            hint = "Fetch or save the model again."
-        else:
-            hint = (
-                "Check the name; fetch it where there is a network (hf download), or give the path of a folder. "
-                "HF_HUB_OFFLINE or local_files_only keep it from being fetched."
-            )
-        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[0][:300]}", hint=hint) from exc
+    except Exception as exc:
+        if (reason := _reason(exc)) is None:
+            raise
+        hint = "Fetch or save the model again." if isinstance(name, Path) else _TO_FETCH
+        raise ModelNotFoundError(f"The {what} {str(name)!r} cannot be loaded: {reason[:300]}", hint=hint) from exc
+
+
+def _reason(error: Exception) -> str | None:
+    """What is wrong with the model, where that is what the error says."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, (OSError, ValueError, KeyError, EOFError)) or type(error).__name__ == "SafetensorError":
+        return first
+    if isinstance(error, RuntimeError) and "PytorchStreamReader" in first:
+        return first
+    if isinstance(error, RuntimeError) and ("ignore_mismatched_sizes" in first or "size mismatch" in str(error)):
+        return "its weights have other sizes than its configuration says."
+    return None
+
+
+_TO_FETCH = (
+    "Check the name; fetch it where there is a network (hf download), or give the path of a folder. "
+    "HF_HUB_OFFLINE or local_files_only keep it from being fetched."
+)
+
+
+def _refuse_to_fetch(name: Path | str, what: str, mark: str, local_files_only: bool) -> None:
+    if isinstance(name, Path):
+        return
+    try:
+        from huggingface_hub import constants, try_to_load_from_cache
+    except ImportError:
+        return  # whoever loads the model says so
+    if (local_files_only or constants.HF_HUB_OFFLINE) and not isinstance(try_to_load_from_cache(name, mark), str):
+        why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
+        raise ModelNotFoundError(
+            f"The {what} {name!r} is not on this machine and is not fetched: {why}.", hint=_TO_FETCH
+        )
 
 
 def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
-    if not path.is_dir():
+    if not _is_folder(path):
         raise ModelNotFoundError(f"{str(path)[:200]!r} is no folder of a {what}.", hint="Give the path of one.")
     if marks and not any((path / mark).is_file() for mark in marks):
         raise ModelNotFoundError(
@@ -98,6 +134,13 @@ def _checked(path: Path, marks: Sequence[str], what: str) -> Path:
             hint="Give the folder in which the model was saved.",
         )
     return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _known(folders: Sequence[Path], marks: Sequence[str]) -> str:

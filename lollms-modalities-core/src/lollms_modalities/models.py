@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -88,7 +89,8 @@ class SharedModel(Generic[_M]):
             self._free(value)
 
     def __del__(self) -> None:
-        self.release()
+        if not sys.is_finalizing():  # when the process ends, nothing is left to free it with
+            self.release()
 
 
 class ModelCache(Generic[_N, _M]):

@@ -7,7 +7,7 @@ is longer than they can take. Pieces are sentences; one that is too long is cut 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _CLOSING = "\"'”’»)\\]"
 # A stop, a blank, and something that may begin a sentence; stops of scripts without blanks end one by themselves.
@@ -17,10 +17,14 @@ _CLAUSE_END = re.compile(r"[,;:–—،、，；：][\"'”’»)]*\s*")
 _BLANK = re.compile(r"\s+")
 
 
-def pieces(text: str, longest: int) -> Iterator[str]:
-    """The text in pieces of at most ``longest`` characters, without the blanks around them; nothing else is lost."""
+def pieces(text: str, longest: int, measure: Callable[[str], int] = len) -> Iterator[str]:
+    """The text in pieces of at most ``longest`` characters, without the blanks around them; nothing else is lost.
+
+    Args:
+        measure: how long a piece is, where that is not its number of characters, such as the number of its tokens.
+    """
     for sentence in sentences(text):
-        yield from _cut(sentence, longest)
+        yield from _fitting(sentence, longest, measure)
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -38,6 +42,15 @@ def _sentences(text: str) -> Iterator[str]:
         start = match.end()
     if text[start:].strip():
         yield text[start:]
+
+
+def _fitting(piece: str, longest: int, measure: Callable[[str], int]) -> Iterator[str]:
+    length = measure(piece)
+    if length <= longest or len(piece) < 2:
+        yield piece
+        return
+    for part in _cut(piece, max(1, len(piece) * longest // length)):
+        yield from _fitting(part, longest, measure)
 
 
 def _cut(sentence: str, longest: int) -> Iterator[str]:

@@ -71,6 +71,16 @@ def use_threads(number: int) -> None:
         torch.set_num_threads(number)
 
 
+def free_memory(device: torch.device) -> None:
+    """Give back what models have left behind, which hold themselves in cycles; on a GPU, torch keeps it for itself."""
+    import gc
+
+    gc.collect()
+    cache = _module(device)
+    if cache is not None:
+        cache.empty_cache()
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Give what runs inside the global generators of the processor and ``device``, seeded; afterwards as they were.
@@ -109,19 +119,26 @@ class _State:
     def enter(self, device: torch.device) -> None:
         import torch
 
+        other = _module(device)
         if self._kept is None:
-            torch.manual_seed(self._seed)
+            # torch.manual_seed would seed every device, of which only this one is put back afterwards.
+            torch.default_generator.manual_seed(self._seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(self._seed)
+            elif other is not None:
+                other.manual_seed(self._seed)
             return
-        cpu, other = self._kept
+        cpu, its = self._kept
         torch.set_rng_state(cpu)
         if other is not None:
-            _module(device).set_rng_state(other)
+            other.set_rng_state(its, device)
 
     def leave(self, device: torch.device) -> None:
         import torch
 
         other = _module(device)
-        self._kept = (torch.get_rng_state(), None if other is None else other.get_rng_state())
+        self._kept = (torch.get_rng_state(), None if other is None else other.get_rng_state(device))
 
 
 def _module(device: torch.device) -> Any:
@@ -139,7 +156,8 @@ def _generator_of_its_own(state: _State, device: torch.device) -> Iterator[None]
     try:
         kinds: dict[str, Any] = {}
         if device.type != "cpu":
-            kinds = {"devices": [device.index or 0], "device_type": device.type}
+            index = torch.cuda.current_device() if device.type == "cuda" and device.index is None else device.index
+            kinds = {"devices": [index or 0], "device_type": device.type}
         with torch.random.fork_rng(**(kinds or {"devices": []})):
             state.enter(device)
             yield
@@ -163,9 +181,14 @@ def stopping_criteria(report: Callable[[int], object]) -> Any:
     from transformers import StoppingCriteria, StoppingCriteriaList
 
     class Report(StoppingCriteria):  # type: ignore[misc, unused-ignore]
+        none: Any = None  # made once: it is asked for after each token
+
         def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-            report(int(input_ids.shape[-1]))
-            return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+            count, length = input_ids.shape
+            report(length)
+            if self.none is None or len(self.none) != count:
+                self.none = torch.zeros(count, dtype=torch.bool, device=input_ids.device)
+            return self.none
 
     return StoppingCriteriaList([Report()])
 

@@ -243,6 +243,7 @@ class Plan:
         for name, default in self.defaults:
             if name not in given and (value := getattr(settings, default)) is not None:
                 given[name] = value
+                call.defaulted += (name,)
         if self.seeded and given.get("seed", -1) == -1:
             given["seed"] = int.from_bytes(os.urandom(4), "little")
         arguments = {name: given.pop(name) for name in self.documented if name in given} if given else {}
