@@ -38,7 +38,7 @@ def tiny_xtts(tokens: int) -> Iterator[XTTSBinding]:
 
 def xtts_call() -> None:
     """A call of the binding against the library's own, both seeded, both ending in a WAV file in memory."""
-    with tiny_xtts(tokens=60) as xtts:
+    with tiny_xtts(tokens=24) as xtts:
         engine = xtts.model
         latents = engine.model.speaker_manager.speakers["Viktor Eka"].values()
 
@@ -50,32 +50,32 @@ def xtts_call() -> None:
         pair = paired(
             lambda: seconds(lambda: xtts.generate_audio(SENTENCE, "Viktor Eka", seed=1)),
             lambda: seconds(alone),
-            pairs=15,
+            pairs=21,
         )
-        show("XTTS, a sentence of 2.8 s", "coqui-tts alone", pair, 1.02)
+        show("XTTS, a sentence of 1.1 s", "coqui-tts alone", pair, 1.02)
 
 
 def xtts_first_audio() -> None:
-    """When the first sound of one sentence is there: as a stream in parts of 20 tokens, against the whole."""
-    with tiny_xtts(tokens=120) as xtts:
+    """When the first sound of one sentence is there: as a stream in parts of 10 tokens, against the whole."""
+    with tiny_xtts(tokens=60) as xtts:
 
         def first() -> float:
-            return seconds(lambda: next(iter(xtts.stream_audio(SENTENCE, stream_chunk_size=20))))
+            return seconds(lambda: next(iter(xtts.stream_audio(SENTENCE, stream_chunk_size=10))))
 
         whole = lambda: seconds(lambda: xtts.generate_audio(SENTENCE))  # noqa: E731
-        show("XTTS, first sound of a sentence of 5.6 s", "the whole", paired(first, whole, pairs=9), 0.5)
+        show("XTTS, first sound of a sentence of 2.8 s", "the whole", paired(first, whole, pairs=7), 0.5)
 
         text = " ".join([SENTENCE] * 4)
         sentence = lambda: seconds(lambda: next(iter(xtts.stream_audio(text))))  # noqa: E731
         whole = lambda: seconds(lambda: xtts.generate_audio(text))  # noqa: E731
-        show("XTTS, first of four sentences", "the whole", paired(sentence, whole, pairs=5), 0.5)
+        show("XTTS, first of four sentences", "the whole", paired(sentence, whole, pairs=3), 0.5)
 
 
 def xtts_known_voice() -> None:
     """The second call with a recording of 30 s as the voice against the first, in which it is learnt."""
     noise = np.random.default_rng(1).normal(0, 0.1, 30 * 22050).astype(np.float32)
     voice = Audio.from_samples(noise, 22050)
-    with tiny_xtts(tokens=12) as xtts:
+    with tiny_xtts(tokens=5) as xtts:
 
         def second() -> float:
             return seconds(lambda: xtts.generate_audio("One.", voice))
@@ -88,18 +88,18 @@ def xtts_known_voice() -> None:
 
 
 def xtts_cancel() -> None:
-    """From the cancelling of a call to its end, at moments spread over a sentence of 9 s."""
+    """From the cancelling of a call to its end, at moments spread over a sentence of 3.7 s."""
     late: list[float] = []
-    with tiny_xtts(tokens=200) as xtts:
+    with tiny_xtts(tokens=80) as xtts:
         whole = seconds(lambda: xtts.generate_audio(SENTENCE))
-        for n in range(20):
+        for n in range(12):
             token, at = CancelToken(), [0.0]
 
             def cancel(token: CancelToken = token, at: list[float] = at) -> None:
                 at[0] = time.perf_counter()
                 token.cancel()
 
-            timer = threading.Timer(whole * 0.9 * (n + 0.5) / 20, cancel)
+            timer = threading.Timer(whole * 0.9 * (n + 0.5) / 12, cancel)
             timer.start()
             try:
                 xtts.generate_audio(SENTENCE, cancel=token)
