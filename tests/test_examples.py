@@ -16,7 +16,6 @@ from lollms_modalities import Audio, Image
 from loopback import Reply, serving
 from printed import NEED_MODELS, PAGES, TUTORIAL, blocks, program
 
-
 # Where an environment's installer finds the wheels that are tested.
 LINKS = [os.environ[name] for name in ("LOLLMS_WHEELS", "PIP_FIND_LINKS") if os.environ.get(name)]
 SERVER = "http://localhost:9600"  # of the examples

@@ -154,13 +154,8 @@ class Call:
     # Slots, since one is made for every call.
     __slots__ = (
         "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover",
-<<<<<<< HEAD
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks",
         "options", "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
-=======
-        "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks", "options",
-        "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
->>>>>>> h-envs
     )  # fmt: skip
 
     def __init__(
