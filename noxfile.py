@@ -53,6 +53,7 @@ def install_torch_wheels(session: nox.Session, *more: str) -> None:
     session.install(*constraint, "--find-links", str(WHEELS), "lollms-client[all,xtts]>=2.0,<3", *more)
     # pip takes an equal version for the same code.
     session.install("--force-reinstall", "--no-deps", *map(str, sorted(WHEELS.glob("*.whl"))))
+    session.run("python", "tests/support/torchaudio_for_cpu.py")
 
 
 def wheel_of(distribution: Path) -> str:

@@ -23,6 +23,7 @@ COMMANDS = {
     "pull": ("pull", "pull", "Fetch a voice or a model."),
     "doctor": ("doctor", "doctor", "Python, packages, devices, caches, and what would be used."),
     "env": ("env", "app", "Environments, for engines that cannot live together."),
+    "new-binding": ("new_binding", "new_binding", "Make a binding of your own, from the template."),
     "config": ("configuring", "config", "Show or change the configuration file."),
 }
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
