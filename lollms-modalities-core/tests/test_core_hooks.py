@@ -167,11 +167,21 @@ def test_an_answer_takes_the_engines_place(tmp_path: Path) -> None:
         assert (tmp_path / "a.wav").read_bytes() == kept
 
 
-def test_plain_bytes_will_do_and_anything_else_is_told() -> None:
+def test_plain_bytes_will_do() -> None:
     with registered(Answers(bytes(Audio.from_pcm(bytes(2), 8000)))):
         assert isinstance(Speaks().generate_audio("hi"), Audio)
-    with registered(Answers(5)), pytest.raises(GenerationError, match=r"the plug-in .* gave int, not Audio"):
-        Speaks().generate_audio("hi")
+
+
+@pytest.mark.parametrize(("answer", "said"), [(5, "gave int, not Audio"), (Audio(b"damaged"), "MediaError")])
+def test_an_answer_that_cannot_be_used_is_left_to_the_engine(
+    answer: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with registered(Answers(answer)) as plugin, caplog.at_level(logging.ERROR):
+        made = Speaks().generate_audio("hi", output_format="flac")
+        assert made.duration > 0
+        assert plugin.ended[-1][0] == "", "it was the engine's after all"
+    assert "answered generate_audio with what cannot be used" in caplog.text
+    assert said in caplog.text
 
 
 def test_an_answer_that_fails_is_left_to_the_engine(caplog: pytest.LogCaptureFixture) -> None:

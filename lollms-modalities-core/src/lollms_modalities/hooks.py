@@ -91,6 +91,11 @@ class Relay:
             return answer
         return None
 
+    def reject_answer(self, call: Call) -> None:
+        """Log, in an ``except`` clause, that what a plug-in answered cannot be used."""
+        _log.exception("plug-in %r answered %s with what cannot be used", call.answered_by, call.verb)
+        call.answered_by = ""
+
     def before_call(self, binding: LollmsBinding, call: Call) -> None:
         """Tell that a call begins."""
         self._tell("lollms_before_call", binding=binding, call=call)

@@ -102,6 +102,7 @@ class Stream(Iterator[_T], Generic[_T]):
         if self._start is not None:
             start, self._start = self._start, None
             self._items = self._answer() or self._begin(start)
+            self._content = None
         assert self._items is not None
         item: _T = next(self._items, _END)
         self._call.check()

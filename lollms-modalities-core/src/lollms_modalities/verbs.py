@@ -366,7 +366,11 @@ def _answer(
         return None
     if binding._closed:
         raise binding._closed_error(call)
-    return plan.answered(call, answer)
+    try:
+        return plan.answered(call, answer)
+    except Exception:  # such as a damaged file of a cache: the engine does it
+        relay.reject_answer(call)
+        return None
 
 
 def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:

@@ -19,9 +19,12 @@ class UsageError(LollmsError):
     """What was typed cannot be meant."""
 
 
-def explain(exc: Exception, *, debug: bool) -> int:
-    """Tell what went wrong; the exit code."""
-    if debug:
+_debug = False
+
+
+def explain(exc: Exception, *, debug: bool | None = None) -> int:
+    """Tell what went wrong, with its traceback for ``--debug``; the exit code."""
+    if _debug if debug is None else debug:
         import traceback
 
         traceback.print_exception(exc)
@@ -59,6 +62,8 @@ def tell(text: str) -> None:
 
 def listen(*, debug: bool) -> None:
     """Show warnings and what the libraries log as one line each, or with ``--debug`` all that they say."""
+    global _debug
+    _debug = debug
     if debug:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
         return

@@ -86,7 +86,7 @@ def transcribe(
                 if len(names) == 1:
                     raise
                 code = max(code_of(exc), code)
-                explain(exc, debug=False)
+                explain(exc)
                 continue
             if target is not None:
                 transcript.save(target)
