@@ -40,7 +40,10 @@ def run(program: str, **variables: str) -> str:
 
 
 def refused(model: Any, **settings: Any) -> ModelNotFoundError:
-    with AudioCraftTTMBinding(str(model), n_threads=1, **settings) as binding, pytest.raises(ModelNotFoundError) as caught:
+    with (
+        AudioCraftTTMBinding(str(model), n_threads=1, **settings) as binding,
+        pytest.raises(ModelNotFoundError) as caught,
+    ):
         binding.load()
     assert caught.value.hint
     return caught.value
@@ -99,7 +102,10 @@ def test_precision(tiny_musicgen: Path, dtype: str) -> None:
 
 def test_audiocraft_that_is_not_installed_is_told(tiny_musicgen: Path, copy: Path, tmp_path: Path) -> None:
     for model in ("facebook/musicgen-small", "debug"):
-        with AudioCraftTTMBinding(model, engine="audiocraft") as binding, pytest.raises(BindingDependencyError) as caught:
+        with (
+            AudioCraftTTMBinding(model, engine="audiocraft") as binding,
+            pytest.raises(BindingDependencyError) as caught,
+        ):
             binding.load()
         assert "lollms env create audiocraft" in caught.value.hint
     with AudioCraftTTMBinding("debug") as binding, pytest.raises(BindingDependencyError, match="not installed"):

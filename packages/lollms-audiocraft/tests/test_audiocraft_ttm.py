@@ -236,7 +236,9 @@ def test_of_a_long_piece_the_end_is_heard(musicgen: AudioCraftTTMBinding, window
 
 
 @pytest.mark.parametrize("form", ["path", "str", "bytes", "file", "mp3", "other rate", "stereo"])
-def test_what_is_given_may_be_any_media(musicgen: AudioCraftTTMBinding, begun: Audio, tmp_path: Path, form: str) -> None:
+def test_what_is_given_may_be_any_media(
+    musicgen: AudioCraftTTMBinding, begun: Audio, tmp_path: Path, form: str
+) -> None:
     samples = begun.to_numpy()
     given: Any = {
         "path": lambda: begun.save(tmp_path / "x.wav"),
