@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,14 +109,11 @@ def load(model: Path | str, device: torch.device, *, local_files_only: bool) -> 
 def _text_encoder(folder: Path) -> str | None:
     """Name of the T5 that a model wants, where its files can be read."""
     from audiocraft.models.loaders import load_lm_model_ckpt
-    from omegaconf import OmegaConf
 
     if not (folder / "compression_state_dict.bin").is_file():
         return None
-    wanted = OmegaConf.select(
-        OmegaConf.create(load_lm_model_ckpt(folder)["xp.cfg"]), "conditioners.description.t5.name"
-    )
-    return None if wanted is None else str(wanted)
+    wanted = re.search(r"^ +name: (\S*t5\S*)$", load_lm_model_ckpt(folder)["xp.cfg"], re.MULTILINE)
+    return wanted and wanted[1]
 
 
 @contextmanager
