@@ -1,6 +1,6 @@
 """Makes a tiny MusicGen checkpoint of random weights in audiocraft's own layout, with the real library.
 
-It runs where audiocraft is installed: ``python audiocraft_checkpoint.py FOLDER``.
+It runs where audiocraft is installed: ``python audiocraft_checkpoint.py FOLDER [HUB_CACHE]``.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ def make_checkpoint(
         folder: where; made if need be.
         channels: 1, or 2 for a stereo model.
         window: seconds that it makes at once; 30 in the published models. audiocraft wants more than 18.
-        hub_cache: a folder to be used as ``HF_HUB_CACHE``: the model's text encoder is then T5, as in the published ones,
-            which audiocraft loads from there by name; a tiny one is written. Without it the text encoder is a table of
-            words.
+        hub_cache: the folder that ``HF_HUB_CACHE`` names, also in this process: the model's text encoder is then T5, as
+            in the published ones, which audiocraft loads from there by name; a tiny one is written. Without it the text
+            encoder is a table of words.
         seed: of the weights.
     """
+    import warnings
+
     import torch
     from audiocraft.models import builders
     from omegaconf import OmegaConf
 
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch, about how the codec is built
         torch.manual_seed(seed)
         if hub_cache is not None:
             _write_t5(hub_cache)
@@ -117,4 +120,4 @@ def _write_t5(hub_cache: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(make_checkpoint(Path(sys.argv[1])))
+    print(make_checkpoint(Path(sys.argv[1]), hub_cache=Path(sys.argv[2]) if len(sys.argv) > 2 else None))

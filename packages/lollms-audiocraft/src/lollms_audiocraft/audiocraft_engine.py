@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities import UnsupportedError
+from lollms_modalities import ModelNotFoundError, UnsupportedError
 from lollms_modalities.hub import quiet
 from lollms_modalities.torch import free_memory
 
@@ -78,6 +79,7 @@ def load(model: Path | str, device: torch.device, *, local_files_only: bool) -> 
     ``explain_loading`` belongs around it.
 
     Raises:
+        ModelNotFoundError: the text encoder that the model names is not on this machine.
         UnsupportedError: the model also wants a melody.
     """
     from audiocraft.models import MusicGen
@@ -87,6 +89,13 @@ def load(model: Path | str, device: torch.device, *, local_files_only: bool) -> 
         with quiet(), warnings.catch_warnings(), _offline(offline):
             warnings.simplefilter("ignore", FutureWarning)  # of torch, about how the codec is built
             loaded = MusicGen.get_pretrained(str(model), device=str(device))
+    except OSError as exc:
+        if not (offline and isinstance(model, Path) and (encoder := _text_encoder(model))):
+            raise
+        raise ModelNotFoundError(
+            f"The MusicGen model {str(model)!r} reads prompts with {encoder}, which is not on this machine.",
+            hint=f"Run hf download {encoder}. audiocraft takes it from the hub's cache.",
+        ) from exc
     except ModuleNotFoundError as exc:
         if exc.name != "demucs":
             raise
@@ -95,6 +104,16 @@ def load(model: Path | str, device: torch.device, *, local_files_only: bool) -> 
             hint="Take one that makes music from text alone, such as facebook/musicgen-small.",
         ) from exc
     return AudiocraftEngine(loaded)
+
+
+def _text_encoder(folder: Path) -> str | None:
+    """Name of the T5 that a model wants, where its files can be read."""
+    from audiocraft.models.loaders import load_lm_model_ckpt
+
+    if not (folder / "compression_state_dict.bin").is_file():
+        return None
+    wanted = re.search(r"^ +name: (\S*t5\S*)$", load_lm_model_ckpt(folder)["xp.cfg"], re.MULTILINE)
+    return wanted and wanted[1]
 
 
 @contextmanager

@@ -132,8 +132,8 @@ def load(model: Path | str, device: torch.device, dtype: torch.dtype, *, local_f
         tokenizer = AutoTokenizer.from_pretrained(model, **where)
         loaded, loading = musicgen.from_pretrained(model, config=config, dtype=dtype, output_loading_info=True, **where)
     lacks = [f"{len(names)} of its weights, such as {min(names)}" for names in [loading["missing_keys"]] if names]
-    # Without its file the library makes a tokenizer that knows no word.
-    lacks += ["its tokenizer"] if len(tokenizer) <= len(tokenizer.all_special_tokens) else []
+    # Without its file the library makes a tokenizer of special tokens and the space.
+    lacks += ["its tokenizer"] if len(tokenizer) <= len(tokenizer.all_special_tokens) + 1 else []
     if lacks:
         raise ModelNotFoundError(
             f"The MusicGen model {str(model)!r} lacks {lacks[0]}.", hint="Fetch or save the model again."
