@@ -40,7 +40,8 @@ class _Relay(logging.Filter):
         if not (_inside.get() or current_call().active) or hasattr(record, "lollms_relayed"):
             return True
         record.lollms_relayed = True
-        _logger.handle(record)
+        if not logging.getLogger(record.name.partition(".")[0]).propagate:  # or else it reaches the application anyway
+            _logger.handle(record)
         return False
 
 
