@@ -77,7 +77,10 @@ def explain_loading(name: Path | str, what: str = "model") -> Iterator[None]:
             "not loaded.",
             hint="Take the model as safetensors, or from somebody you trust.",
         ) from exc
-    except (OSError, ValueError, KeyError) as exc:
+    except Exception as exc:
+        # The last is what safetensors says of a damaged file.
+        if not isinstance(exc, (OSError, ValueError, KeyError)) and type(exc).__name__ != "SafetensorError":
+            raise
         reason = str(exc).strip().splitlines() or [type(exc).__name__]
         if isinstance(name, Path):
             hint = "Fetch or save the model again."
