@@ -565,6 +565,14 @@ def test_an_unknown_model_fails_soon_and_says_what_to_do(name: str, sd: Diffuser
         assert len(str(caught.value)) < 1000
 
 
+def test_a_damaged_file_is_told(model: Models, tmp_path: Path) -> None:
+    shutil.copytree(model("sd"), tmp_path / "sd")
+    weights = tmp_path / "sd" / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with bound(tmp_path / "sd") as binding, pytest.raises(ModelNotFoundError, match="cannot be loaded"):
+        binding.load()
+
+
 class Trap:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return exec, ("open('trapped', 'w')",)

@@ -94,6 +94,9 @@ class Loras:
         self.used = dict(wanted)
 
     def _load(self, name: str, source: Source, adapter: str) -> None:
+        unfit = UnsupportedError(
+            f"The LoRA {name!r} does not fit {type(self._pipe).__name__}.", hint="Use one that was made for this model."
+        )
         with explain_loading(source.place, "LoRA"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two LoRAs are meant
             try:
@@ -103,11 +106,9 @@ class Loras:
             except (RuntimeError, ValueError, KeyError) as exc:
                 if isinstance(source.place, str):
                     raise
-                reason = str(exc).strip().splitlines()[0][:300]
-                raise UnsupportedError(
-                    f"The LoRA {name!r} does not fit {type(self._pipe).__name__}: {reason}",
-                    hint="Use one that was made for this model.",
-                ) from exc
+                raise unfit from exc
+        if not any(adapter in names for names in self._pipe.get_list_adapters().values()):
+            raise unfit  # nothing of it has the name of a layer
 
     def _take_off(self) -> None:
         if self.used or getattr(self._pipe, "get_list_adapters", dict)():
