@@ -3,7 +3,8 @@
 ``python soak/environments.py`` makes all of ours (gigabytes, minutes) in a folder that is removed afterwards;
 ``--short`` only kills, with a tiny binding, which is what the tests run; ``--only bark,xtts`` makes these; ``--from D``
 names the checkout (this one) or a folder of wheels; ``--conformance`` runs each binding's conformance suite inside its
-environment; ``--keep`` leaves the environments there. Exit 1 where a promise is broken.
+environment; ``--keep`` leaves the environments there, and ``--data DIR`` takes those that were kept. Exit 1 where a
+promise is broken.
 """
 
 from __future__ import annotations
@@ -157,9 +158,12 @@ def make(names: list[str], source: str) -> bool:
     return fine
 
 
-def conformance(names: list[str], source: str) -> bool:
+def conformance(names: list[str]) -> bool:
     """Each binding's conformance suite, inside its environment: its tests and pytest are added to what is there."""
     fine = True
+    # The weights of the two other Whispers are converted from those that faster-whisper brings.
+    weights = [p for environment in list_environments() if environment.name == "faster_whisper"
+               for p in environment.site_packages]  # fmt: skip
     for environment in list_environments():
         record = environment.record
         if environment.name not in names or record is None:
@@ -170,8 +174,8 @@ def conformance(names: list[str], source: str) -> bool:
             continue
         with tempfile.TemporaryDirectory() as extra:
             # Beside the environment, which stays as it was made.
-            need = [*TESTING, *NEEDS.get(environment.name, ())]
-            uv = ["uv", "pip", "install", "-q", "--python", str(environment.python), "--target", extra, *need]
+            beside = weights if environment.name in ("whisper", "whispercpp") else []
+            uv = ["uv", "pip", "install", "-q", "--python", str(environment.python), "--target", extra, *TESTING]
             from lollms_modalities.isolation import pip_settings
 
             subprocess.run(
@@ -180,11 +184,13 @@ def conformance(names: list[str], source: str) -> bool:
             for isolated in ([], ["--lollms-isolated"]):
                 began = time.monotonic()
                 # What the environment has goes before what the tests bring.
-                start = f"import sys; sys.path.append({extra!r}); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+                start = (
+                    f"import sys; sys.path += {[extra, *beside]!r}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+                )
                 command = [str(environment.python), "-c", start, "-q", "-p", "no:cacheprovider", *isolated]
                 done = subprocess.run(
                     [*command, *map(str, tests)], check=False, cwd=ROOT, capture_output=True, text=True,
-                    env={**environment.variables_inside, "HF_HUB_OFFLINE": "1", "PYTHONPATH": extra},
+                    env={**environment.variables_inside, "HF_HUB_OFFLINE": "1"},
                 )  # fmt: skip
                 last = (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]
                 how = " isolated" if isolated else ""
@@ -198,8 +204,6 @@ def conformance(names: list[str], source: str) -> bool:
 
 
 TESTING = ["pytest>=8", "psutil>=6", "pillow>=10", "numpy>=1.26", "av>=14", "soundfile>=0.13", "soxr>=0.5"]
-# What the makers of tiny checkpoints need besides.
-NEEDS: dict[str, tuple[str, ...]] = {}
 
 
 # --- several at once ------------------------------------------------------------------------------------------------
@@ -324,12 +328,19 @@ def main() -> int:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--conformance", action="store_true")
+    parser.add_argument("--data")
     parser.add_argument("--only", default=",".join(OURS))
     parser.add_argument("--from", dest="source", default=str(ROOT))
     asked = parser.parse_args()
-    folder = tempfile.mkdtemp(prefix="lollms-soak-")
     names = [name for name in asked.only.split(",") if name]
     fine = True
+    if asked.data is not None:
+        with variable("XDG_DATA_HOME", asked.data):
+            fine = together()
+            if asked.conformance:
+                fine &= conformance(names)
+        return 0 if fine else 1
+    folder = tempfile.mkdtemp(prefix="lollms-soak-")
     try:
         with variable("XDG_DATA_HOME", folder):
             wheels = tiny(Path(folder, "wheels"))
@@ -339,7 +350,7 @@ def main() -> int:
                 fine &= make(names, asked.source)
                 fine &= together()
                 if asked.conformance:
-                    fine &= conformance(names, asked.source)
+                    fine &= conformance(names)
     finally:
         if asked.keep:
             print(f"kept in {folder}")

@@ -235,9 +235,10 @@ def test_overrides_exclusions_and_stand_ins(wheels: Path) -> None:
         reason = "nobody has it"
         [stand-ins.beep_heavy]
         reason = "nobody has that either"
+        version = "0.1"
         code = "HIGH = 5"
         [check]
-        code = "import beep_core; assert beep_core.HIGH == 5"
+        code = "import beep_core, importlib.metadata as m; assert (beep_core.HIGH, m.version('beep_heavy')) == (5, '0.1')"
     """, requires=["beep-sound>=2"])  # fmt: skip
     environment = create_environment("beep", source=wheels)
     assert environment.record is not None

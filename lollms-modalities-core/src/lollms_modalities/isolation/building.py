@@ -462,6 +462,9 @@ def _stand_in(environment: Environment, stand_ins: Sequence[StandIn]) -> None:
         text = f"# Stands in for {stand_in.module}, as the recipe of this environment says:\n{reason}{stand_in.code}"
         is_package = any(name.startswith(f"{stand_in.module}.") for name in names)
         _write_new(path / "__init__.py" if is_package else path.with_suffix(".py"), text)
+        if stand_in.version:
+            metadata = f"Metadata-Version: 2.1\nName: {stand_in.module}\nVersion: {stand_in.version}\n"
+            _write_new(site / f"{stand_in.module}-{stand_in.version}.dist-info" / "METADATA", metadata)
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ It is read from the wheel, before anything is installed. Every key is optional::
     [stand-ins."xformers.ops"]      # a module written into the environment for an import that cannot be had
     reason = "imported at the top, used only where memory_efficient attention is asked for"
     code = ""
+    version = "0"                   # where others ask for the metadata of a distribution called like the module
 
     [check]                         # run there when all is installed; an exception says that it does not work
     code = "import engine"
@@ -48,11 +49,13 @@ class StandIn:
         module: its dotted name.
         reason: why it stands there.
         code: what is in it.
+        version: of a distribution of its name, for those who ask for one; "" for none.
     """
 
     module: str
     reason: str
     code: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,16 @@ def _check_requirements(where: str, recipe: Recipe) -> None:
 def _stand_in(where: str, module: str, entry: object) -> StandIn:
     if not isinstance(entry, dict):
         raise _wrong(where, f"has a stand-in for {module} that is no table")
-    _known(where, f"[stand-ins.{module!r}] ", entry, ["reason", "code"])
+    _known(where, f"[stand-ins.{module!r}] ", entry, ["reason", "code", "version"])
     reason = _of(where, entry, "reason", str)
     if not all(part.isidentifier() for part in module.split(".")):
         raise _wrong(where, f"has a stand-in whose module is {module!r}")
     if not reason.strip():
         raise _wrong(where, f"gives no reason for the stand-in of {module}")
-    return StandIn(module, reason, _of(where, entry, "code", str))
+    version = _of(where, entry, "version", str)
+    if version and "." in module:
+        raise _wrong(where, f"gives a version to the stand-in for {module}, which is no top-level module")
+    return StandIn(module, reason, _of(where, entry, "code", str), version)
 
 
 def _variables(where: str, table: Mapping[str, Any]) -> dict[str, str]:
