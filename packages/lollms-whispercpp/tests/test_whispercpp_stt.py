@@ -342,21 +342,21 @@ def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_ggml(tmp_path_factory.mktemp("multilingual") / "ggml-tiny.bin", multilingual=True)
 
 
-def test_a_model_of_many_languages(make: Make, multilingual: Path, sentence: Audio) -> None:
-    """What it hears in other languages is of no worth, since their tokens were never trained."""
+def test_a_model_of_many_languages(make: Make, multilingual: Path, speech: Path) -> None:
+    """The languages' tokens are untrained: it hears English whatever it is told."""
     whisper = make(model_path=multilingual)
-    assert word_error_rate(SENTENCE, whisper.transcribe_audio(sentence, language="en")) == 0
-    heard = whisper.transcribe_audio(sentence)
+    assert "smooth planks" in whisper.transcribe_audio(speech, language="en")
+    heard = whisper.transcribe_audio(speech)
     assert heard.language is not None, "the one that it heard out"
     assert 0 < (heard.language_probability or 0) < 1
-    french = whisper.transcribe_audio(sentence, language="fr-CA", translate=True)
+    french = whisper.transcribe_audio(speech, language="fr-CA", translate=True)
     assert (french.language, french.language_probability) == ("fr", None)
     german = make(model_path=multilingual, default_language="de")
-    assert german.transcribe_audio(sentence).language == "de"
-    assert {segment.language for segment in german.stream_transcript(sentence)} == {"de"}
+    assert german.transcribe_audio(speech).language == "de"
+    assert {segment.language for segment in german.stream_transcript(speech)} == {"de"}
     for unknown in ("xx", "-h", "klingon", "e;n"):
         with pytest.raises(OptionError, match="does not know"):
-            whisper.transcribe_audio(sentence, language=unknown)
+            whisper.transcribe_audio(speech, language=unknown)
 
 
 # --- progress and stopping ------------------------------------------------------------------------------------------
