@@ -21,6 +21,7 @@ from lollms_modalities import (
     CancelToken,
     GenerationError,
     LollmsTTSBinding,
+    ModelCache,
     SettingsError,
     SharedModel,
     _locks,
@@ -432,6 +433,40 @@ def test_many_first_users_load_once_and_a_failure_is_not_kept(background: Spawn)
         model.release()
     with pytest.raises(RuntimeError, match="released"):
         _ = models[0].value
+
+
+def test_a_shared_model_may_be_used_by_one_call_at_a_time(background: Spawn) -> None:
+    """Two bindings' caches hold one copy; waiting for the other's use of it ends when the call is stopped."""
+    first, second = (ModelCache(Engine, key=("taking turns",)) for _ in range(2))
+    assert first.get("a") is second.get("a")
+    began, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with Call("first").attach(), first.using("a") as model, first.using("a") as again:
+            assert again is model, "a call does not wait for itself"
+            began.set()
+            end.wait(10)
+
+    holding = background(hold)
+    assert began.wait(10)
+    call = Call("second")
+    with call.attach():
+        with second.using("b") as other:
+            assert other.name == "b"
+        threading.Timer(0.05, call.cancel).start()
+        with pytest.raises(CallCancelled), second.using("a"):
+            pytest.fail("the first one uses it")
+    waiting = background(lambda: use(second))
+    time.sleep(0.05)
+    assert waiting.running
+    end.set()
+    holding.result()
+    assert waiting.result() == "a"
+
+
+def use(cache: ModelCache[str, Engine]) -> str:
+    with Call("third").attach(), cache.using("a") as model:
+        return model.name
 
 
 def test_a_load_model_that_asks_for_the_model_is_told() -> None:

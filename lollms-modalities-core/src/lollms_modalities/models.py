@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from lollms_modalities._locks import CallLock
+from lollms_modalities.call import Call, _current
 
 _M = TypeVar("_M")
 _N = TypeVar("_N", bound=Hashable)
@@ -118,6 +120,25 @@ class ModelCache(Generic[_N, _M]):
 
     def get(self, name: _N) -> _M:
         """The model, loaded if need be. If that fails, those that are loaded stay. A path is resolved first."""
+        return self._shared(name).value
+
+    @contextmanager
+    def using(self, name: _N) -> Iterator[_M]:
+        """The model, for the current call alone: for engines whose models serve one at a time.
+
+        Waiting for other bindings that use it ends when the call is stopped. Nothing may be yielded from inside to a
+        caller, who would keep the model from them.
+        """
+        call = _current.get() or Call("using")
+        shared = self._shared(name)
+        held = call not in shared.lock.holders and shared.lock.acquire(call)
+        try:
+            yield shared.value
+        finally:
+            if held:
+                shared.lock.release(call)
+
+    def _shared(self, name: _N) -> SharedModel[_M]:
         if isinstance(name, Path):
             name = cast("_N", name.resolve())
         with self._lock:
@@ -127,7 +148,7 @@ class ModelCache(Generic[_N, _M]):
                 while len(self._models) > self._limit:
                     self._models.popitem(last=False)[1].release()
             self._models.move_to_end(name)
-            return self._models[name].value
+            return self._models[name]
 
     def __len__(self) -> int:
         return len(self._models)

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
+from lollms_whisper.binding import WhisperSTTBinding as WhisperSTTBinding
+
 __version__ = "2.0.0"
