@@ -82,6 +82,9 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
         initial_prompt: str | None = option(
             None, description="Words that the speech is likely to hold.", max_length=10_000, pattern=r"^[^\x00]*$"
         )
+        condition_on_previous_text: bool = option(
+            False, description="Go on from the text before, which may repeat itself; always so with an initial_prompt."
+        )
         suppress_non_speech: bool = option(
             True, description="Leave out what is no speech, such as [MUSIC] or (wind blowing)."
         )
@@ -179,6 +182,10 @@ def _asked(options: WhisperCppSTTBinding.Options, program: Program) -> Iterator[
         yield "-tr"
     if options.initial_prompt:
         yield from ("--prompt", options.initial_prompt)
+    elif not options.condition_on_previous_text:
+        # By what it wrote of one window it hears the next: after a pause, the last sentence again or nothing at all.
+        # The prompt is part of the same memory.
+        yield from ("-mc", "0")
     if options.temperature is not None:
         if "-tp" not in program.options:
             raise UnsupportedError(
