@@ -173,7 +173,8 @@ def test_long_text_is_split_and_nothing_is_lost(xtts: XTTSBinding, caplog: pytes
     assert " ".join(said) == LONG
     assert len(said) > 1
     assert max(map(len, said)) <= 250
-    assert not caplog.records, "the library is never given what is too long, of which it warns"
+    warned = [record for record in caplog.records if record.name.startswith("TTS")]
+    assert not warned, "the library is never given what is too long, of which it warns"
 
 
 def test_text_that_becomes_too_many_tokens_is_split_further(xtts: XTTSBinding) -> None:
