@@ -31,7 +31,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.torch import Device, seeded_steps, translate_error
+from lollms_modalities.torch import Device, seeded_steps, translate_error, use_threads
 from pydantic import WrapValidator
 
 from lollms_xtts import models
@@ -102,6 +102,7 @@ class XTTSBinding(LollmsTTSBinding):
     def stream_audio(self, text: str, voice: MediaInput | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
         options = self.Options(**kwargs)
         engine: Engine = self.model
+        use_threads(self.settings.n_threads)
         spoken = self._speak(engine, text, self._voice(engine, voice), options)
         yield from seeded_steps(spoken, options.seed or 0, engine.device)
 
@@ -160,8 +161,8 @@ class XTTSBinding(LollmsTTSBinding):
         if isinstance(found, str):
             models.check_licence(settings.model_name, settings.accept_license)
             found = models.fetch(found, local_files_only=settings.local_files_only)
-        folder, how = found.resolve(), (settings.device, settings.n_threads)
-        return SharedModel(key=("xtts", folder, *how), load=lambda: load(folder, *how))
+        folder, device = found.resolve(), settings.device
+        return SharedModel(key=("xtts", folder, device), load=lambda: load(folder, device))
 
     def translate_error(self, error: Exception) -> LollmsError | None:
         if isinstance(error, ImportError):

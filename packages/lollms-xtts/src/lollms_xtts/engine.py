@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +17,7 @@ from lollms_modalities import (
     current_call,
 )
 from lollms_modalities.hub import explain_loading
+from lollms_modalities.quiet import quiet
 from lollms_modalities.sentences import pieces
 from lollms_modalities.settings import near_miss
 
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 _REFERENCE_RATE = 22050  # samples per second at which XTTS hears a voice
 _SHORTEST = 0.33  # seconds of a recording; what is shorter, the library leaves out
 _KEPT_VOICES = 64  # of the real model 131 kB each
-_log = logging.getLogger(__name__)
 
 
 class Voice(NamedTuple):
@@ -105,18 +102,16 @@ class Engine:
 
     def split(self, text: str, language: str) -> Iterator[str]:
         """The text in pieces that the model can take: sentences, or parts of them; signs alone are left out."""
-        for piece in pieces(text, self.model.tokenizer.char_limits.get(language.split("-")[0], 250)):
-            yield from self._fitting(piece, language)
+        longest: int = self.model.tokenizer.char_limits.get(language.split("-")[0], 250)
+        most: int = self.model.args.gpt_max_text_tokens
 
-    def _fitting(self, piece: str, language: str) -> Iterator[str]:
-        if not any(map(str.isalnum, piece)):
-            return
-        # Numbers are written out, so that few characters may become many tokens.
-        if len(piece) > 1 and self._tokens(piece, language) >= self.model.args.gpt_max_text_tokens:
-            for part in pieces(piece, len(piece) // 2):
-                yield from self._fitting(part, language)
-        else:
-            yield piece
+        def measure(piece: str) -> int:
+            if len(piece) > longest:
+                return len(piece)
+            # Numbers are written out, so that few characters may become many tokens.
+            return max(len(piece), self._tokens(piece, language) * longest // most + 1)
+
+        return (piece for piece in pieces(text, longest, measure) if any(map(str.isalnum, piece)))
 
     def _tokens(self, piece: str, language: str) -> int:
         return len(self.model.tokenizer.encode(piece.lower(), language))
@@ -181,7 +176,7 @@ def _digest(recording: Path | bytes) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def load(folder: Path, device_name: str, n_threads: int) -> Engine:
+def load(folder: Path, device_name: str) -> Engine:
     """Load the model in a folder.
 
     Raises:
@@ -190,12 +185,12 @@ def load(folder: Path, device_name: str, n_threads: int) -> Engine:
     """
     read_config(folder)
     config_class, model_class = _library()
-    from lollms_modalities.torch import pick_device, use_threads
+    from lollms_modalities.torch import pick_device
 
     device = pick_device(device_name)
-    use_threads(n_threads)
     config = config_class()
-    with _noted(), explain_loading(folder, WHAT):
+    # transformers finds fault with a configuration that coqui-tts makes, in each load.
+    with quiet(), explain_loading(folder, WHAT):
         try:
             config.load_json(str(folder / "config.json"))
             model = model_class(config)
@@ -224,31 +219,3 @@ def _library() -> tuple[Any, Any]:
             hint = 'Run pip install --upgrade "lollms-xtts".'
         raise BindingDependencyError(f"coqui-tts cannot be imported: {reason[0][:300]}", hint=hint) from exc
     return XttsConfig, Xtts
-
-
-# --- what the libraries say while a model is loaded -----------------------------------------------------------------
-
-_loading: ContextVar[bool] = ContextVar("lollms_xtts_loading", default=False)
-
-
-class _Ours(logging.Filter):
-    """Takes what transformers says of XTTS's own configuration, in every load, into our log; only there and then."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if not _loading.get():
-            return True
-        _log.info("%s", record.getMessage())
-        return False
-
-
-_ours = _Ours()
-
-
-@contextmanager
-def _noted() -> Iterator[None]:
-    logging.getLogger("transformers.configuration_utils").addFilter(_ours)  # the same one again is not added
-    token = _loading.set(True)
-    try:
-        yield
-    finally:
-        _loading.reset(token)

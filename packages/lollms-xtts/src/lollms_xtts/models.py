@@ -85,7 +85,7 @@ def fetch(repository: str, *, local_files_only: bool) -> Path:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call, unused-ignore]
 
-    with explain_loading(repository, WHAT):
+    with explain_loading(repository, WHAT, mark=_MARK, local_files_only=local_files_only):
         folder = snapshot_download(
             repository, allow_patterns=list(_FILES), local_files_only=local_files_only, tqdm_class=Silent
         )
