@@ -111,18 +111,37 @@ _TO_FETCH = (
 )
 
 
+def fetched_model(name: Path | str, *, mark: str = "config.json", local_files_only: bool = False) -> Path | str:
+    """In the place of a repository that may not be fetched, its folder in the hub's cache; else ``name``.
+
+    Even told to use local files only, the hub's client asks the hub for things of its own; with a folder it does not.
+    """
+    if isinstance(name, Path) or not _offline(local_files_only):
+        return name
+    return _cached(name, mark) or name
+
+
 def _refuse_to_fetch(name: Path | str, what: str, mark: str, local_files_only: bool) -> None:
-    if isinstance(name, Path):
-        return
-    try:
-        from huggingface_hub import constants, try_to_load_from_cache
-    except ImportError:
-        return  # whoever loads the model says so
-    if (local_files_only or constants.HF_HUB_OFFLINE) and not isinstance(try_to_load_from_cache(name, mark), str):
+    if isinstance(name, str) and _offline(local_files_only) and _cached(name, mark) is None:
         why = "local_files_only is set" if local_files_only else "HF_HUB_OFFLINE is set"
         raise ModelNotFoundError(
             f"The {what} {name!r} is not on this machine and is not fetched: {why}.", hint=_TO_FETCH
         )
+
+
+def _offline(local_files_only: bool) -> bool:
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return False  # whoever loads the model says so
+    return local_files_only or bool(constants.HF_HUB_OFFLINE)
+
+
+def _cached(name: str, mark: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, mark)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _checked(path: Path, marks: Sequence[str], what: str) -> Path:

@@ -28,7 +28,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.hub import explain_loading, find_model
+from lollms_modalities.hub import explain_loading, fetched_model, find_model
 from lollms_modalities.sentences import pieces
 from lollms_modalities.torch import (
     Device,
@@ -115,15 +115,16 @@ class _BarkBinding(LollmsBinding):
         settings: Any = self.settings
         folders = [] if settings.models_path is None else [settings.models_path]
         found = find_model(settings.model_name, folders=folders, marks=models.MARKS, what="Bark model")
-        fetched_only = settings.local_files_only
-        with explain_loading(found, "Bark model", local_files_only=fetched_only):
+        local_only = settings.local_files_only
+        with explain_loading(found, "Bark model", local_files_only=local_only):
+            found = fetched_model(found, local_files_only=local_only)
             device = pick_device(settings.device)
             if settings.cpu_offload:
                 check_offload(device)
             dtype = pick_dtype(settings.dtype, device)
             how = How(device, dtype, pick_attention(settings.attention, device, dtype), settings.cpu_offload)
             key = ("bark", found.resolve() if isinstance(found, Path) else found, how)
-            return SharedModel(key=key, load=lambda: load_bark(found, how, fetched_only), free=Bark.free)
+            return SharedModel(key=key, load=lambda: load_bark(found, how, local_only), free=Bark.free)
 
     def translate_error(self, error: Exception) -> LollmsError | None:
         return translate_error(error)

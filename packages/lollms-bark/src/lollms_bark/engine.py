@@ -64,7 +64,7 @@ class Bark:
         prompt_limit: tokens of text that it can read at all.
     """
 
-    def __init__(self, model: Any, processor: Any, device: torch.device) -> None:
+    def __init__(self, model: Any, processor: Any, device: torch.device, local_files_only: bool) -> None:
         from transformers.models.bark.generation_configuration_bark import (
             BarkCoarseGenerationConfig,
             BarkSemanticGenerationConfig,
@@ -73,6 +73,7 @@ class Bark:
         self._model = model
         self._processor = processor
         self._device = device
+        self._local_files_only = local_files_only
         self._voices: dict[str, Any] = {}
         settings = model.generation_config
         self._semantic: Any = BarkSemanticGenerationConfig(**settings.semantic_config)  # type: ignore[no-untyped-call, unused-ignore]
@@ -156,7 +157,8 @@ class Bark:
     def _voice(self, name: str) -> Any:
         if name not in self._voices:
             try:
-                prompt = self._processor._load_voice_preset(name)
+                with quiet():
+                    prompt = self._processor._load_voice_preset(name, local_files_only=self._local_files_only)
                 self._processor._validate_voice_preset_dict(prompt)
                 self._check_codes(prompt)
             except (OSError, ValueError, TypeError, KeyError) as exc:
@@ -275,7 +277,7 @@ def load_bark(found: Path | str, how: How, local_files_only: bool) -> Bark:
         model.enable_cpu_offload(accelerator_id=how.device.index or 0)
     else:
         model.to(how.device)
-    return Bark(model, processor, how.device)
+    return Bark(model, processor, how.device, local_files_only)
 
 
 def _lacks(found: Path | str, what: str) -> ModelNotFoundError:
