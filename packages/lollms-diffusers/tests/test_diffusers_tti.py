@@ -43,7 +43,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`"),
 ]
 Models = Callable[[str], Path]
-SMALL = {"width": 64, "height": 64, "seed": 5}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "seed": 5}
 
 
 @pytest.fixture(autouse=True)
