@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import statistics
 import tempfile
 import threading
@@ -19,9 +20,15 @@ STEPS = 20
 
 
 def _model(kind: str, folder: str) -> str:
-    from diffusers_models import MAKERS
+    makers: Any = importlib.import_module("diffusers_models")
+    return str(makers.MAKERS[kind](Path(folder) / kind))
 
-    return str(MAKERS[kind](Path(folder) / kind))
+
+def _library(path: Path) -> Any:
+    diffusers: Any = importlib.import_module("diffusers")
+    pipe = diffusers.DiffusionPipeline.from_pretrained(path, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def _alone(pipe: Any, **arguments: Any) -> Any:
@@ -32,7 +39,6 @@ def _alone(pipe: Any, **arguments: Any) -> Any:
 
 def images() -> None:
     """One image through the binding against the pipeline alone, both as PNG; eight at once against eight calls."""
-    from diffusers import DiffusionPipeline
     from lollms_diffusers import DiffusersTTIBinding_Impl
 
     for kind in ("sd", "sdxl", "flux"):
@@ -43,8 +49,7 @@ def images() -> None:
             ) as binding,
         ):
             binding.load()
-            pipe = DiffusionPipeline.from_pretrained(Path(folder) / kind, local_files_only=True)
-            pipe.set_progress_bar_config(disable=True)
+            pipe = _library(Path(folder) / kind)
             size = {"width": 128, "height": 128}
 
             def ours(binding: Any = binding, size: dict[str, int] = size) -> Image:
@@ -71,7 +76,6 @@ def images() -> None:
 def videos() -> None:
     """One video through the binding against the pipeline alone, both as MP4."""
     import numpy as np
-    from diffusers import DiffusionPipeline
     from lollms_diffusers import DiffusersTTVBinding
 
     for kind, fps in (("ltx", 25), ("wan", 16)):
@@ -82,8 +86,7 @@ def videos() -> None:
             ) as binding,
         ):
             binding.load()
-            pipe = DiffusionPipeline.from_pretrained(Path(folder) / kind, local_files_only=True)
-            pipe.set_progress_bar_config(disable=True)
+            pipe = _library(Path(folder) / kind)
             size = {"width": 96, "height": 64, "num_frames": 17}
 
             def ours(binding: Any = binding, size: dict[str, int] = size) -> Video:
@@ -109,7 +112,7 @@ def stopping() -> None:
         binding.load()
 
         def draw(steps: int, **controls: Any) -> None:
-            binding.generate_image("a lighthouse", width=256, height=256, num_inference_steps=steps, seed=1, **controls)
+            binding.generate_image("a lighthouse", width=128, height=128, num_inference_steps=steps, seed=1, **controls)
 
         draw(2)
         step = seconds(lambda: draw(STEPS)) / STEPS

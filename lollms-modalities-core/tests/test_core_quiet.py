@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ class Bars:
 
 def test_bars_are_shown_again_afterwards_where_they_were() -> None:
     on, off = Bars(True), Bars(False)
-    with pytest.raises(RuntimeError, match="no"), without_bars(on, off):
+    with contextlib.suppress(KeyError), without_bars(on, off):
         assert (on.shown, off.shown) == (False, False)
-        raise RuntimeError("no")
+        raise KeyError
     assert (on.shown, off.shown) == (True, False)

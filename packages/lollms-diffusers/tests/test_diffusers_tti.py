@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`"),
 ]
 Models = Callable[[str], Path]
-SMALL = {"width": 64, "height": 64, "seed": 5}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "seed": 5}
 
 
 @pytest.fixture(autouse=True)
@@ -662,3 +663,23 @@ def test_import_and_lists_load_nothing() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_readme_s_example_runs(model: Models, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    (program,) = re.findall(r"```py\n(.*?)```", readme, re.DOTALL)
+    program = program.replace("stable-diffusion-v1-5/stable-diffusion-v1-5", str(model("sd")))
+    program = program.replace("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", str(model("wan")))
+    for large, small in (("832", "64"), ("480", "32"), ("512", "64"), ("duration=2", "duration=0.5")):
+        program = program.replace(large, small)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Loaded. pipeline: StableDiffusionPipeline" in done.stdout
+    assert {p.name for p in tmp_path.iterdir()} == {"lighthouse.png", "waves.mp4"}

@@ -61,7 +61,7 @@ def shape(video: Video) -> tuple[int, int, int, float]:
 
 
 def frames_of(video: bytes) -> np.ndarray[Any, Any]:
-    with av.open(io.BytesIO(video)) as container:
+    with av.open(io.BytesIO(video), mode="r") as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
