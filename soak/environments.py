@@ -26,11 +26,13 @@ from typing import Any
 
 from lollms_modalities import EnvironmentBuildError
 from lollms_modalities.isolation import (
+    Environment,
     check_environment,
     create_environment,
     disk_use,
     environments_folder,
     list_environments,
+    pip_settings,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -159,48 +161,36 @@ def make(names: list[str], source: str) -> bool:
 
 
 def conformance(names: list[str]) -> bool:
-    """Each binding's conformance suite, inside its environment: its tests and pytest are added to what is there."""
-    fine = True
-    # The weights of the two other Whispers are converted from those that faster-whisper brings.
-    weights = [p for environment in list_environments() if environment.name == "faster_whisper"
-               for p in environment.site_packages]  # fmt: skip
-    for environment in list_environments():
-        record = environment.record
-        if environment.name not in names or record is None:
-            continue
-        tests = sorted((ROOT / "packages" / record.distribution / "tests").glob("test_*_conformance.py"))
-        if not tests:
-            fine = tell(f"conformance of {environment.name}: no suite", False)
-            continue
-        with tempfile.TemporaryDirectory() as extra:
-            # Beside the environment, which stays as it was made.
-            beside = weights if environment.name in ("whisper", "whispercpp") else []
-            uv = ["uv", "pip", "install", "-q", "--python", str(environment.python), "--target", extra, *TESTING]
-            from lollms_modalities.isolation import pip_settings
+    """Each binding's conformance suite, inside its environment: first all in place, then all isolated."""
+    environments = [environment for environment in list_environments() if environment.name in names]
+    return all([_conforms(environment, how) for how in ([], ["--lollms-isolated"]) for environment in environments])
 
-            subprocess.run(
-                [sys.executable, "-m", *uv], check=True, env={**os.environ, **pip_settings.for_uv()}, cwd=extra
-            )
-            for isolated in ([], ["--lollms-isolated"]):
-                began = time.monotonic()
-                # What the environment has goes before what the tests bring.
-                start = (
-                    f"import sys; sys.path += {[extra, *beside]!r}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-                )
-                command = [str(environment.python), "-c", start, "-q", "-p", "no:cacheprovider", *isolated]
-                done = subprocess.run(
-                    [*command, *map(str, tests)], check=False, cwd=ROOT, capture_output=True, text=True,
-                    env={**environment.variables_inside, "HF_HUB_OFFLINE": "1"},
-                )  # fmt: skip
-                last = (done.stdout.strip().splitlines() or [done.stderr[-300:]])[-1]
-                how = " isolated" if isolated else ""
-                fine &= tell(
-                    f"conformance of {environment.name}{how}: {last} ({time.monotonic() - began:.0f} s)",
-                    done.returncode == 0,
-                )
-                if done.returncode:
-                    print(done.stdout[-3000:])
-    return fine
+
+def _conforms(environment: Environment, how: list[str]) -> bool:
+    record = environment.record
+    assert record is not None
+    what = " ".join(["conformance of", environment.name, *how])
+    tests = sorted((ROOT / "packages" / record.distribution / "tests").glob("test_*_conformance.py"))
+    if not tests:
+        return tell(f"{what}: no suite", False)
+    # The weights of the two other Whispers are converted from those that faster-whisper brings.
+    weights = [place for other in list_environments() for place in other.site_packages
+               if other.name == "faster_whisper" and environment.name in ("whisper", "whispercpp")]  # fmt: skip
+    with tempfile.TemporaryDirectory() as extra:
+        # Beside the environment, which stays as it was made; what it has goes before what the tests bring.
+        uv = ["uv", "pip", "install", "-q", "--python", str(environment.python), "--target", extra, *TESTING]
+        subprocess.run([sys.executable, "-m", *uv], check=True, env={**os.environ, **pip_settings.for_uv()}, cwd=extra)
+        start = f"import sys; sys.path += {[extra, *weights]!r}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+        command = [str(environment.python), "-c", start, "-q", "-p", "no:cacheprovider", *how, *map(str, tests)]
+        began = time.monotonic()
+        done = subprocess.run(
+            command, check=False, cwd=ROOT, capture_output=True, text=True,
+            env={**environment.variables_inside, "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+    if done.returncode:
+        print(done.stdout[-3000:], done.stderr[-500:])
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    return tell(f"{what}: {last} ({time.monotonic() - began:.0f} s)", done.returncode == 0)
 
 
 TESTING = ["pytest>=8", "psutil>=6", "pillow>=10", "numpy>=1.26", "av>=14", "soundfile>=0.13", "soxr>=0.5"]

@@ -15,19 +15,21 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from lollms_modalities.call import Call, CancelToken, ProgressCallback
 from lollms_modalities.errors import EnvironmentBuildError, LollmsError, UnsupportedError
-from lollms_modalities.isolation import explain, record, store
+from lollms_modalities.isolation import explain, store
 from lollms_modalities.isolation.environments import Environment, environments_folder, find_environment
 from lollms_modalities.isolation.finding import Found, find
 from lollms_modalities.isolation.inspecting import Inspection, inspect
 from lollms_modalities.isolation.installers import InstallerFailed, Runner, Wishes, find_installer
 from lollms_modalities.isolation.recipe import Recipe, StandIn
 from lollms_modalities.isolation.record import BINDINGS, WHEELS, Record, Request, read_record
+from lollms_modalities.isolation.record import FILE as RECORD
 
 _ONLY_WITH_CUDA = ("triton",)  # required by some that run without it, and large
 _BUILDS = 10  # of torch that may be newer than the one for the CPU: one for each version of CUDA and the like
@@ -198,7 +200,6 @@ class _Building:
         )
 
     def _fill(self, room: store.Room, name: str) -> None:
-        began = time.monotonic()
         wanted = self._wanted
         self._call.report(0, stage="find")
         if wanted.source:
@@ -217,11 +218,15 @@ class _Building:
             )
         python = self._make_venv(room, found)
         pins, torch_index = self._resolved(room, found, python)
-        self._install(room, found.recipe, _kept_pins(room, pins), found.recipe_text, torch_index, began,
-                      found.distribution, found.version, python)  # fmt: skip
+        self._install(
+            room,
+            Record(
+                room.name, wanted, found.distribution, found.version, python, tuple(_kept_pins(room, pins)),
+                found.recipe_text, _torch_in(pins), torch_index,
+            ),
+        )  # fmt: skip
 
     def _repeat(self, room: store.Room, name: str, path: Path, kept: Record) -> None:
-        began = time.monotonic()
         room.reserve(name or kept.name, replace=False)
         wheels = (path if path.is_dir() else path.parent) / WHEELS
         if wheels.is_dir():
@@ -230,23 +235,20 @@ class _Building:
         here = f"{sys.version_info.major}.{sys.version_info.minor}"
         self._installer.make_environment(room.venv, self._wanted.python or (sys.executable if here == minor else minor))
         python = _version_of(room.venv)
-        self._install(room, kept.parsed_recipe, kept.pins, kept.recipe, kept.torch_index, began, kept.distribution,
-                      kept.version, python)  # fmt: skip
+        self._install(room, replace(kept, name=room.name, request=self._wanted, python=python))
 
-    def _install(
-        self, room: store.Room, recipe: Recipe, pins: Sequence[str], recipe_text: str, torch_index: bool,
-        began: float, distribution: str, version: str, python: str,
-    ) -> None:  # fmt: skip
+    def _install(self, room: store.Room, plan: Record) -> None:
+        """Install what the plan, the record to be, says; try it; write the record."""
         if (room.work / "wheels").is_dir():
             shutil.copytree(room.work / "wheels", room.venv / WHEELS)
         file = room.work / "pins.txt"
         wheels = (room.venv / WHEELS).as_uri()
-        file.write_text("".join(pin.replace(f"@ {WHEELS}", f"@ {wheels}") + "\n" for pin in pins), "utf-8")
-        listener = _Listener(self._call, len(pins))
-        self._installer.install(room.venv, file, listener, torch_index=torch_index)
-        environment = Environment(room.name, room.venv)
-        if _torch_in(pins).endswith("+cpu"):
-            _take_out(environment, recipe.cuda_files, pins)
+        file.write_text("".join(pin.replace(f"@ {WHEELS}", f"@ {wheels}") + "\n" for pin in plan.pins), "utf-8")
+        listener = _Listener(self._call, len(plan.pins))
+        self._installer.install(room.venv, file, listener, torch_index=plan.torch_index)
+        environment, recipe = Environment(room.name, room.venv), plan.parsed_recipe
+        if plan.torch.endswith("+cpu"):
+            _take_out(environment, recipe.cuda_files, plan.pins)
         _stand_in(environment, recipe.stand_ins)
         self._call.report(0, stage="check")
         found = inspect(environment.python, self._runner, recipe.variables, recipe.check)
@@ -257,11 +259,8 @@ class _Building:
                 reason="check",
             )
         (room.venv / BINDINGS).write_text(json.dumps(found.bindings), "utf-8")
-        Record(
-            room.name, self._wanted, distribution, version, python, tuple(pins), recipe_text,
-            torch=_torch_in(pins), torch_index=torch_index, installer=self._installer.version(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"), seconds=round(time.monotonic() - began, 1),
-        ).write(room.venv)  # fmt: skip
+        now, installer = datetime.now(UTC).isoformat(timespec="seconds"), self._installer.version()
+        replace(plan, installer=installer, created=now, seconds=round(self._call.so_far(), 1)).write(room.venv)
 
     # -- Python ------------------------------------------------------------------------------------------------------
 
@@ -288,7 +287,7 @@ class _Building:
 
     def _resolved(self, room: store.Room, found: Found, python: str) -> tuple[list[str], bool]:
         """The pins, and whether torch is to come from PyTorch's index; as a killed process had them, if one had."""
-        key = self._key(room, found, python)
+        key = self._key(found, python)
         for folder in store.abandoned():
             with contextlib.suppress(OSError, ValueError, KeyError):
                 kept = json.loads((folder / "work" / "resolved.json").read_text("utf-8"))
@@ -300,7 +299,7 @@ class _Building:
         (room.work / "resolved.json").write_text(json.dumps(kept), "utf-8")
         return pins, torch_index
 
-    def _key(self, room: store.Room, found: Found, python: str) -> str:
+    def _key(self, found: Found, python: str) -> str:
         wheels = {name: hashlib.sha256(wheel.read_bytes()).hexdigest() for name, wheel in found.wheels.items()}
         asked = [found.requirement, wheels, found.recipe_text, self._wanted.extras, self._wanted.torch, python]
         return json.dumps([self._installer.version(), asked, sorted(_settings().items())])
@@ -310,15 +309,13 @@ class _Building:
         requirements = tuple(found.requirements)
         overrides = (*recipe.overrides, *Wishes.without(recipe.exclusions))
         plain = Wishes(requirements, (), overrides)
-        if not recipe.torch:
+        if not recipe.torch or sys.platform == "darwin":  # which has but one build
             return self._installer.resolve(venv, plain), False
         choice = self._wanted.torch
-        if choice == "auto":
-            choice = "cuda" if _has_cuda() else "cpu" if sys.platform != "darwin" else "auto"
-        if choice == "cpu":
+        if choice == "cpu" or (choice == "auto" and not _has_cuda()):
             return self._resolve_for_cpu(venv, plain)
         pins = self._installer.resolve(venv, plain)
-        if self._wanted.torch == "cuda" and _torch_in(pins).endswith("+cpu"):
+        if choice == "cuda" and _torch_in(pins).endswith("+cpu"):
             # At hand, and by its version it passes for newer than the one with CUDA.
             without = Wishes(requirements, (f"torch!={_torch_in(pins)}",), overrides)
             pins = self._installer.resolve(venv, without)
@@ -416,7 +413,7 @@ def _kept(path: Path) -> Record:
     kept = read_record(path)
     if kept is None:
         raise EnvironmentBuildError(
-            f"{str(path)!r} is no record, nor a folder with one.", hint=f"It is called {record.FILE}.", reason="recipe"
+            f"{str(path)!r} is no record, nor a folder with one.", hint=f"It is called {RECORD}.", reason="recipe"
         )
     return kept
 

@@ -8,7 +8,6 @@ So it appears, is replaced and vanishes at once, in its final place. Whoever mak
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -43,7 +42,7 @@ class Room:
             self.folder = store / f"{PREFIX}{secrets.token_hex(4)}"
             self.folder.mkdir()
             self._lock = (self.folder / LOCK).open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            _take(self._lock)
         self.venv = self.folder / VENV
         self.work = self.folder / "work"
         self.work.mkdir()
@@ -153,8 +152,15 @@ def check_name(name: str) -> None:
 def _alone(store: Path) -> Iterator[None]:
     """Nobody else is in here; for what takes no time."""
     with (store / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _take(lock)
         yield
+
+
+def _take(lock: IO[str], *, wait: bool = True) -> None:
+    """Lock a file until it is closed, or its process ends."""
+    import fcntl  # where there is none, nothing gets so far
+
+    fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def _unnamed(store: Path) -> list[Path]:
@@ -170,7 +176,7 @@ def _try_lock(folder: Path) -> IO[str] | None:
     except FileNotFoundError:  # one that is removed already
         return (folder.parent / ".lock").open()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock, wait=False)
     except BlockingIOError:
         lock.close()
         return None
