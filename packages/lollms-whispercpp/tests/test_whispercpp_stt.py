@@ -329,7 +329,7 @@ def test_a_prompt_steers_the_spelling(whisper: WhisperCppSTTBinding) -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["-h", "--output-file /tmp/x", "-of", "-otxt\n-m x", "$(touch x); `touch x`", "a\nb", " " * 5000, "ü🎵"]
+    "prompt", ["-h", "--output-file /tmp/x", "-of", "-otxt\n-m x", "$(touch x); `touch x`", "a\nb", "ü🎵"]
 )
 def test_a_prompt_is_no_option(
     whisper: WhisperCppSTTBinding, sentence: Audio, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
