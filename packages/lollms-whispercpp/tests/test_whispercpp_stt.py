@@ -103,17 +103,29 @@ def test_a_sentence_is_understood(whisper: WhisperCppSTTBinding, sentence: Audio
     assert made.model == str(models / "ggml-tiny.en.bin")
 
 
-@pytest.mark.parametrize("name", ["tiny.en", "tiny.en-q8_0", "tiny.en-q5_1"])
-def test_thirty_sentences(make: Make, models: Path, harvard: Audio, name: str) -> None:
+@pytest.fixture(scope="module")
+def heard_harvard(whisper: WhisperCppSTTBinding, harvard: Audio) -> Transcript:
+    return whisper.transcribe_audio(harvard)
+
+
+def test_thirty_sentences(heard_harvard: Transcript, harvard: Audio) -> None:
     assert harvard.duration > 60
-    whisper = make(models_search_path=models)
-    streamed = list(whisper.stream_transcript(harvard, name))
-    heard = whisper.transcribe_audio(harvard, name)
-    assert word_error_rate(HARVARD, heard) <= 0.12
-    assert tuple(streamed) == heard.segments, "what it prints is what it writes"
-    assert len(heard.segments) >= 10
-    starts = [segment.start for segment in heard.segments]
+    assert word_error_rate(HARVARD, heard_harvard) <= 0.12
+    assert len(heard_harvard.segments) >= 10
+    starts = [segment.start for segment in heard_harvard.segments]
     assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("name", ["tiny.en-q8_0", "tiny.en-q5_1"])
+def test_smaller_models_hear_as_well(make: Make, models: Path, harvard: Audio, name: str) -> None:
+    heard = make(models_search_path=models).transcribe_audio(harvard, name)
+    assert word_error_rate(HARVARD, heard) <= 0.12
+
+
+def test_what_it_prints_is_what_it_writes(
+    whisper: WhisperCppSTTBinding, harvard: Audio, heard_harvard: Transcript
+) -> None:
+    assert tuple(whisper.stream_transcript(harvard)) == heard_harvard.segments
 
 
 def test_words_have_times(whisper: WhisperCppSTTBinding, harvard: Audio) -> None:
@@ -317,7 +329,7 @@ def test_a_prompt_steers_the_spelling(whisper: WhisperCppSTTBinding) -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["-h", "--output-file /tmp/x", "-of", "-otxt\n-m x", "$(touch x); `touch x`", "a\nb", " " * 5000, "ü🎵"]
+    "prompt", ["-h", "--output-file /tmp/x", "-of", "-otxt\n-m x", "$(touch x); `touch x`", "a\nb", "ü🎵"]
 )
 def test_a_prompt_is_no_option(
     whisper: WhisperCppSTTBinding, sentence: Audio, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

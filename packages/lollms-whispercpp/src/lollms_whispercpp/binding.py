@@ -137,7 +137,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
                     elif (told := output.language_of(line)) is not None:
                         spoken, chance = told
                     else:
-                        if not output.is_timing(line):
+                        if not output.is_filler(line):
                             run.keep(line)
                         continue
                     report_progress(done, sound.duration, unit="s")

@@ -40,9 +40,9 @@ def language_of(line: str) -> tuple[str, float] | None:
     return None if match is None else (match.group(1), float(match.group(2)))
 
 
-def is_timing(line: str) -> bool:
-    """Whether a line is one of those that tell how long each step took, which end every run."""
-    return line.startswith("whisper_print_timings:")
+def is_filler(line: str) -> bool:
+    """Whether a line is of the timings that end every run, or of the list of options that ends a refusal."""
+    return line.startswith(("whisper_print_timings:", "  "))
 
 
 def is_remark(text: str) -> bool:
