@@ -50,9 +50,8 @@ class Engine:
         self.languages: list[str] = list(model.config.languages)
         self.speakers: dict[str, Any] = model.speaker_manager.speakers if model.speaker_manager else {}
         self._heard: OrderedDict[bytes, Voice] = OrderedDict()
-        # The vocoder makes the sound of a sentence in one go: between its layers a call can be stopped.
-        vocoder = model.hifigan_decoder.waveform_decoder
-        for layer in (*vocoder.ups, *vocoder.resblocks):
+        # The vocoder makes a sentence's sound in one go, and hears a voice in one: each layer is where a call can stop.
+        for layer in model.hifigan_decoder.modules():
             layer.register_forward_pre_hook(lambda layer, inputs: current_call().check())
 
     def speak(
