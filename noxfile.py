@@ -140,8 +140,11 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="virtualenv")
 def torch_bench(session: nox.Session) -> None:
     """As ``bench``, of the bindings on torch."""
-    install_torch_wheels(session, *group("torch-test"))
-    session.run("python", "-m", "bench.torch_run", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
+    install_torch_wheels(session, *group("test"), *group("torch-test"))
+    environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    session.run("python", "-m", "bench.torch_run", *session.posargs, env=environment)
+    if not session.posargs:
+        session.run("python", "-m", "bench.hearing", env=environment)
 
 
 @nox.session

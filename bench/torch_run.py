@@ -10,15 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import bench.support  # noqa: F401 - makes the makers of tiny checkpoints importable
+
 HERE = Path(__file__).parent
 
 
 def benchmarks() -> dict[str, Callable[[], None]]:
     """Every benchmark by its name; two of one name are an error."""
-    # The makers of tiny checkpoints, which the tests use too.
-    support = str(HERE.parent / "tests" / "support")
-    if support not in sys.path:
-        sys.path.append(support)
     found: dict[str, Callable[[], None]] = {}
     for path in sorted(HERE.glob("torch_*.py")):
         if path.stem == Path(__file__).stem:

@@ -70,12 +70,13 @@ def explain_loading(
     is refused before them.
 
     Args:
-        mark: a file that each repository of such a model holds.
+        mark: a file that each repository of such a model holds; "" where there is none.
         local_files_only: nothing is to be fetched. ``HF_HUB_OFFLINE`` means the same.
     """
     import pickle
 
-    _refuse_to_fetch(name, what, mark, local_files_only)
+    if mark:
+        _refuse_to_fetch(name, what, mark, local_files_only)
     try:
         yield
     except LollmsError:

@@ -58,7 +58,8 @@ def load(how: How, token: str | None) -> Any:
     relay_logs("diffusers", "transformers")
     bars = (diffusers.utils.logging, transformers.utils.logging)
     hub: dict[str, Any] = {"local_files_only": how.local_files_only, "token": token}
-    with without_bars(*bars), explain_loading(how.model, WHAT):
+    described = explain_loading(how.model, WHAT, mark="model_index.json", local_files_only=how.local_files_only)
+    with without_bars(*bars), described:
         cls = _pipeline_class(how.pipeline_class_name)
         config = diffusers.DiffusionPipeline.load_config(str(how.model), **hub)
         _check_no_code(how.model, config)

@@ -97,7 +97,7 @@ class Loras:
         unfit = UnsupportedError(
             f"The LoRA {name!r} does not fit {type(self._pipe).__name__}.", hint="Use one that was made for this model."
         )
-        with explain_loading(source.place, "LoRA"), warnings.catch_warnings():
+        with explain_loading(source.place, "LoRA", mark=""), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two LoRAs are meant
             try:
                 self._pipe.load_lora_weights(
