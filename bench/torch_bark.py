@@ -19,7 +19,7 @@ from lollms_modalities import Audio, CallCancelled, CancelToken, Progress
 from bench.harness import paired, seconds, show, show_extra
 
 SENTENCE = "The birch canoe slid on smooth planks."
-TEXT = " ".join(f"Sentence {n} of a text to be read." for n in range(33))
+TEXT = " ".join(f"Sentence {n} of a text to be read." for n in range(17))
 
 
 @contextmanager
@@ -62,11 +62,11 @@ def alone() -> None:
 
 
 def batches() -> None:
-    """A text of 33 sentences in batches of 8 and of 32, and one sentence at a time."""
+    """A text of 17 sentences in batches of 8 and of 16, and one sentence at a time."""
     from lollms_bark import BarkTTSBinding
 
-    with checkpoint(layers=2, width=64) as folder, BarkTTSBinding(str(folder), n_threads=1) as binding:
-        for size in (8, 32):
+    with checkpoint() as folder, BarkTTSBinding(str(folder), n_threads=1) as binding:
+        for size in (8, 16):
             made: dict[int, Audio] = {}
 
             def of(size: int, made: dict[int, Audio] = made) -> float:
@@ -78,7 +78,7 @@ def batches() -> None:
                 return taken / made[size].duration
 
             pair = paired(lambda size=size: of(size), lambda: of(1), pairs=2, warm_up=0)  # type: ignore[misc]
-            show(f"Bark, 33 sentences in batches of {size}, a second", "one by one", pair, 1 / 3)
+            show(f"Bark, 17 sentences in batches of {size}, a second", "one by one", pair, 1 / 3)
 
 
 MEMORY = """
