@@ -18,10 +18,11 @@ PROMPT = "a slow piano"
 
 
 def _musicgen() -> Path:
-    from musicgen_model import make_musicgen
+    from musicgen_model import make_musicgen  # type: ignore[import-not-found, unused-ignore]
 
     # Wider than in the tests, so that the engine has something to do; still far less than the real one.
-    return make_musicgen(Path(tempfile.mkdtemp()) / "musicgen", window=500, layers=4, width=256)
+    made: Path = make_musicgen(Path(tempfile.mkdtemp()) / "musicgen", window=500, layers=4, width=256)
+    return made
 
 
 def musicgen() -> None:
