@@ -16,6 +16,7 @@ from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, 
 from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
 from bench.services import services
+from bench.whispercpp import whispercpp
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
@@ -171,7 +172,7 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
-    "isolation": isolation, "services": services,
+    "whispercpp": whispercpp, "isolation": isolation, "services": services,
 }  # fmt: skip
 
 
