@@ -17,6 +17,7 @@ from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
 from bench.services import services
+from bench.whispercpp import whispercpp
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
@@ -172,7 +173,8 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
-    "isolation": isolation, "services": services, "command_line": command_line, "listing_peers": listing_peers,
+    "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
+    "listing_peers": listing_peers,
 }  # fmt: skip
 
 
