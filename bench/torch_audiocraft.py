@@ -21,26 +21,26 @@ def _musicgen() -> Path:
     from musicgen_model import make_musicgen  # type: ignore[import-not-found, unused-ignore]
 
     # Wider than in the tests, so that the engine has something to do; still far less than the real one.
-    made: Path = make_musicgen(Path(tempfile.mkdtemp()) / "musicgen", window=500, layers=4, width=256)
-    return made
+    path: Path = make_musicgen(Path(tempfile.mkdtemp()) / "musicgen", window=500, layers=4, width=256)
+    return path
 
 
 def musicgen() -> None:
     """Eight seconds of music: same weights, same seed, the same bytes in the end."""
     import torch
     from lollms_audiocraft import AudioCraftTTMBinding
-    from transformers import AutoProcessor, MusicgenForConditionalGeneration
+    from transformers import AutoTokenizer, MusicgenForConditionalGeneration
 
     path = _musicgen()
     torch.set_num_threads(1)
     model: Any = MusicgenForConditionalGeneration.from_pretrained(path)
-    processor: Any = AutoProcessor.from_pretrained(path)
+    tokenizer: Any = AutoTokenizer.from_pretrained(path)
     with AudioCraftTTMBinding(str(path), engine="transformers", n_threads=1) as binding:
         binding.load()
 
         def alone() -> bytes:
             torch.manual_seed(7)
-            inputs = processor(text=[PROMPT], return_tensors="pt")
+            inputs = tokenizer([PROMPT], return_tensors="pt")
             made = model.generate(**inputs, do_sample=True, top_k=250, guidance_scale=3.0, max_new_tokens=403)
             return Audio.from_samples(made[0].T.numpy(), 32000)
 
