@@ -67,7 +67,7 @@ def batches() -> None:
 
     with checkpoint() as folder, BarkTTSBinding(str(folder), n_threads=1) as binding:
 
-        def seconds_a_second(**size: int) -> float:
+        def seconds_a_second(**size: Any) -> float:
             """Lengths are drawn, so what counts is the time that a second of sound takes."""
             began = time.perf_counter()
             made = binding.generate_audio(TEXT, seed=1, **size)
