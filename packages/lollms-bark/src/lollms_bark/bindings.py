@@ -82,7 +82,7 @@ class _EngineSettings(BindingSettings):
     n_threads: int = setting(_HALF_THE_CORES, description="Threads of torch, in the whole process.", ge=1, le=256)
     models_path: Path | None = setting(None, description="Folder of models.", shared=True, reload=True)
     local_files_only: bool = setting(False, description="Never fetch a model.", reload=True)
-    default_batch_size: int = setting(8, description="Sentences made together, after the first.", ge=1, le=256)
+    default_batch_size: int = setting(16, description="Sentences made together, after the first.", ge=1, le=256)
 
 
 class _Options(CallOptions):
@@ -97,7 +97,7 @@ class _Options(CallOptions):
     min_eos_p: float | None = option(
         None, description="How likely the end must be to end there; less makes the sound shorter.", gt=0, le=1
     )
-    batch_size: int = option(8, description="Sentences made together, after the first.", ge=1, le=256)
+    batch_size: int = option(16, description="Sentences made together, after the first.", ge=1, le=256)
     seed: Seed = None
 
     def temperatures(self) -> Temperatures:
