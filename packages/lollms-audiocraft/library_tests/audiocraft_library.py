@@ -70,6 +70,11 @@ def test_music_is_what_the_library_makes(musicgen: AudioCraftTTMBinding, library
     assert (told.engine, told.engine_version, told.seed) == ("audiocraft", "1.3.0", 7)
 
 
+@pytest.mark.parametrize("duration", [1e-9, 0.001, 0.25])
+def test_a_short_piece(musicgen: AudioCraftTTMBinding, duration: float) -> None:
+    assert len(musicgen.generate_music(PROMPT, duration=duration).to_numpy()) == max(1, round(duration * RATE))
+
+
 def test_options_are_the_library_s(musicgen: AudioCraftTTMBinding, library: Any) -> None:
     options: tuple[dict[str, Any], ...] = (
         {"temperature": 0.5, "top_k": 9, "cfg_coef": 1.0}, {"top_p": 0.3}, {"temperature": 0.0}, {"top_k": 0},

@@ -104,10 +104,10 @@ def test_no_temperature_is_no_chance(musicgen: AudioCraftTTMBinding) -> None:
     assert len(certain) == 1
 
 
-@pytest.mark.parametrize("duration", [0.001, 0.02, 0.0755, 1.999, WINDOW, 2.0001, 3.3])
+@pytest.mark.parametrize("duration", [1e-9, 0.001, 0.02, 0.0755, 1.999, WINDOW, 2.0001, 3.3])
 def test_any_duration_to_the_sample(musicgen: AudioCraftTTMBinding, duration: float) -> None:
     made = musicgen.generate_music(PROMPT, duration=duration, seed=1)
-    assert len(made.to_numpy()) == round(duration * RATE)
+    assert len(made.to_numpy()) == max(1, round(duration * RATE))
 
 
 def test_the_binding_s_settings_are_the_defaults(tiny_musicgen: Path, musicgen: AudioCraftTTMBinding) -> None:

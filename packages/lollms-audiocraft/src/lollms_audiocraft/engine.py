@@ -97,7 +97,7 @@ def compose(
 
     hop = engine.sample_rate // engine.frame_rate
     hears = _overlap_frames(engine, overlap)
-    sound = np.zeros((round(duration * engine.sample_rate), engine.channels), np.float32)
+    sound = np.zeros((max(1, round(duration * engine.sample_rate)), engine.channels), np.float32)
     done, start, heard = 0, 0, None
     if begun is not None:
         done = start = len(begun)
@@ -156,7 +156,7 @@ def _lay(sound: Any, window: Any, done: int, known: int, rate: int, *, given: bo
     """Put a window of sound behind what is there, of which it repeats the last ``known`` samples.
 
     The change from one to the other is in the middle of what both have, since the codec is not sure of its edges; a
-    sound that was given stays as it is to its end.
+    sound that was given stays as it is, but for the seam at its end.
     """
     import numpy as np
 
