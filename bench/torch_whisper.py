@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import Audio, CallCancelled, CancelToken
 
+import bench.support  # noqa: F401 - makes the makers of models importable
 from bench.harness import paired, seconds, show, show_extra
 
 if TYPE_CHECKING:
