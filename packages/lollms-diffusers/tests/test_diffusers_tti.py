@@ -388,7 +388,13 @@ def test_a_lora_is_put_on_and_taken_off(
     assert both not in (plain, full)
     assert sd.generate_image("x", **SMALL, loras={str(lora.parent): 1.0}) == full
     assert sd.generate_image("x", **SMALL) == plain
-    with bound(model("sd"), models_path=lora.parent.parent, loras={"style": 1.0}) as binding:
+    shutil.copytree(other.parent, tmp_path / "others" / "style")
+    with (
+        bound(model("sd"), models_path=lora.parent.parent, loras={"style": 1.0}) as binding,
+        bound(model("sd"), models_path=tmp_path / "others", loras={"style": 1.0}) as another,
+    ):
+        assert binding.generate_image("x", **SMALL) == full
+        assert another.generate_image("x", **SMALL) not in (full, plain), "the same name, another file"
         assert binding.generate_image("x", **SMALL) == full
         assert binding.generate_image("x", **SMALL, loras={}) == plain
 
@@ -517,8 +523,14 @@ def test_what_needs_an_accelerator_says_so(model: Models) -> None:
             pytest.raises(BindingDependencyError, match="the model runs on the processor"),
         ):
             binding.generate_image("x", **SMALL)
+    both = {"enable_cpu_offload": True, "enable_sequential_cpu_offload": True}
     with pytest.raises(SettingsError, match="Choose one"):
-        bound(model("sd"), enable_cpu_offload=True, enable_sequential_cpu_offload=True)
+        bound(model("sd"), **both)
+    with bound(model("sd")) as binding:
+        binding.load()
+        with pytest.raises(SettingsError, match="Choose one"):
+            binding.set_settings(both)
+        assert not binding.settings.enable_cpu_offload
     with (
         bound(model("sd"), device="cpu", enable_xformers=True) as binding,
         pytest.raises(BindingDependencyError, match="enable_xformers was asked for"),
@@ -541,6 +553,15 @@ def test_the_attention_s_back_end(model: Models, flux: DiffusersTTIBinding_Impl)
         pytest.raises(BindingDependencyError, match="flash"),
     ):
         binding.load()
+
+
+def test_compiling_is_asked_of_torch(model: Models, sd: DiffusersTTIBinding_Impl) -> None:
+    with bound(model("sd"), enable_compile=True) as binding:
+        binding.load()
+        assert binding.model.pipe.unet._compiled_call_impl is not None
+        # Compiling itself takes minutes; what was to be compiled runs as it is.
+        with torch.compiler.set_stance("force_eager"):
+            assert binding.generate_image("x", **SMALL) == sd.generate_image("x", **SMALL)
 
 
 def test_the_class_of_the_pipeline(model: Models) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lollms_modalities import (
     BindingSettings,
@@ -125,12 +125,7 @@ class DiffusersBinding(LollmsBinding):
                 f"{', '.join(map(repr, twice))}: given in config and as a keyword.", hint="Give each once.", names=twice
             )
         super().__init__(**(config or {}), **settings)
-        if self.settings.enable_cpu_offload and self.settings.enable_sequential_cpu_offload:
-            raise SettingsError(
-                "enable_cpu_offload and enable_sequential_cpu_offload were both asked for.",
-                hint="Choose one: the sequential one needs least memory, the other is quicker.",
-                names=["enable_cpu_offload", "enable_sequential_cpu_offload"],
-            )
+        self._offload()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -158,11 +153,7 @@ class DiffusersBinding(LollmsBinding):
             use_safetensors=settings.use_safetensors,
             safety_checker=getattr(settings, "safety_checker_on", True),
             local_files_only=settings.local_files_only,
-            offload="sequential"
-            if settings.enable_sequential_cpu_offload
-            else "model"
-            if settings.enable_cpu_offload
-            else "",
+            offload=self._offload(),
             xformers=settings.enable_xformers,
             attention_backend=settings.attention_backend,
             compile=settings.enable_compile,
@@ -187,6 +178,16 @@ class DiffusersBinding(LollmsBinding):
         engine.prepare(pipe, options.scheduler_name, options.loras, self._find_lora)
         extra = {"pipeline": type(pipe).__name__, "scheduler": type(getattr(pipe, "scheduler", None)).__name__}
         current_call().record(model=engine.name, extra=extra)
+
+    def _offload(self) -> Literal["", "model", "sequential"]:
+        whole, layers = self.settings.enable_cpu_offload, self.settings.enable_sequential_cpu_offload
+        if whole and layers:
+            raise SettingsError(
+                "enable_cpu_offload and enable_sequential_cpu_offload were both asked for.",
+                hint="Choose one: the sequential one needs least memory, the other is quicker.",
+                names=["enable_cpu_offload", "enable_sequential_cpu_offload"],
+            )
+        return "model" if whole else "sequential" if layers else ""
 
     def _found(self) -> Path | str:
         found = hub.find_model(self.settings.model_id_or_path, folders=self._folders(), marks=MARKS, what=WHAT)

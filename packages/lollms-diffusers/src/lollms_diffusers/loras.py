@@ -64,6 +64,7 @@ class Loras:
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
+        self._places: list[Path | str] = []
         self.used: dict[str, float] = {}
 
     def use(self, wanted: dict[str, float], find: Callable[[str], Source]) -> None:
@@ -74,22 +75,23 @@ class Loras:
             UnsupportedError: the pipeline takes none, or not this one.
             BindingDependencyError: peft is not installed.
         """
-        if wanted == self.used:
+        if not wanted and not self.used:
             return
-        if wanted:
-            self._check()
-        names = list(wanted)
-        if names != list(self.used):
-            sources = [find(name) for name in names]
+        self._check()
+        sources = [find(name) for name in wanted]
+        places = [source.place for source in sources]
+        adapters = [f"lora_{number}" for number in range(len(places))]
+        # By place: the same name may be another file for another binding on the same model.
+        if places != self._places:
             self._take_off()
             try:
-                for number, (name, source) in enumerate(zip(names, sources, strict=True)):
-                    self._load(name, source, f"lora_{number}")
+                for name, source, adapter in zip(wanted, sources, adapters, strict=True):
+                    self._load(name, source, adapter)
             except BaseException:
                 self._take_off()
                 raise
+            self._places = places
         if wanted:
-            adapters = [f"lora_{number}" for number in range(len(names))]
             self._pipe.set_adapters(adapters, list(wanted.values()))
         self.used = dict(wanted)
 
@@ -111,9 +113,8 @@ class Loras:
             raise unfit  # nothing of it has the name of a layer
 
     def _take_off(self) -> None:
-        if self.used or getattr(self._pipe, "get_list_adapters", dict)():
-            self._pipe.unload_lora_weights()
-        self.used = {}
+        self._pipe.unload_lora_weights()
+        self._places, self.used = [], {}
 
     def _check(self) -> None:
         if not hasattr(self._pipe, "load_lora_weights"):
