@@ -193,7 +193,18 @@ def _conforms(environment: Environment, how: list[str]) -> bool:
     return tell(f"{what}: {last} ({time.monotonic() - began:.0f} s)", done.returncode == 0)
 
 
-TESTING = ["pytest>=8", "psutil>=6", "pillow>=10", "numpy>=1.26", "av>=14", "soundfile>=0.13", "soxr>=0.5"]
+TESTING = [
+    "pytest>=8",
+    "psutil>=6",
+    "jiwer>=4",
+    "cmake>=3.28",
+    "ninja>=1.11",
+    "pillow>=10",
+    "numpy>=1.26",
+    "av>=14",
+    "soundfile>=0.13",
+    "soxr>=0.5",
+]
 
 
 # --- several at once ------------------------------------------------------------------------------------------------
