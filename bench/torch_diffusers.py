@@ -50,7 +50,7 @@ def images() -> None:
         ):
             binding.load()
             pipe = _library(Path(folder) / kind)
-            size = {"width": 128, "height": 128}
+            size = {"width": 64, "height": 64}
 
             def ours(binding: Any = binding, size: dict[str, int] = size) -> Image:
                 return binding.generate_image("a lighthouse", seed=1, **size)  # type: ignore[no-any-return]
@@ -69,7 +69,7 @@ def images() -> None:
                 for seed in range(8):
                     binding.generate_image("a lighthouse", seed=seed, width=64, height=64)
 
-            pair = paired(lambda: seconds(at_once), lambda: seconds(one_by_one), pairs=7)
+            pair = paired(lambda: seconds(at_once), lambda: seconds(one_by_one), pairs=5)
             show(f"Diffusers {kind}, eight images at once", "eight calls", pair, 1.0)
 
 

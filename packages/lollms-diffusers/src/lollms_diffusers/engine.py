@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import re
@@ -116,7 +117,13 @@ class Engine:
 
 def parameters(pipe: Any) -> dict[str, Any]:
     """What a pipeline takes, and the defaults."""
-    return {name: p.default for name, p in inspect.signature(type(pipe).__call__).parameters.items()}
+    cls: Any = type(pipe)
+    return _parameters(cls)
+
+
+@functools.cache
+def _parameters(cls: Any) -> dict[str, Any]:
+    return {name: p.default for name, p in inspect.signature(cls.__call__).parameters.items()}
 
 
 def _needs(pipe: Any, name: str) -> bool:
