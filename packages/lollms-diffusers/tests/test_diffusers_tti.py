@@ -688,7 +688,7 @@ def test_import_and_lists_load_nothing() -> None:
 
 def test_the_readme_s_example_runs(model: Models, tmp_path: Path) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    (program,) = re.findall(r"```py\n(.*?)```", readme, re.DOTALL)
+    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     program = program.replace("stable-diffusion-v1-5/stable-diffusion-v1-5", str(model("sd")))
     program = program.replace("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", str(model("wan")))
     for large, small in (("832", "64"), ("480", "32"), ("512", "64"), ("duration=2", "duration=0.5")):
