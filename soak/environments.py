@@ -345,9 +345,13 @@ def main() -> int:
     try:
         with variable("XDG_DATA_HOME", folder):
             wheels = tiny(Path(folder, "wheels"))
-            fine &= kills(wheels, 3 if asked.short else 10)
+            # Where the core is found, which is on no index.
+            places = " ".join(filter(None, (asked.source, os.environ.get("PIP_FIND_LINKS"))))
+            with variable("PIP_FIND_LINKS", places):
+                fine &= kills(wheels, 3 if asked.short else 10)
+                if not asked.short:
+                    fine &= full_disk(wheels)
             if not asked.short:
-                fine &= full_disk(wheels)
                 fine &= make(names, asked.source)
                 fine &= together()
                 if asked.conformance:

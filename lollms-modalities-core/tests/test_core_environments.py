@@ -185,7 +185,7 @@ def test_disk_use_counts_links_once(wheels: Path) -> None:
     assert disk_use(rooms[:1]).shared >= each[0].shared + 1_000_000
 
 
-def test_a_checkout_is_built(tmp_path: Path) -> None:
+def test_a_checkout_is_built(tmp_path: Path, wheels: Path) -> None:
     project = tmp_path / "checkout" / "packages" / "hum"
     (project / "src" / "hum").mkdir(parents=True)
     source = 'from lollms_modalities import LollmsTTSBinding\nclass Hum(LollmsTTSBinding):\n    """Hums."""\n'

@@ -632,6 +632,7 @@ def test_ended_when_idle_and_started_again(open_tts: Callable[..., Any]) -> None
 
 def test_a_pool_runs_calls_side_by_side_and_in_turn(open_tts: Callable[..., Any], background: Spawn) -> None:
     tts = open_tts(WorkerPolicy(pool=2))
+    tts.load()  # both: the second is otherwise started when it is needed
     began = time.monotonic()
     running = [background(lambda: tts.generate_audio("hi", do="sleep", seconds=1.0)) for _ in range(4)]
     pids = [r.result().provenance.usage["pid"] for r in running]

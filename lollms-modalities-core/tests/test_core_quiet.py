@@ -74,7 +74,8 @@ def test_a_handler_that_the_application_shares_hears_it_once(printed: io.StringI
 class Bars:
     """As transformers' and diffusers' ``utils.logging``."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, name: str, shown: bool) -> None:
+        self.__name__ = name
         self.shown = shown
 
     def is_progress_bar_enabled(self) -> bool:
@@ -88,7 +89,7 @@ class Bars:
 
 
 def test_bars_are_shown_again_afterwards_where_they_were() -> None:
-    on, off = Bars(True), Bars(False)
+    on, off = Bars("on", True), Bars("off", False)
     with contextlib.suppress(KeyError), without_bars(on, off):
         assert (on.shown, off.shown) == (False, False)
         raise KeyError

@@ -59,7 +59,8 @@ class Shell:
         """Start it in a process group of its own."""
         process = subprocess.Popen(
             [sys.executable, "-m", "lollms_client", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=self.folder, env=self.env, start_new_session=True, **{"stdout": subprocess.PIPE, **options},
+            cwd=self.folder, env=self.env, start_new_session=True, preexec_fn=_hears_ctrl_c,
+            **{"stdout": subprocess.PIPE, **options},
         )  # fmt: skip
         if stdin is not None:
             assert process.stdin is not None
@@ -72,6 +73,11 @@ class Shell:
     def files(self) -> list[str]:
         """What lies in the folder."""
         return sorted(os.listdir(self.folder))
+
+
+def _hears_ctrl_c() -> None:
+    """As at a terminal: what is started in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
