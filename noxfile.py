@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -16,11 +18,16 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
 WHEELS = ROOT / "dist"
 EXAMPLES = ROOT / "examples" / "lollms-examples"
-# A file's tests stay together: they share what takes long to make.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--durations=15")
+# A file's tests stay together: they share what takes long to make. In the order that is given, the longest first.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations=15")
+QUICK = ("-m", "not full")
+# Of the conformance suite, what an engine's own values can make of another process; the rest is the machinery's.
+CROSSING = ("--lollms-isolated", "-m", "lollms_crosses")
 # They need torch, of which uv would take gigabytes of CUDA builds: pip installs them, in environments of their own.
 TORCH = [ROOT / "packages" / f"lollms-{name}" for name in ("audiocraft", "bark", "diffusers", "whisper", "xtts")]
 LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in TORCH]
+SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
+LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
 LIGHT_EXTRAS = "piper,faster-whisper,whispercpp,dalle,lollms"
 
 
@@ -29,13 +36,28 @@ def group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
-def build_wheels(session: nox.Session, *, sdists: bool = False) -> None:
-    """Build every distribution into ``dist``."""
-    session.install("build[uv]>=1.2", "uv>=0.9")
+def build_wheels(session: nox.Session) -> None:
+    """Build every distribution into ``dist``, once for all sessions, until a file of it changes."""
+    mark = WHEELS / ".of"
+    content = digest_of_sources()
+    if mark.is_file() and mark.read_text() == content:
+        return
+    session.install("uv>=0.9")
     shutil.rmtree(WHEELS, ignore_errors=True)
+    # By way of the source distribution, so that a file which that lacks is missed here.
+    session.run("uv", "build", "-q", "--all-packages", "-o", str(WHEELS))
+    for examples in WHEELS.glob(f"{EXAMPLES.name.replace('-', '_')}-*"):
+        examples.unlink()
+    mark.write_text(content)
+
+
+def digest_of_sources() -> str:
+    """What changes when any file that is built changes."""
+    digest = hashlib.sha256()
     for distribution in DISTRIBUTIONS:
-        kinds = [] if sdists else ["--wheel"]
-        session.run("python", "-m", "build", "-q", "--installer", "uv", *kinds, "-o", str(WHEELS), str(distribution))
+        for path in sorted(p for p in distribution.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def install_wheels(session: nox.Session, *more: str) -> None:
@@ -62,9 +84,40 @@ def wheel_of(distribution: Path) -> str:
     return str(wheel)
 
 
+def install_tests(session: nox.Session) -> dict[str, str]:
+    """Install what the light tests need; gives the variables that they are run with."""
+    install_wheels(session, *group("test"))
+    session.install("--no-deps", str(EXAMPLES))
+    return {"LOLLMS_WHEELS": str(WHEELS)}
+
+
+def install_torch_tests(session: nox.Session) -> dict[str, str]:
+    """The same for those on torch."""
+    install_torch_wheels(session, *group("test"), *group("torch-test"))
+    # Tiny models gain nothing from threads, which take the processor from each other.
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+    return {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **threads}
+
+
+def newer_pythons() -> dict[str, str]:
+    """Interpreters of 3.12 to 3.14, of the machine or of pyenv, by their version."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found: dict[str, str] = {}
+    for version in ("3.12", "3.13", "3.14"):
+        # pyenv's own first: what it puts on the path may be a shim of a version that is not chosen.
+        candidates = [*map(str, pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")]
+        if candidates[0]:
+            found[version] = candidates[0]
+    return found
+
+
 def suites(distributions: list[Path]) -> list[str]:
     """The conformance tests of some distributions."""
     return [str(p) for distribution in distributions for p in sorted(distribution.glob("tests/test_*_conformance.py"))]
+
+
+LIGHT_TESTS = (*(str(d / "tests") for d in [*LIGHT, EXAMPLES]), "tests", "--ignore=tests/torch")
+TORCH_TESTS = (*(str(d / "tests") for d in TORCH), "tests/test_tree.py", "tests/torch")
 
 
 @nox.session(python=False)
@@ -83,32 +136,64 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run all tests, against the wheels; those of the bindings on torch follow in ``torch_tests``."""
-    install_wheels(session, *group("test"))
-    session.install("--no-deps", str(EXAMPLES))
-    environment = {"LOLLMS_WHEELS": str(WHEELS)}
+    """Run the tests, against the wheels; those of the bindings on torch follow in ``torch_tests``."""
+    environment = install_tests(session)
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs, env=environment)
         return
-    places = [str(d / "tests") for d in [*LIGHT, EXAMPLES]]
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *places, "tests", "--ignore=tests/torch", env=environment)
-    # The same promises with each binding in another process.
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *QUICK, *LIGHT_TESTS, env=environment)
+    # The same promises with each binding in another process: all of them on the examples.
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([EXAMPLES]))
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *CROSSING, *suites(LIGHT))
     session.notify("torch_tests")
 
 
 @nox.session(venv_backend="virtualenv")
 def torch_tests(session: nox.Session) -> None:
     """Run the tests of the bindings on torch, all of them in one environment."""
-    install_torch_wheels(session, *group("test"), *group("torch-test"))
-    # Tiny models gain nothing from threads, which take the processor from each other.
-    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    environment = {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **threads}
+    environment = install_torch_tests(session)
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs, env=environment)
         return
-    places = [str(d / "tests") for d in TORCH]
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *places, "tests/test_tree.py", "tests/torch", env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *QUICK, *TORCH_TESTS, env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *CROSSING, *suites(TORCH), env=environment)
+
+
+@nox.session
+def full(session: nox.Session) -> None:
+    """Run all tests, those too that take long; ``pythons`` and ``torch_full`` follow. About an hour."""
+    environment = install_tests(session)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *LIGHT_TESTS, env=environment)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
+    session.notify("pythons")
+    session.notify("torch_full")
+
+
+@nox.session
+def pythons(session: nox.Session) -> None:
+    """Run the light distributions' tests on each newer Python that this machine has."""
+    build_wheels(session)
+    session.install("uv>=0.9")
+    found = newer_pythons()
+    session.log(f"Python {', '.join(found) or '(no newer one)'}")
+    for version, interpreter in found.items():
+        # Beside this session's own folder, which the installer would otherwise take.
+        folder = Path(session.create_tmp()) / version
+        session.run("uv", "venv", "-q", "--clear", "--python", interpreter, str(folder))
+        python = str(folder / "bin" / "python")
+        install = ("uv", "pip", "install", "-q", "--python", python)
+        session.run(*install, "--find-links", str(WHEELS), f"lollms-client[{LIGHT_EXTRAS}]>=2.0,<3", *group("test"))
+        session.run(*install, "--no-deps", "--no-build-isolation", str(EXAMPLES))
+        places = [str(d / "tests") for d in [*LIGHT, EXAMPLES]]
+        environment = {"LOLLMS_WHEELS": str(WHEELS)}
+        session.run(python, "-m", "pytest", *SIDE_BY_SIDE, *QUICK, *places, env=environment, external=True)
+
+
+@nox.session(venv_backend="virtualenv")
+def torch_full(session: nox.Session) -> None:
+    """Run all tests of the bindings on torch, in place and isolated."""
+    environment = install_torch_tests(session)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *TORCH_TESTS, env=environment)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites(TORCH), env=environment)
 
 
@@ -194,9 +279,9 @@ def tables(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """Build and check wheels and source distributions."""
-    build_wheels(session, sdists=True)
+    build_wheels(session)
     session.install(*group("build"))
-    session.run("twine", "check", "--strict", *map(str, WHEELS.glob("*")))
+    session.run("twine", "check", "--strict", *map(str, [*WHEELS.glob("*.whl"), *WHEELS.glob("*.tar.gz")]))
     session.run("check-wheel-contents", *map(str, WHEELS.glob("*.whl")))
 
 

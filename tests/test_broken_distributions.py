@@ -158,6 +158,7 @@ def test_the_list_tells_what_metadata_says(site: Path) -> None:
     assert any("claims_a 1.0 and claims_b 1.0 claim this name. claims_a 1.0 is used" in note for note in notes)
 
 
+@pytest.mark.full
 def test_the_checked_list_explains_each(site: Path) -> None:
     done = lollms(site, "list", "tts", "--check", "--json", "--timeout", "15")
     assert (done.returncode, done.stderr) == (1, "")

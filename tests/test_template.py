@@ -63,11 +63,13 @@ def test_what_is_generated_keeps_it_in_a_process_of_its_own(generated: Path) -> 
     assert " passed" in run(generated, "tts", "pytest", "-q", "-p", "no:cacheprovider", "--lollms-isolated")
 
 
-@pytest.mark.parametrize("modality", MODALITIES)
-def test_its_style_and_types_are_clean(generated: Path, modality: str) -> None:
-    run(generated, modality, "ruff", "check", ".")
-    run(generated, modality, "ruff", "format", "--check", ".")
-    assert "Success: no issues found in 3 source files" in run(generated, modality, "mypy", "src")
+def test_its_style_and_types_are_clean(generated: Path) -> None:
+    for modality in MODALITIES:
+        run(generated, modality, "ruff", "check", ".")
+        run(generated, modality, "ruff", "format", "--check", ".")
+    # Once for all five: most of the time is for what they import.
+    sources = [f"../{modality}/src" for modality in MODALITIES]
+    assert "Success: no issues found in 15 source files" in run(generated, "tts", "mypy", *sources)
 
 
 def test_its_wheel_holds_what_it_needs(generated: Path, tmp_path: Path) -> None:

@@ -18,13 +18,23 @@ sys.path.pop(0)
 Failed = dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def failed(tmp_path_factory: pytest.TempPathFactory) -> Failed:
-    """What failed in the suites of the planted faults."""
+def ran(tmp_path_factory: pytest.TempPathFactory, *, whole: bool) -> Failed:
     import faulthandler
 
     faulthandler.cancel_dump_traceback_later()  # it takes longer than one test may
-    return planted_suites.run(tmp_path_factory.mktemp("planted"))
+    return planted_suites.run(tmp_path_factory.mktemp("planted"), whole=whole)
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Failed:
+    """What failed of the tests that are meant for the planted faults."""
+    return ran(tmp_path_factory, whole=False)
+
+
+@pytest.fixture(scope="module")
+def failed_of_all(tmp_path_factory: pytest.TempPathFactory) -> Failed:
+    """What failed in the whole suites."""
+    return ran(tmp_path_factory, whole=True)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -32,8 +42,14 @@ def test_it_bites(failed: Failed, fault: Fault) -> None:
     caught = failed[fault.name]
     assert fault.test in caught, f"caught by {sorted(caught) or 'no test'} only"
     assert "(See docs/conformance.md#" in caught[fault.test], "by the promise, not by accident"
-    by_others = caught.keys() - {fault.test}
-    assert fault.also == planted_suites.SEEN_BY_ALL or by_others <= set(fault.also)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_nothing_else_bites(failed_of_all: Failed, fault: Fault) -> None:
+    caught = failed_of_all[fault.name]
+    assert fault.test in caught
+    assert fault.also == planted_suites.SEEN_BY_ALL or caught.keys() - {fault.test} <= set(fault.also)
 
 
 def test_each_page_that_a_failure_names_is_there() -> None:

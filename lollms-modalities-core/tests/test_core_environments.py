@@ -660,6 +660,7 @@ def test_uv_is_told_what_pip_has_been_told(tmp_path: Path) -> None:
 # --- without uv -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_pip_does_it_where_uv_is_missing(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installers, "_uv", lambda: None)
     environment = create_environment("beep", source=wheels)

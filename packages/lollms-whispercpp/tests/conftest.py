@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import whisper_cpp_program
+import whisper_weights
 from harvard import spoken
+from kept import copy_of
 from whisper_cpp_program import quantized, whisper_cli
-from whisper_weights import make_ggml
+from whisper_weights import make_ggml, packaged
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +21,15 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny.en as it is and in two smaller forms."""
+
+    def make(folder: Path) -> None:
+        model = make_ggml(folder / "ggml-tiny.en.bin")
+        for kind in ("q8_0", "q5_1"):
+            quantized(model, kind, folder / f"ggml-tiny.en-{kind}.bin")
+
     folder = tmp_path_factory.mktemp("models")
-    model = make_ggml(folder / "ggml-tiny.en.bin")
-    for kind in ("q8_0", "q5_1"):
-        quantized(model, kind, folder / f"ggml-tiny.en-{kind}.bin")
-    return folder
+    makers = (Path(whisper_weights.__file__), Path(whisper_cpp_program.__file__))
+    return copy_of("ggml-tiny.en", folder, make, of=(*makers, packaged() / "model.bin"))
 
 
 @pytest.fixture(scope="session")

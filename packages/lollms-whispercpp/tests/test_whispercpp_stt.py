@@ -116,7 +116,7 @@ def test_thirty_sentences(heard_harvard: Transcript, harvard: Audio) -> None:
     assert starts == sorted(starts)
 
 
-@pytest.mark.parametrize("name", ["tiny.en-q8_0", "tiny.en-q5_1"])
+@pytest.mark.parametrize("name", [pytest.param("tiny.en-q8_0", marks=pytest.mark.full), "tiny.en-q5_1"])
 def test_smaller_models_hear_as_well(make: Make, models: Path, harvard: Audio, name: str) -> None:
     heard = make(models_search_path=models).transcribe_audio(harvard, name)
     assert word_error_rate(HARVARD, heard) <= 0.12
@@ -253,7 +253,7 @@ def sounds() -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("beam_size", [1, 5])
+@pytest.mark.parametrize("beam_size", [1, pytest.param(5, marks=pytest.mark.full)])
 @pytest.mark.parametrize("what", sounds())
 def test_nothing_said_is_nothing_heard(whisper: WhisperCppSTTBinding, what: str, beam_size: int) -> None:
     sound = Audio.from_samples(sounds()[what].astype(np.float32), 16000)
@@ -280,6 +280,7 @@ def test_a_pause_is_no_reason_to_repeat_or_to_miss(whisper: WhisperCppSTTBinding
     assert 58 < second.start < second.end < 65
 
 
+@pytest.mark.full
 def test_ten_minutes(whisper: WhisperCppSTTBinding, sentence: Audio) -> None:
     samples = np.zeros(600 * 16000, np.float32)
     said = decode_audio(sentence, 16000)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PAGE = "conformance.md"
 _SHOWN = 500  # characters of what was found
@@ -71,6 +73,16 @@ def applies(when: Callable[[Any], object]) -> Callable[[_F], _F]:
         return fn
 
     return mark
+
+
+def crosses(fn: _F) -> _F:
+    """A standard test that shows what an engine's values do on their way to another process and back.
+
+    ``pytest --lollms-isolated -m lollms_crosses`` runs these alone: what else the suite asks of an isolated binding is
+    the machinery's, and alike for all.
+    """
+    marked: _F = pytest.mark.lollms_crosses(fn)
+    return marked
 
 
 def is_standard(name: str, value: object) -> bool:

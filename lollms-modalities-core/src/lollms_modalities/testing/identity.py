@@ -14,7 +14,7 @@ import pytest
 
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.settings import MASK
-from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import SECRET, Suite
 
 _IMPORT = """
@@ -107,6 +107,7 @@ class IdentityTests(Suite):
                 make(**{name: [[{"not": "a value"}]]})
             contract(name in str(caught[0]), "A SettingsError names the setting.", "settings", str(caught[0]))
 
+    @crosses
     def test_settings_come_and_go_as_a_list(self, make: Callable[..., Any]) -> None:
         binding = make()
         rows = binding.get_settings()
@@ -133,6 +134,7 @@ class IdentityTests(Suite):
         binding.set_settings({"keep_alive": 12.5})
         contract(binding.settings.keep_alive == 12.5, "set_settings changes the settings.", "settings")
 
+    @crosses
     @applies(lambda suite: suite.secret_names())
     def test_secrets_are_shown_nowhere(
         self, make: Callable[..., Any], caplog: pytest.LogCaptureFixture, tmp_path: Path

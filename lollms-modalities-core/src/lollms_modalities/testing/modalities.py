@@ -12,7 +12,7 @@ import numpy as np
 
 from lollms_modalities import media
 from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
-from lollms_modalities.testing.contract import contract, raises, works
+from lollms_modalities.testing.contract import contract, crosses, raises, works
 from lollms_modalities.testing.identity import IdentityTests
 from lollms_modalities.testing.life import LifeTests
 from lollms_modalities.testing.results import PromptTests, ResultTests
@@ -86,6 +86,7 @@ class TTSBindingSuite(_SoundSuite, PromptTests):
     def comparable(self, result: Any) -> Any:
         return result.to_numpy().tobytes()
 
+    @crosses
     def test_chunks_are_what_they_say(self, bound: Any, result: Any) -> None:
         chunks = list(self.stream(bound))
         for chunk in chunks:
@@ -162,6 +163,7 @@ class STTBindingSuite(_Common):
         missing = [word for word in self.expected if word.lower() not in heard]
         contract(not missing, "The transcript holds the words that were said.", "results", (missing, result))
 
+    @crosses
     def test_every_kind_of_media_goes_in(self, bound: Any, result: Any, tmp_path: Path) -> None:
         data = media.read_media(self.arguments()["audio_path"])
         path = tmp_path / "sound with spaces ü.wav"
@@ -181,6 +183,7 @@ class STTBindingSuite(_Common):
             with works(f"Sound is taken as {suffix}.", "media-input"):
                 self.check(self.call(bound, audio_path=audio.save(tmp_path / f"x{suffix}")))
 
+    @crosses
     def test_a_file_that_is_not_there(self, bound: Any, tmp_path: Path) -> None:
         with raises(AudioFileNotFoundError, "A file that is not there is an AudioFileNotFoundError.", "media-input"):
             self.call(bound, audio_path=tmp_path / "none.wav")

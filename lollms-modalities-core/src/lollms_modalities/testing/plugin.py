@@ -1,4 +1,4 @@
-"""The pytest plug-in: one flag."""
+"""The pytest plug-in: one flag, one mark."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the conformance suites with each binding in another process",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of the mark."""
+    config.addinivalue_line("markers", "lollms_crosses: what an engine's values do on their way to another process")

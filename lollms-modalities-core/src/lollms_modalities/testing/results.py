@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lollms_modalities.errors import LollmsError, OptionError
-from lollms_modalities.testing.contract import applies, contract, raises, works
+from lollms_modalities.testing.contract import applies, contract, crosses, raises, works
 from lollms_modalities.testing.suite import HOSTILE, Suite
 from lollms_modalities.testing.watch import watching
 
@@ -20,9 +20,11 @@ from lollms_modalities.testing.watch import watching
 class ResultTests(Suite):
     """Results and options."""
 
+    @crosses
     def test_the_result_is_what_it_says(self, result: Any) -> None:
         self.check(result)
 
+    @crosses
     def test_the_result_says_how_it_was_made(self, result: Any) -> None:
         told = result.provenance
         contract(told is not None, "A result has its provenance.", "results")
@@ -73,6 +75,7 @@ class ResultTests(Suite):
         path = result.save(folder / f"saved{suffix}")
         contract(path.read_bytes() == bytes(result), "save() in the result's own format writes its bytes.", "results")
 
+    @crosses
     @applies(lambda suite: suite.whole_media)
     def test_output_path_holds_the_whole_result(self, bound: Any, result: Any, tmp_path: Path) -> None:
         suffix = type(result).formats[result.format].suffixes[0]
@@ -110,6 +113,7 @@ class ResultTests(Suite):
 
     # -- options -----------------------------------------------------------------------------------------------------
 
+    @crosses
     def test_an_unknown_option_is_refused(self, bound: Any) -> None:
         near = next(iter(self.option_names()), "timeout")
         sentence = "An unknown option is an OptionError that names the nearest known one."
@@ -142,6 +146,7 @@ class ResultTests(Suite):
             with raises(OptionError, f"{wrong} is an OptionError.", "options"):
                 self.call(bound, **wrong)
 
+    @crosses
     def test_nothing_is_printed(self, bound: Any, capfd: pytest.CaptureFixture[str]) -> None:
         self.call(bound)
         printed = capfd.readouterr()
@@ -163,6 +168,7 @@ class ResultTests(Suite):
 
     # -- hostile input -----------------------------------------------------------------------------------------------
 
+    @crosses
     @applies(lambda suite: suite.name_argument)
     def test_a_name_is_no_path(self, bound: Any, tmp_path: Path, isolated: bool) -> None:
         marker = "lollms-hostile"

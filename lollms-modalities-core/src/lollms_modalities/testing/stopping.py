@@ -11,7 +11,7 @@ from typing import Any
 
 from lollms_modalities.call import CancelToken, Progress
 from lollms_modalities.errors import CallCancelled, CallTimeout
-from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import Suite
 
 
@@ -47,6 +47,7 @@ class StoppingTests(Suite):
                 p.done >= 0 and (p.total is None or p.done <= p.total), "Done is from 0 to the total.", "progress", p
             )
 
+    @crosses
     def test_an_exception_from_the_progress_function_ends_the_call(self, bound: Any) -> None:
         told: list[Progress] = []
         mine = _MineError("mine")
@@ -68,6 +69,7 @@ class StoppingTests(Suite):
             self.call(bound, cancel=token, progress=seen.append)
         contract(not seen, "A call that was cancelled before it began does no work.", "stopping", seen)
 
+    @crosses
     def test_cancelled_while_it_runs(self, bound: Any) -> None:
         token, cancelled_at = CancelToken(), [0.0]
 
@@ -127,6 +129,7 @@ class StoppingTests(Suite):
         self.check(result)
         self.check(self.call(bound))
 
+    @crosses
     def test_out_of_time(self, bound: Any) -> None:
         limit = 0.001
         error, taken = self.stopped(lambda: self.call(bound, **self.long(timeout=limit)))

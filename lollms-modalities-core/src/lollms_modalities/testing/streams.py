@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from lollms_modalities.call import CancelToken, Progress
 from lollms_modalities.errors import CallCancelled
-from lollms_modalities.testing.contract import applies, contract, raises
+from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import Suite
 
 
@@ -27,6 +29,7 @@ class StreamTests(Suite):
         """What of a result the items of a stream make up."""
         raise NotImplementedError
 
+    @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_the_stream_is_the_whole_in_parts(self, bound: Any, result: Any) -> None:
         stream = self.stream(bound)
@@ -69,6 +72,7 @@ class StreamTests(Suite):
             "streams",
         )
 
+    @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_a_stream_stops_when_it_is_told_to(self, bound: Any) -> None:
         token = CancelToken()
@@ -87,32 +91,31 @@ class StreamTests(Suite):
         self.check(self.call(bound))
 
     def test_the_twin_is_awaited_and_the_loop_stays_free(self, bound: Any, result: Any) -> None:
-        lates: list[float] = []
-
-        async def beat() -> None:
-            while True:
-                began = time.monotonic()
-                await asyncio.sleep(0.005)
-                lates.append(time.monotonic() - began)
-
-        async def main() -> Any:
-            heart = asyncio.create_task(beat())
-            await asyncio.sleep(0.02)
-            try:
-                return await getattr(bound, f"a{self.verb}")(**self.arguments())
-            finally:
+        async def main() -> tuple[Any, float, float]:
+            with _Beats() as elsewhere:
+                mine = _Beats()
+                heart = asyncio.create_task(mine.beat())
                 await asyncio.sleep(0.02)
-                heart.cancel()
+                began = time.monotonic()
+                try:
+                    awaited = await getattr(bound, f"a{self.verb}")(**self.arguments())
+                finally:
+                    taken = time.monotonic() - began
+                    await asyncio.sleep(0.02)
+                    heart.cancel()
+            return awaited, max(mine.lates), 2 * max(elsewhere.lates) + max(0.25, taken * 0.5)
 
-        began = time.monotonic()
-        awaited = asyncio.run(main())
-        taken = time.monotonic() - began
-        contract(self.same(awaited, result), "The awaitable twin gives what the verb gives.", "streams")
+        # A busy machine holds each loop now and then, but not three times this one and not the other.
+        for _ in range(3):
+            awaited, held, allowed = asyncio.run(main())
+            contract(self.same(awaited, result), "The awaitable twin gives what the verb gives.", "streams")
+            if held < allowed:
+                break
         contract(
-            max(lates) < max(0.25, taken * 0.5),
+            held < allowed,
             "While an awaitable twin runs, the event loop stays free.",
             "streams",
-            f"the loop was held for {max(lates):.2f} s of {taken:.2f} s",
+            f"the loop was held for {held:.2f} s, where {allowed:.2f} s are allowed",
         )
 
     def test_cancelling_the_task_cancels_the_call(self, bound: Any) -> None:
@@ -141,6 +144,7 @@ class StreamTests(Suite):
             "streams",
         )
 
+    @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_the_twin_of_the_stream(self, bound: Any, result: Any) -> None:
         async def main() -> list[Any]:
@@ -151,3 +155,29 @@ class StreamTests(Suite):
             "The awaitable twin of a stream gives the same parts.",
             "streams",
         )
+
+
+class _Beats:
+    """How late an event loop is with what it should do each 5 ms. In a ``with`` statement: a loop in another thread."""
+
+    def __init__(self) -> None:
+        self.lates: list[float] = [0.0]
+        self._ended = False
+        self._thread = threading.Thread(target=lambda: asyncio.run(self.beat()), daemon=True)
+
+    async def beat(self) -> None:
+        """Go on until told to end, or cancelled."""
+        while not self._ended:
+            began = time.monotonic()
+            await asyncio.sleep(0.005)
+            self.lates.append(time.monotonic() - began)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended = True
+        self._thread.join()
