@@ -12,6 +12,7 @@ from lollms_whispercpp import WhisperCppSTTBinding
 class TestWhisperCpp(STTBindingSuite):
     binding = WhisperCppSTTBinding
     expected = ("smooth", "planks", "served", "bowls")
+    calls = 9  # each is a program of its own, which takes with it what it held
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
