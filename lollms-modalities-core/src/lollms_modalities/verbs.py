@@ -80,7 +80,8 @@ def adopt(cls: type[LollmsBinding]) -> None:
             continue
         setattr(cls, name, _wrap(fn, spec))
     for name, spec in declared.items():
-        if not hasattr(cls, f"a{name}"):
+        twin = getattr(cls, f"a{name}", None)
+        if twin is None or hasattr(twin, "__lollms_yields__"):
             setattr(cls, f"a{name}", _twin(name, spec, getattr(cls, name)))
 
 

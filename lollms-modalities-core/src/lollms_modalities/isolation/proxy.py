@@ -30,6 +30,7 @@ from lollms_modalities.isolation.checks import check_interpreter, explain_start
 from lollms_modalities.isolation.host import Request, Spec, Worker, WorkerPolicy, Workers
 from lollms_modalities.isolation.protocol import Buffer, Json
 from lollms_modalities.media_input import check_media
+from lollms_modalities.older import settled
 from lollms_modalities.settings import MASK, BindingSettings, CallOptions
 
 if TYPE_CHECKING:
@@ -287,9 +288,14 @@ class RemotePlan(verbs.Plan):
         return given
 
     def _checked(self, name: str, value: Any) -> Any:
+        content = self.verb.params[0] if self.verb.params else ""
+        if self.verb.content == "images" and name == content:
+            from lollms_modalities.editing import check_images
+
+            # The worker's current folder is not ours.
+            return [v.absolute() if isinstance(v, Path) else v for v in check_images(value)]
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
-        content = self.verb.params[0] if self.verb.params else ""
         role = self.verb.content if name == content else "media"
         try:
             checked = check_media(value, role=role or "media")
@@ -299,7 +305,6 @@ class RemotePlan(verbs.Plan):
             if name == content:
                 raise
             return value  # an option: the worker says what is wrong with it, as it does in place
-        # The worker's current folder is not ours.
         return checked.absolute() if isinstance(checked, Path) else checked
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
@@ -496,6 +501,10 @@ class Opener:
         Raises:
             SettingsError: a wrong setting; and whatever else making the binding raises.
         """
+        schema = self.describe()["settings"]
+        if schema.get("additionalProperties") is False:
+            # What 1.x had and has no meaning here, keys among it, is not even sent.
+            settings = settled(settings, schema["properties"], self._spec.name)
         self._workers.make(settings, shared or {})
         modality = self._spec.modality
         base = getattr(import_module(f"lollms_modalities.{modality}"), f"Lollms{modality.upper()}Binding")
