@@ -113,20 +113,27 @@ def settled(values: Mapping[str, Any], known: Container[str], what: str) -> dict
     if all(name in known for name in given):
         return given
     strange = _unpacked(given, known)
-    for name in [n for n in given if n not in known and n in RENAMED]:
-        for new in RENAMED[name]:
-            if new in known:
-                _rename(given, name, new, what)
-                break
+    given = renamed(given, known, what)
     dropped = {name: given.pop(name) for name in list(given) if name not in known and name in DROPPED}
     if dropped or strange:
         _tell(dropped, strange, what)
     return given
 
 
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two values of a setting are the same, with a secret as plain as its text."""
-    return bool(_plain(one) == _plain(other))
+def renamed(values: Mapping[str, Any], known: Container[str], what: str) -> dict[str, Any]:
+    """Settings of which some are named as in 1.x, by the names that they have here. Arguments as of ``settled``."""
+    given = dict(values)
+    for name in values:
+        if (new := new_name(name, known)) != name:
+            _rename(given, name, new, what)
+    return given
+
+
+def new_name(name: str, known: Container[str]) -> str:
+    """The name that a setting has here."""
+    if name in known:
+        return name
+    return next((new for new in RENAMED.get(name, ()) if new in known), name)
 
 
 def _unpacked(given: dict[str, Any], known: Container[str]) -> list[str]:
@@ -147,7 +154,7 @@ def _rename(given: dict[str, Any], name: str, new: str, what: str) -> None:
     value = given.pop(name)
     if given.get(new) is None:
         given[new] = value
-    elif value is not None and not same_value(value, given[new]):
+    elif value is not None and _plain(value) != _plain(given[new]):
         raise SettingsError(
             f"{what} was given {name!r} and {new!r}, which are one setting.", hint=f"Give {new!r}.", names=[name, new]
         )

@@ -26,7 +26,7 @@ from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from lollms_modalities.errors import LollmsError, SettingsError
-from lollms_modalities.older import OF_CALLS
+from lollms_modalities.older import OF_CALLS, renamed
 
 MASK = "**********"
 _M = TypeVar("_M", bound=BaseModel)
@@ -272,6 +272,7 @@ def changed(settings: _M, update: Iterable[Mapping[str, Any]] | Mapping[str, Any
     """
     values = dict(update) if isinstance(update, Mapping) else dict(_rows(update, what))
     fields = type(settings).model_fields
+    values = renamed(values, fields, what)
     for name, field in fields.items():
         if is_secret(field) and values.get(name) == MASK:
             del values[name]

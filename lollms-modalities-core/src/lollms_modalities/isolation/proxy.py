@@ -30,7 +30,7 @@ from lollms_modalities.isolation.checks import check_interpreter, explain_start
 from lollms_modalities.isolation.host import Request, Spec, Worker, WorkerPolicy, Workers
 from lollms_modalities.isolation.protocol import Buffer, Json
 from lollms_modalities.media_input import check_media
-from lollms_modalities.older import settled
+from lollms_modalities.older import new_name, renamed, settled
 from lollms_modalities.settings import MASK, BindingSettings, CallOptions
 
 if TYPE_CHECKING:
@@ -89,8 +89,12 @@ class IsolatedBinding(LollmsBinding):
 
     def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
         """As in place. Every worker of a pool is changed, and those that are started later have the new settings."""
-        if not isinstance(settings, Mapping):
-            settings = list(settings)
+        known = self.settings_class().model_fields
+        if isinstance(settings, Mapping):
+            settings = renamed(settings, known, self.binding_name)
+        else:
+            rows = [{**row, "name": new_name(row["name"], known)} if _is_named(row) else row for row in settings]
+            settings = rows
         with self._settling:
             if not self._may_reload(settings):
                 return self._set(Call("set_settings", self), settings, kwargs)
@@ -315,6 +319,10 @@ class RemotePlan(verbs.Plan):
         """A stream's provenance, as the worker told it at the end."""
         told = (call.recorded or {}).get("provenance")
         return lambda: told
+
+
+def _is_named(row: Any) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("name"), str)
 
 
 def _part(path: Path) -> Path:
