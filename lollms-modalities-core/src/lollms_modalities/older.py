@@ -115,6 +115,7 @@ def settled(values: Mapping[str, Any], known: Container[str], what: str) -> dict
     strange = _unpacked(given, known)
     given = renamed(given, known, what)
     dropped = {name: given.pop(name) for name in list(given) if name not in known and name in DROPPED}
+    dropped = {name: value for name, value in dropped.items() if value is not None}
     if dropped or strange:
         _tell(dropped, strange, what)
     return given

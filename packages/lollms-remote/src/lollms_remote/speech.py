@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import warnings
 from typing import Any
@@ -12,7 +13,6 @@ from lollms_modalities import (
     CallOptions,
     Language,
     LollmsTTSBinding,
-    OlderKeywordWarning,
     ServiceError,
     ServiceResponseError,
     Speed,
@@ -23,6 +23,8 @@ from lollms_modalities import (
 from lollms_modalities.media import sniff
 
 from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, is_missing
+
+_log = logging.getLogger(__name__)
 
 
 class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
@@ -51,7 +53,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             data = _classic(server, text, voice, options)
         else:
             if options.fn is not None:
-                _warn_of_no_file(options.fn)
+                _tell_of_no_file(options.fn)
             data = _speech(server, text, voice, options)
         report_progress(1, 1)
         if not data:
@@ -96,7 +98,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         given = {k: v for k, v in body.items() if v is not None}
         sound = _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
         if options.fn is not None:
-            _warn_of_no_file(options.fn)
+            _tell_of_no_file(options.fn)
         return sound
 
     def wave() -> bytes:
@@ -123,12 +125,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         return b""
 
 
-def _warn_of_no_file(name: str) -> None:
-    warnings.warn(
-        f"The server keeps no file {name!r}: the sound is in the result, and output_path= writes it to a file here.",
-        OlderKeywordWarning,
-        stacklevel=2,
-    )
+def _tell_of_no_file(name: str) -> None:
+    _log.info("The server keeps no file %r: the result holds the sound, and output_path= writes it to a file.", name)
 
 
 def _classic_voices(server: Server) -> list[str]:
