@@ -182,7 +182,9 @@ def test_other_names_of_the_same_setting() -> None:
 
 def test_a_dict_of_settings_is_taken_apart() -> None:
     assert Local(config={"loudness": 3, "device": None, "port": 1}).settings.loudness == 3
-    assert Local(binding_config={"loudness": 3}, loudness=2).settings.loudness == 2
+    assert Local(binding_config={"loudness": 3}, loudness=3).settings.loudness == 3
+    with pytest.raises(SettingsError, match="'loudness' in binding_config and as a keyword"):
+        Local(binding_config={"loudness": 3}, loudness=2)
     assert Painter(config={"model_name": "sd"}).settings.model_id_or_path == "sd"
 
 

@@ -81,6 +81,9 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "height": ("default_height",),
 }
 
+# Names of required arguments, each with the one that it had.
+ARGUMENTS = {"audio_path": "audio_source"}
+
 # Options of a call, told where a call does not know them.
 OF_CALLS: dict[str, str] = {
     "fn": "output_path= writes the result to a file.",
@@ -107,12 +110,12 @@ def settled(values: Mapping[str, Any], known: Container[str], what: str) -> dict
         what: name of the binding, for messages.
 
     Raises:
-        SettingsError: a setting is given under both its names, with two values.
+        SettingsError: a setting is given twice, under two names or in a ``config`` too, with two values.
     """
     given = dict(values)
     if all(name in known for name in given):
         return given
-    strange = _unpacked(given, known)
+    strange = _unpacked(given, known, what)
     given = renamed(given, known, what)
     dropped = {name: given.pop(name) for name in list(given) if name not in known and name in DROPPED}
     dropped = {name: value for name, value in dropped.items() if value is not None}
@@ -137,7 +140,7 @@ def new_name(name: str, known: Container[str]) -> str:
     return next((new for new in RENAMED.get(name, ()) if new in known), name)
 
 
-def _unpacked(given: dict[str, Any], known: Container[str]) -> list[str]:
+def _unpacked(given: dict[str, Any], known: Container[str], what: str) -> list[str]:
     """Take the entries of a ``config`` that the binding has; gives the names of those that nobody knows."""
     strange: list[str] = []
     for word in ("config", "binding_config"):
@@ -145,7 +148,12 @@ def _unpacked(given: dict[str, Any], known: Container[str]) -> list[str]:
             continue
         for name, value in given[word].items():
             if name in known or name in RENAMED or name in DROPPED:
-                given.setdefault(name, value)
+                if _plain(given.setdefault(name, value)) != _plain(value):
+                    raise SettingsError(
+                        f"{what} was given {name!r} in {word} and as a keyword, with two values.",
+                        hint="Give it once.",
+                        names=[name],
+                    )
             else:
                 strange.append(str(name))
     return strange

@@ -208,6 +208,11 @@ class Plan:
             kwargs[name] = value
         for name in self.verb.required:
             if name not in kwargs:
+                from lollms_modalities.older import ARGUMENTS
+
+                if (older := ARGUMENTS.get(name)) in kwargs:
+                    kwargs[name] = kwargs.pop(str(older))
+                    continue
                 raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {name!r}")
 
     def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:

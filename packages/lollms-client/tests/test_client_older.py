@@ -53,6 +53,8 @@ def test_a_verb_of_each_kind(lc: LollmsClient, tmp_path: Path) -> None:
     assert isinstance(lc.generate_music("rain", duration=0.1), Audio)
     assert isinstance(lc.generate_video("rain", num_frames=2), Video)
     assert isinstance(lc.transcribe_audio(lc.generate_audio("Hello.")), Transcript)
+    assert lc.stt is not None
+    assert isinstance(lc.stt.transcribe_audio(audio_source=lc.generate_audio("Hello.")), Transcript)  # type: ignore[call-arg]
 
 
 def test_without_such_a_binding_its_error_is_raised() -> None:
