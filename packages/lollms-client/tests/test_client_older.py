@@ -248,11 +248,13 @@ def test_a_program_for_speech_of_a_server(keeps: bool) -> None:
     routes: dict[str, Any] = {
         "GET /tts_is_ready": Reply({"status": True}),
         "GET /list_voices": Reply({"voices": ["main_voice"]}),
+        "POST /tts/file": Reply(WAV),
     }
     if keeps:
-        routes |= {"POST /text2Audio": Reply(b"null", headers={"Content-Type": "application/json"}), "GET /audio/out%20put.wav": Reply(WAV)}  # fmt: skip
-    else:
-        routes |= {"POST /tts/file": Reply(WAV)}
+        routes |= {
+            "POST /text2Audio": Reply(b"null", headers={"Content-Type": "application/json"}),
+            "GET /audio/out%20put.wav": Reply(WAV),
+        }
     routes["*"] = Reply({"detail": "Not Found"}, 404)
     with serving(routes) as server:
         lc = LollmsClient(tts_binding_name="lollms", tts_binding_config={"host_address": server.url})
