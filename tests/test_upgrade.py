@@ -91,9 +91,8 @@ def _by_uv(place: Place, requirement: str, wheels: str) -> None:
     subprocess.run([_uv(), "pip", "install", "-q", "--python", python, "--find-links", wheels, requirement], check=True)
 
 
-@pytest.mark.parametrize(
-    "install", [pytest.param(_by_pip, id="pip", marks=pytest.mark.full), pytest.param(_by_uv, id="uv")]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("install", [_by_pip, _by_uv], ids=["pip", "uv"])
 def test_from_1x_to_2_and_back_and_again(
     install: Callable[[Place, str, str], None], wheels: str, tmp_path: Path
 ) -> None:
