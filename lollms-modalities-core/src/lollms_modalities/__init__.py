@@ -112,8 +112,8 @@ _MODULES = {
         "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
-        "GenerationError LicenseNotAcceptedError "
-        "LollmsError MediaError ModelNotFoundError OlderKeywordWarning OptionError ServiceAuthError ServiceError "
+        "GenerationError LicenseNotAcceptedError OlderKeywordWarning "
+        "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"
     ),

@@ -321,10 +321,6 @@ class RemotePlan(verbs.Plan):
         return lambda: told
 
 
-def _is_named(row: Any) -> bool:
-    return isinstance(row, Mapping) and isinstance(row.get("name"), str)
-
-
 def _part(path: Path) -> Path:
     """A folder of its own beside ``path``: what a worker that dies leaves of a file is in there."""
     return path.with_name(f".{secrets.token_hex(8)}.part")
@@ -437,6 +433,10 @@ def _model(name: str, base: type[BaseModel], schema: Json) -> Any:
             Field(default, description=described.get("description", ""), json_schema_extra=marks),
         )
     return create_model(name, __base__=base, **fields)
+
+
+def _is_named(row: Any) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("name"), str)
 
 
 _TYPES: dict[str, Any] = {
