@@ -88,7 +88,8 @@ def _by_pip(place: Place, requirement: str, wheels: str) -> None:
 
 def _by_uv(place: Place, requirement: str, wheels: str) -> None:
     python = str(place.folder / "bin" / "python")
-    subprocess.run([_uv(), "pip", "install", "-q", "--python", python, "--find-links", wheels, requirement], check=True)
+    command = [_uv(), "pip", "install", "-q", "--python", python, "--find-links", wheels, requirement]
+    subprocess.run(command, check=True, cwd=place.home)
 
 
 @pytest.mark.full

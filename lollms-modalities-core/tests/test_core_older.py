@@ -124,10 +124,19 @@ def test_what_has_no_meaning_is_dropped_and_told_in_one_line(caplog: pytest.LogC
     with caplog.at_level(logging.INFO):
         binding = Local(
             host_address="http://server", service_key=KEY, verify_ssl_certificate=False, host="127.0.0.1", port=9634,
-            auto_start_server=True, wait_for_server=True, debug=True, loudness=2,
+            auto_start_server=True, wait_for_server=True, debug=True, loudness=2, tts_host_address="http://server",
         )  # fmt: skip
     (line,) = [r.getMessage() for r in caplog.records]
-    for name in ("host_address", "service_key", "verify_ssl_certificate", "host", "port", "auto_start_server", "debug"):
+    for name in (
+        "host_address",
+        "service_key",
+        "verify_ssl_certificate",
+        "host",
+        "port",
+        "auto_start_server",
+        "debug",
+        "tts_host_address",
+    ):
         assert repr(name) in line
     assert "isolated=True" in line
     assert KEY not in line

@@ -29,6 +29,7 @@ class Keyword(NamedTuple):
     harmless: tuple[Any, ...] | None = None
 
 
+_HOSTS = ("tts_host_address", "tti_host_address", "stt_host_address", "ttm_host_address", "ttv_host_address")
 _NO_SERVER = "no helper server is started: the engine runs in this process, or in one of its own with isolated=True"
 _NO_SERVICE = "the engine runs on this computer and asks no service"
 _LOGGED = "the logger 'lollms_modalities' tells more"
@@ -47,7 +48,9 @@ DROPPED: dict[str, Keyword] = {
     **_all("port auto_start_server wait_for_server venv_path use_host_env batch_window max_batch_size", _NO_SERVER),
     **_all("server_log_depth", _NO_SERVER),
     **_all("host", _NO_SERVER, ("127.0.0.1", "localhost", "0.0.0.0", "::1")),
-    **_all("host_address service_key verify_ssl_certificate client_id", _NO_SERVICE),
+    **_all("host_address service_key verify_ssl_certificate", _NO_SERVICE),
+    **dict.fromkeys(_HOSTS, Keyword(_NO_SERVICE)),
+    **_all("client_id", "it is for the binding 'lollms'"),
     **_all("certificate_file_path", "the environment variable SSL_CERT_FILE names a file of certificates", ()),
     **_all("debug supports_omni supports_text_output", _LOGGED),
     **_all("cwd system_dir lollms_path bindings_path", _PATHS),
@@ -59,7 +62,7 @@ DROPPED: dict[str, Keyword] = {
     **_all("default_voice_preset", "voice_preset= of the call", ("v2/en_speaker_6",)),
     **_all("piper_executable_path", "Piper runs as a library"),
     **_all("extra_whisper_args", "the options of the call", ()),
-    **_all("negative_prompt", "negative_prompt= of the call", ()),
+    **_all("negative_prompt num_frames", "an option of the call", ()),
     **_all("watermark_path author system", _MADE_BY, ()),
     **_all("watermark_size_x watermark_size_y watermark_pos_x watermark_pos_y", _MADE_BY),
     **_all("config binding_config", _TAKEN),
@@ -71,6 +74,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "model_name": ("model_id_or_path",),
     "service_key": ("api_key",),
     "base_url": ("host_address",),
+    **dict.fromkeys(_HOSTS, ("host_address",)),
     "models_path": ("piper_voices_dir",),
     "extra_models_path": ("models_path",),
     "dtype": ("torch_dtype_str",),
@@ -89,6 +93,8 @@ OF_CALLS: dict[str, str] = {
     "fn": "output_path= writes the result to a file.",
     "split_sentences": "Text is made sentence by sentence without being told.",
     "speaker_wav": "voice= takes a recording.",
+    "device": "It is a setting of the binding.",
+    "filename": "What bytes hold is seen from the bytes.",
     "do_sample": "temperature=0 takes the likeliest.",
     "lyrics": "Write them into the prompt.",
     "modalities": "One verb makes one kind of result.",

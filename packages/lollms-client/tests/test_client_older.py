@@ -119,6 +119,8 @@ def test_addresses_of_one_binding_and_no_key_to_another() -> None:
     assert client.tti.config["host_address"] == "http://all"
     assert client.tti.config["service_key"] == "**********"
     assert set(client.stt.config) == {"keep_alive"}
+    own = LollmsTTSBindingManager().require_binding("lollms", tts_host_address="http://one")
+    assert own.config["host_address"] == "http://one"
 
 
 def test_whose_config_a_binding_config_is() -> None:
