@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lollms_modalities.call import report_progress as report_progress
     from lollms_modalities.capabilities import Capabilities as Capabilities
     from lollms_modalities.discovery import BindingRef as BindingRef
+    from lollms_modalities.editing import EditOptions as EditOptions
+    from lollms_modalities.editing import ImageInput as ImageInput
     from lollms_modalities.errors import AudioFileNotFoundError as AudioFileNotFoundError
     from lollms_modalities.errors import BindingBrokenError as BindingBrokenError
     from lollms_modalities.errors import BindingClosedError as BindingClosedError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import LollmsError as LollmsError
     from lollms_modalities.errors import MediaError as MediaError
     from lollms_modalities.errors import ModelNotFoundError as ModelNotFoundError
+    from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
     from lollms_modalities.errors import OptionError as OptionError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
     from lollms_modalities.errors import ServiceError as ServiceError
@@ -104,11 +107,12 @@ _MODULES = {
     "call": "Call CancelToken Progress current_call report_progress",
     "capabilities": "Capabilities",
     "discovery": "BindingRef",
+    "editing": "EditOptions ImageInput",
     "errors": (
         "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
-        "GenerationError LicenseNotAcceptedError "
+        "GenerationError LicenseNotAcceptedError OlderKeywordWarning "
         "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"

@@ -40,6 +40,15 @@ class Origin(NamedTuple):
     version: str
 
 
+class _Config:
+    """The settings as a dict. Has no setter, so that a class may still keep a ``config`` of its own."""
+
+    def __get__(self, binding: LollmsBinding | None, cls: type[LollmsBinding]) -> _Config | dict[str, Any]:
+        from lollms_modalities.settings import dump_public
+
+        return self if binding is None else dump_public(binding.settings)
+
+
 class LollmsBinding(ABC):
     """Base of the five ABCs. Give it settings as keyword arguments, or in the order in which ``Settings`` has them.
 
@@ -48,12 +57,14 @@ class LollmsBinding(ABC):
         engine: name of the distribution that does the work, such as "piper-tts"; its version goes into provenance.
         concurrency: how many calls may run at once on one instance.
         settings: the checked settings; immutable, ``set_settings`` puts others in their place.
+        config: a copy of them as a dict of JSON values, to read; secrets are masked.
     """
 
     modality: ClassVar[str] = ""
     engine: ClassVar[str] = ""
     concurrency: ClassVar[int] = 1
     settings: BindingSettings
+    config: dict[str, Any] = _Config()  # type: ignore[assignment]
     if TYPE_CHECKING:
         # Annotations only: the classes are pydantic's, which is not imported before a binding is.
         Settings: ClassVar[type[BindingSettings]]
@@ -246,9 +257,11 @@ class LollmsBinding(ABC):
         self._free(old_model)
 
     def _checked(self, args: tuple[Any, ...], settings: dict[str, Any]) -> BindingSettings:
+        from lollms_modalities.older import settled
         from lollms_modalities.settings import ordered_fields, validate
 
         cls = self.settings_class()
+        what = self._binding_name or type(self).__name__
         if args:
             names = ordered_fields(cls)
             if len(args) > len(names):
@@ -257,7 +270,9 @@ class LollmsBinding(ABC):
                 if name in settings:
                     raise TypeError(f"{type(self).__name__}() got multiple values for setting {name!r}")
                 settings[name] = value
-        return validate(cls, settings, SettingsError, self._binding_name or type(self).__name__)
+        if cls.model_config.get("extra") == "forbid":
+            settings = settled(settings, cls.model_fields, what)
+        return validate(cls, settings, SettingsError, what)
 
     def _without_secrets(self, text: str) -> str:
         from lollms_modalities.settings import MASK, dump_secrets, is_secret
@@ -507,7 +522,7 @@ def _described(cls: type[LollmsBinding], spec: verbs.Verb) -> dict[str, Any]:
         "content": spec.content,
         "params": list(spec.params),
         "required": list(spec.required),
-        "media": [*([spec.params[0]] if spec.content == "audio" else []), *media],
+        "media": [*(spec.params[:1] if spec.content in ("audio", "images") else ()), *media],
     }
     return described | ({"options": schema} if spec.options is not None else {})
 
@@ -524,8 +539,8 @@ def _other_methods(cls: type[LollmsBinding]) -> dict[str, Any]:
             continue
         if name in LollmsBinding.__dict__ and name != "list_models":
             continue
-        if name in _FOR_AUTHORS:
-            continue
+        if name in _FOR_AUTHORS or fn.__module__ == f"lollms_modalities.{cls.modality}":
+            continue  # what the ABC does by way of verbs, it does everywhere
         params = signature(fn).parameters
         found[name] = {"doc": fn.__doc__ or "", "controls": all(n in params for n in verbs._CONTROLS)}
     return found

@@ -239,3 +239,7 @@ class DuplicateBindingWarning(UserWarning):
 
 class EnvironmentUsedWarning(UserWarning):
     """A binding that is installed here runs in an environment, since what it requires clashes with what is here."""
+
+
+class OlderKeywordWarning(UserWarning):
+    """Something that lollms-client 1.x did when it was given a keyword does not happen; the message says what to do."""

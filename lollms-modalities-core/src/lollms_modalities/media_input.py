@@ -21,13 +21,17 @@ class MediaInputSchema:
 
         def check(value: Any) -> Path | bytes:
             try:
-                return check_media(value, role="media")
+                return self.check(value)
             except LollmsError as exc:
                 raise PydanticCustomError("media", "{said}", {"said": str(exc).rstrip(".")}) from exc
 
         return core_schema.no_info_plain_validator_function(
             check, serialization=core_schema.plain_serializer_function_ser_schema(_described, when_used="json")
         )
+
+    def check(self, value: Any) -> Path | bytes:
+        """The value, if it is such media."""
+        return check_media(value, role="media")
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "string", "format": "lollms-media"}

@@ -20,11 +20,13 @@ from pydantic import (
     SecretStr,
     ValidationError,
     create_model,
+    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from lollms_modalities.errors import LollmsError, SettingsError
+from lollms_modalities.older import OF_CALLS, renamed
 
 MASK = "**********"
 _M = TypeVar("_M", bound=BaseModel)
@@ -58,6 +60,10 @@ def option(default: Any = ..., *, description: str = "", **field: Any) -> Any:
     return Field(default, description=description, **field)
 
 
+# Settings that programs of 1.x fill from what may be empty.
+_NONE_IS_LEFT_OUT = ("device", "model_name", "model_id_or_path", "host_address", "verify_ssl_certificate")
+
+
 class BindingSettings(BaseModel):
     """Base of a binding's ``Settings``. Unknown names are refused, secrets (``SecretStr``) are masked when shown."""
 
@@ -68,6 +74,19 @@ class BindingSettings(BaseModel):
     keep_alive: float | None = setting(
         None, description="Seconds without a call after which the model is unloaded; never when empty.", ge=0
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_the_default(cls, values: Any) -> Any:
+        """1.x gave None for what was not given, so ``device=None`` is the default, which is auto."""
+        if not isinstance(values, dict) or not any(values.get(name, "") is None for name in _NONE_IS_LEFT_OUT):
+            return values
+        fields = cls.model_fields
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in _NONE_IS_LEFT_OUT or name not in fields or is_nullable(fields[name])
+        }
 
 
 class CallOptions(BaseModel):
@@ -138,7 +157,9 @@ def _shown(model: type[BaseModel], item: Mapping[str, Any]) -> str:
 
 
 def near_miss(name: str, known: Iterable[str], noun: str) -> str:
-    """What to do about an unknown name: the nearest known one, else all of them."""
+    """What to do about an unknown name: the nearest known one, else all of them; or what takes 1.x's place."""
+    if noun == "options" and name in OF_CALLS:
+        return OF_CALLS[name]
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
@@ -156,6 +177,11 @@ _FORM_TYPES: tuple[tuple[type, str], ...] = (
 def is_secret(field: FieldInfo) -> bool:
     """Whether the field's type is a secret one."""
     return any(t in (SecretStr, SecretBytes) for t in _leaves(field.annotation))
+
+
+def is_nullable(field: FieldInfo) -> bool:
+    """Whether None is a value of the field."""
+    return any(t in (None, type(None), Any) for t in _leaves(field.annotation))
 
 
 def is_marked(field: FieldInfo, mark: Literal["reload", "shared"]) -> bool:
@@ -246,6 +272,7 @@ def changed(settings: _M, update: Iterable[Mapping[str, Any]] | Mapping[str, Any
     """
     values = dict(update) if isinstance(update, Mapping) else dict(_rows(update, what))
     fields = type(settings).model_fields
+    values = renamed(values, fields, what)
     for name, field in fields.items():
         if is_secret(field) and values.get(name) == MASK:
             del values[name]

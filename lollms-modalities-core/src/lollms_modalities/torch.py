@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from lollms_modalities._locks import CallLock
 from lollms_modalities.call import Call, _current
@@ -20,23 +20,28 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# For settings: where the model runs, how precisely, with how many threads.
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$")]
+
+def _auto(device: object) -> object:
+    return "auto" if device is None else device
+
+
+# For settings: where the model runs, how precisely, with how many threads. No device is auto.
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,3})?)$"), BeforeValidator(_auto)]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 # torch has one generator for each device, and some engines draw from it alone.
 _generators = CallLock()
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" is the first GPU if there is one, else Apple's, else the processor.
+def pick_device(name: str | None = "auto") -> torch.device:
+    """The device of that name; "auto" (or None) is the first GPU if there is one, else Apple's, else the processor.
 
     Raises:
         BindingDependencyError: this machine, or this build of torch, has no such device.
     """
     import torch
 
-    if name == "auto":
+    if name is None or name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):

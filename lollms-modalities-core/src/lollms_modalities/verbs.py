@@ -80,7 +80,8 @@ def adopt(cls: type[LollmsBinding]) -> None:
             continue
         setattr(cls, name, _wrap(fn, spec))
     for name, spec in declared.items():
-        if not hasattr(cls, f"a{name}"):
+        twin = getattr(cls, f"a{name}", None)
+        if twin is None or hasattr(twin, "__lollms_yields__"):
             setattr(cls, f"a{name}", _twin(name, spec, getattr(cls, name)))
 
 
@@ -207,6 +208,11 @@ class Plan:
             kwargs[name] = value
         for name in self.verb.required:
             if name not in kwargs:
+                from lollms_modalities.older import ARGUMENTS
+
+                if (older := ARGUMENTS.get(name)) in kwargs:
+                    kwargs[name] = kwargs.pop(str(older))
+                    continue
                 raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {name!r}")
 
     def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:

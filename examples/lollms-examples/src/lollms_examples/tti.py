@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lollms_modalities import (
     CallOptions,
     Capabilities,
+    Count,
+    EditOptions,
     Height,
     Image,
     LollmsTTIBinding,
@@ -16,10 +19,19 @@ from lollms_modalities import (
     OptionError,
     Seed,
     Width,
+    read_media,
     report_progress,
+    verb,
 )
 
 LARGEST = 4096  # pixels
+
+
+class ChangeOptions(EditOptions):
+    """Of ``edit_images``."""
+
+    n: Count = 1
+    seed: Seed = None
 
 
 class BlocksTTIBinding(LollmsTTIBinding):
@@ -50,5 +62,30 @@ class BlocksTTIBinding(LollmsTTIBinding):
         rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
         return Image.from_pixels(colours[rows][:, columns].astype(np.uint8))
 
+    @verb("Image", content="images", options=ChangeOptions)
+    def edit_images(
+        self, images: list[Path | bytes], prompt: str, negative_prompt: str = "", mask: Path | bytes | None = None,
+        **kwargs: Any,
+    ) -> list[Image]:  # fmt: skip
+        """The images, one over the other, under a veil of the blocks that ``prompt`` gives; ``n`` veils."""
+        pixels = [Image(read_media(image)).to_pil().convert("RGB") for image in images]
+        size = pixels[0].size
+        under = np.mean([np.asarray(one.resize(size)) for one in pixels], axis=0)
+        where = np.ones((size[1], size[0], 1)) if mask is None else _where(mask, size)
+        made = []
+        for number in range(kwargs["n"]):
+            seed = (kwargs["seed"] + number) % 2**63
+            veil = self.generate_image(prompt, negative_prompt, *size, seed=seed, num_inference_steps=1)
+            over = (under + np.asarray(veil.to_pil())) / 2
+            made.append(Image.from_pixels((under + (over - under) * where).astype(np.uint8)))
+        return made
+
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         return [{"name": "blocks", "caption": "Blocks", "help": "Eight by eight blocks of colour."}]
+
+
+def _where(mask: Path | bytes, size: tuple[int, int]) -> np.ndarray:
+    """1 where a mask is transparent, or white if it has no transparency; shape (height, width, 1)."""
+    image = Image(read_media(mask)).to_pil().resize(size)
+    clear = 255 - np.asarray(image.getchannel("A")) if "A" in image.getbands() else np.asarray(image.convert("L"))
+    return clear[:, :, None] / 255

@@ -8,7 +8,7 @@ import json as jsonlib
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -128,7 +128,7 @@ class HttpClient:
 
     def request(
         self, method: str, path: str, *, json: Any = None, fields: Mapping[str, str] | None = None,
-        files: Mapping[str, Upload] | None = None, params: Mapping[str, str] | None = None,
+        files: Mapping[str, Upload | Sequence[Upload]] | None = None, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
         accept: str = "application/json", max_bytes: int | None = None, retries: int | None = None,
     ) -> Answer:  # fmt: skip

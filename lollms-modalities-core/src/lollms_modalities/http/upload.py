@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -32,19 +32,20 @@ class Multipart:
         size: bytes of the whole.
     """
 
-    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Upload]) -> None:
+    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Upload | Sequence[Upload]]) -> None:
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._parts: list[bytes | Path] = []
         for name, value in fields.items():
             head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
             self._parts.append(head.encode() + value.encode() + b"\r\n")
-        for name, upload in files.items():
-            head = (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"; '
-                f'filename="{_quoted(upload.filename)}"\r\nContent-Type: {upload.content_type}\r\n\r\n'
-            )
-            self._parts += [head.encode(), check_media(upload.media), b"\r\n"]
+        for name, given in files.items():
+            for upload in [given] if isinstance(given, Upload) else given:
+                head = (
+                    f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"; '
+                    f'filename="{_quoted(upload.filename)}"\r\nContent-Type: {upload.content_type}\r\n\r\n'
+                )
+                self._parts += [head.encode(), check_media(upload.media), b"\r\n"]
         self._parts.append(f"--{boundary}--\r\n".encode())
         self.size = sum(p.stat().st_size if isinstance(p, Path) else len(p) for p in self._parts)
         self._left = iter(self._parts)

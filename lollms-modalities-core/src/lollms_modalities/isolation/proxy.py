@@ -30,6 +30,7 @@ from lollms_modalities.isolation.checks import check_interpreter, explain_start
 from lollms_modalities.isolation.host import Request, Spec, Worker, WorkerPolicy, Workers
 from lollms_modalities.isolation.protocol import Buffer, Json
 from lollms_modalities.media_input import check_media
+from lollms_modalities.older import new_name, renamed, settled
 from lollms_modalities.settings import MASK, BindingSettings, CallOptions
 
 if TYPE_CHECKING:
@@ -88,8 +89,12 @@ class IsolatedBinding(LollmsBinding):
 
     def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
         """As in place. Every worker of a pool is changed, and those that are started later have the new settings."""
-        if not isinstance(settings, Mapping):
-            settings = list(settings)
+        known = self.settings_class().model_fields
+        if isinstance(settings, Mapping):
+            settings = renamed(settings, known, self.binding_name)
+        else:
+            rows = [{**row, "name": new_name(row["name"], known)} if _is_named(row) else row for row in settings]
+            settings = rows
         with self._settling:
             if not self._may_reload(settings):
                 return self._set(Call("set_settings", self), settings, kwargs)
@@ -287,9 +292,14 @@ class RemotePlan(verbs.Plan):
         return given
 
     def _checked(self, name: str, value: Any) -> Any:
+        content = self.verb.params[0] if self.verb.params else ""
+        if self.verb.content == "images" and name == content:
+            from lollms_modalities.editing import check_images
+
+            # The worker's current folder is not ours.
+            return [v.absolute() if isinstance(v, Path) else v for v in check_images(value)]
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
-        content = self.verb.params[0] if self.verb.params else ""
         role = self.verb.content if name == content else "media"
         try:
             checked = check_media(value, role=role or "media")
@@ -299,7 +309,6 @@ class RemotePlan(verbs.Plan):
             if name == content:
                 raise
             return value  # an option: the worker says what is wrong with it, as it does in place
-        # The worker's current folder is not ours.
         return checked.absolute() if isinstance(checked, Path) else checked
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
@@ -426,6 +435,10 @@ def _model(name: str, base: type[BaseModel], schema: Json) -> Any:
     return create_model(name, __base__=base, **fields)
 
 
+def _is_named(row: Any) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("name"), str)
+
+
 _TYPES: dict[str, Any] = {
     "integer": int, "number": float, "boolean": bool, "array": list, "object": dict, "null": None, "string": str,
 }  # fmt: skip
@@ -496,6 +509,10 @@ class Opener:
         Raises:
             SettingsError: a wrong setting; and whatever else making the binding raises.
         """
+        schema = self.describe()["settings"]
+        if schema.get("additionalProperties") is False:
+            # What 1.x had and has no meaning here, keys among it, is not even sent.
+            settings = settled(settings, schema["properties"], self._spec.name)
         self._workers.make(settings, shared or {})
         modality = self._spec.modality
         base = getattr(import_module(f"lollms_modalities.{modality}"), f"Lollms{modality.upper()}Binding")

@@ -11,13 +11,15 @@ from lollms_modalities.errors import (
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Self, TypeVar
 
     from lollms_modalities.binding import LollmsBinding
+    from lollms_modalities.editing import ImageInput
     from lollms_modalities.manager import BindingManager
+    from lollms_modalities.media import Audio, Image, MediaInput, Transcript, Video
     from lollms_modalities.stt import LollmsSTTBinding
     from lollms_modalities.tti import LollmsTTIBinding
     from lollms_modalities.ttm import LollmsTTMBinding
@@ -25,22 +27,11 @@ if TYPE_CHECKING:
     from lollms_modalities.ttv import LollmsTTVBinding
 
     Config = Mapping[str, Any]
+    B = TypeVar("B")
 
 # What a binding's config may say besides its settings: see ``BindingManager.create_binding``.
 _WHERE = ("environment", "isolated", "pool", "policy")
 _LLM_GROUP = "lollms_client.llm_bindings"
-# Keywords of lollms-client 0.x and 1.x that concern the language model or what is no longer here.
-_IGNORED = frozenset(
-    "ai_name callback connection_binding_config connection_binding_name connection_bindings_dir "
-    "cooperative_vram_management ctx_size debug mcp_binding_config mcp_binding_name mcp_bindings_dir model_name "
-    "n_predict n_threads rag_binding_config rag_binding_name rag_bindings_dir repeat_last_n repeat_penalty seed stream "
-    "streaming_callback temperature tools_binding_config tools_binding_name tools_bindings_dir top_k top_p "
-    "user_name".split()
-) | {
-    f"{modality}_{kind}_profiles"
-    for modality in ("llm", "tts", "tti", "stt", "ttm", "ttv", "connection", "rag", "tools")
-    for kind in ("binding", "model")
-}
 
 
 class LollmsClient:
@@ -60,10 +51,15 @@ class LollmsClient:
         tts_bindings_dir, tti_bindings_dir, stt_bindings_dir, ttm_bindings_dir, ttv_bindings_dir: an extra folder of
             installed distributions, such as ``pip install --target`` makes.
         llm_binding_name, llm_binding_config, llm_bindings_dir: as ``binding_name``, and its settings.
-        older: other keywords of the older client are accepted and ignored.
+        binding_config: as the only binding's config, where one is asked for; else of the language model.
+        older: ``tts_host_address`` and its siblings are as ``host_address``, for one binding; other keywords of
+            lollms-client 1.x are ignored, and a log line says what takes their place.
 
     Attributes:
         unavailable: for each modality without a binding the error that says why.
+        host_address, service_key: as they were given.
+        tts_binding_manager, tti_binding_manager, stt_binding_manager, ttm_binding_manager, ttv_binding_manager: what
+            lists and makes the bindings.
 
     Raises:
         SettingsError: a wrong setting of a binding; and whatever else its constructor raises.
@@ -104,10 +100,15 @@ class LollmsClient:
         llm_binding_name: str | None = None,
         llm_binding_config: Config | None = None,
         llm_bindings_dir: str | Path | None = None,
+        binding_config: Config | None = None,
         **older: Any,
     ) -> None:
-        _refuse_unknown(older)
+        from lollms_client import _older
+
+        hosts = {_older.HOSTS[name]: older.pop(name) for name in [*older] if name in _older.HOSTS}
+        _older.tell(older)
         self.binding_name = binding_name or llm_binding_name
+        self.host_address, self.service_key = host_address, service_key
         self.unavailable: dict[str, LollmsError] = {}
         self._llm_config = dict(llm_binding_config or {})
         self._llm: Any = None
@@ -121,18 +122,91 @@ class LollmsClient:
             )
             if value is not None
         }
+        self._hosts = {modality: address for modality, address in hosts.items() if address is not None}
         from lollms_modalities import stt, tti, ttm, tts, ttv
 
+        self.tts_binding_manager = tts.LollmsTTSBindingManager(tts_bindings_dir)
+        self.tti_binding_manager = tti.LollmsTTIBindingManager(tti_bindings_dir)
+        self.stt_binding_manager = stt.LollmsSTTBindingManager(stt_bindings_dir)
+        self.ttm_binding_manager = ttm.LollmsTTMBindingManager(ttm_bindings_dir)
+        self.ttv_binding_manager = ttv.LollmsTTVBindingManager(ttv_bindings_dir)
+        wanted: dict[str, tuple[str | None, Config | None]] = {
+            "tts": (tts_binding_name, tts_binding_config),
+            "tti": (tti_binding_name, tti_binding_config),
+            "stt": (stt_binding_name, stt_binding_config),
+            "ttm": (ttm_binding_name, ttm_binding_config),
+            "ttv": (ttv_binding_name, ttv_binding_config),
+        }
+        if binding_config:
+            self._place(binding_config, wanted)
         self._made: list[LollmsBinding] = []
         try:
-            self.tts = self._make(tts.LollmsTTSBindingManager(tts_bindings_dir), tts_binding_name, tts_binding_config)
-            self.tti = self._make(tti.LollmsTTIBindingManager(tti_bindings_dir), tti_binding_name, tti_binding_config)
-            self.stt = self._make(stt.LollmsSTTBindingManager(stt_bindings_dir), stt_binding_name, stt_binding_config)
-            self.ttm = self._make(ttm.LollmsTTMBindingManager(ttm_bindings_dir), ttm_binding_name, ttm_binding_config)
-            self.ttv = self._make(ttv.LollmsTTVBindingManager(ttv_bindings_dir), ttv_binding_name, ttv_binding_config)
+            for modality, (name, config) in wanted.items():
+                setattr(self, modality, self._make(modality, name, config))
         except BaseException:
             self.close()
             raise
+
+    # -- one verb of each kind, as in 1.x ----------------------------------------------------------------------------
+
+    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+        """``lc.tts.generate_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
+        return self._need(self.tts, "tts").generate_audio(text, voice, **kwargs)
+
+    def generate_image(
+        self, prompt: str, negative_prompt: str = "", width: int | None = None, height: int | None = None, **kwargs: Any
+    ) -> Image:
+        """``lc.tti.generate_image``. Without such a binding the error that ``unavailable`` holds is raised."""
+        kwargs |= {"width": width, "height": height}
+        return self._need(self.tti, "tti").generate_image(prompt, negative_prompt, **kwargs)
+
+    def edit_image(
+        self, images: ImageInput | Sequence[ImageInput], prompt: str, negative_prompt: str = "",
+        mask: ImageInput | None = None, **kwargs: Any,
+    ) -> Image:  # fmt: skip
+        """``lc.tti.edit_image``. Without such a binding the error that ``unavailable`` holds is raised."""
+        return self._need(self.tti, "tti").edit_image(images, prompt, negative_prompt, mask, **kwargs)
+
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        """``lc.stt.transcribe_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
+        return self._need(self.stt, "stt").transcribe_audio(audio_path, model, **kwargs)
+
+    def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
+        """``lc.ttm.generate_music``. Without such a binding the error that ``unavailable`` holds is raised."""
+        return self._need(self.ttm, "ttm").generate_music(prompt, **kwargs)
+
+    def generate_video(self, prompt: str, **kwargs: Any) -> Video:
+        """``lc.ttv.generate_video``. Without such a binding the error that ``unavailable`` holds is raised."""
+        return self._need(self.ttv, "ttv").generate_video(prompt, **kwargs)
+
+    # -- another binding ---------------------------------------------------------------------------------------------
+
+    def update_tts_binding(self, binding_name: str, config: Config | None = None) -> bool:
+        """Make another binding with these settings and put it in the place of ``lc.tts``, which is closed.
+
+        Returns:
+            False where it is not to be had: a ``BindingUnavailableWarning`` says why, and the one of before stays.
+
+        Raises:
+            SettingsError: a wrong setting, and whatever else its constructor raises; the one of before stays.
+        """
+        return self._update("tts", binding_name, config)
+
+    def update_tti_binding(self, binding_name: str, config: Config | None = None) -> bool:
+        """As ``update_tts_binding``, of ``lc.tti``."""
+        return self._update("tti", binding_name, config)
+
+    def update_stt_binding(self, binding_name: str, config: Config | None = None) -> bool:
+        """As ``update_tts_binding``, of ``lc.stt``."""
+        return self._update("stt", binding_name, config)
+
+    def update_ttm_binding(self, binding_name: str, config: Config | None = None) -> bool:
+        """As ``update_tts_binding``, of ``lc.ttm``."""
+        return self._update("ttm", binding_name, config)
+
+    def update_ttv_binding(self, binding_name: str, config: Config | None = None) -> bool:
+        """As ``update_tts_binding``, of ``lc.ttv``."""
+        return self._update("ttv", binding_name, config)
 
     @property
     def binding(self) -> Any:
@@ -161,8 +235,7 @@ class LollmsClient:
     def __repr__(self) -> str:
         return f"<LollmsClient {', '.join(f'{b.modality}={b.binding_name}' for b in self._made) or 'without bindings'}>"
 
-    def _make(self, manager: BindingManager[Any], name: str | None, config: Config | None) -> Any:
-        modality = manager.modality
+    def _make(self, modality: str, name: str | None, config: Config | None, stacklevel: int = 3) -> Any:
         if not name:
             self.unavailable[modality] = BindingNotFoundError(
                 f"No {modality} binding was asked for.", hint=f"Give {modality}_binding_name=..."
@@ -170,29 +243,62 @@ class LollmsClient:
             return None
         settings = dict(config or {})
         where = {word: settings.pop(word) for word in _WHERE if word in settings}
+        manager: BindingManager[Any] = getattr(self, f"{modality}_binding_manager")
         try:
-            make = manager.maker(name, shared=self._shared, **where)
+            make = manager.maker(name, shared=self._shared_with(modality), **where)
         except BindingUnavailableError as exc:
             import warnings
 
             self.unavailable[modality] = exc
-            warnings.warn(BindingUnavailableWarning(exc), stacklevel=3)
+            warnings.warn(BindingUnavailableWarning(exc), stacklevel=stacklevel)
             return None
         binding = make(settings)
         self._made.append(binding)
+        self.unavailable.pop(modality, None)
         return binding
 
+    def _shared_with(self, modality: str) -> dict[str, Any]:
+        shared = dict(self._shared)
+        if modality in self._hosts and self._hosts[modality] != shared.get("host_address"):
+            shared["host_address"] = self._hosts[modality]
+            shared.pop("service_key", None)  # which goes where the shared address goes
+        return shared
 
-def _refuse_unknown(older: Mapping[str, Any]) -> None:
-    for name in older:
-        if name not in _IGNORED:
-            import difflib
-            import inspect
+    def _update(self, modality: str, name: str, config: Config | None) -> bool:
+        before: LollmsBinding | None = getattr(self, modality)
+        binding = self._make(modality, name, config, stacklevel=4)
+        if binding is None:
+            if before is not None:
+                self.unavailable.pop(modality)
+            return False
+        setattr(self, modality, binding)
+        if before is not None:
+            if before in self._made:
+                self._made.remove(before)
+            before.close()
+        return True
 
-            known = [*inspect.signature(LollmsClient).parameters, *_IGNORED]
-            close = difflib.get_close_matches(name, known, n=1)
-            near = f" Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"LollmsClient() got an unexpected keyword argument {name!r}.{near}")
+    def _need(self, binding: B | None, modality: str) -> B:
+        if binding is None:
+            raise self.unavailable[modality]
+        return binding
+
+    def _place(self, binding_config: Config, wanted: dict[str, tuple[str | None, Config | None]]) -> None:
+        """Find whose config a ``binding_config`` is."""
+        named = [modality for modality, (name, _) in wanted.items() if name]
+        if self.binding_name is not None:
+            self._llm_config = {**binding_config, **self._llm_config}
+        elif len(named) == 1:
+            name, config = wanted[named[0]]
+            wanted[named[0]] = (name, {**(config or {}), "binding_config": binding_config})
+        else:
+            from lollms_client import _older
+
+            _older.warn(
+                "LollmsClient was given a binding_config, which could be that of several bindings: none has it. Give "
+                "tts_binding_config= or one of its siblings.",
+                4,
+            )
 
 
 def _llm_class(name: str | None) -> Any:

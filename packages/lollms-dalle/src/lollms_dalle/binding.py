@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 from lollms_modalities import (
@@ -13,10 +14,10 @@ from lollms_modalities import (
     CallOptions,
     Capabilities,
     Count,
+    EditOptions,
     Image,
     LollmsError,
     LollmsTTIBinding,
-    MediaInput,
     OptionError,
     ServiceError,
     ServiceResponseError,
@@ -62,12 +63,8 @@ class ImagesOptions(ImageOptions):
     n: Count = 1
 
 
-class EditOptions(ImageOptions):
-    """Of ``edit_image``."""
-
-    image: MediaInput = option(description="The image to change.")
-    mask: MediaInput | None = option(None, description="Where it is transparent, the image is changed.")
-    n: Count = 1
+class ChangeOptions(ImagesOptions, EditOptions):
+    """Of ``edit_images``."""
 
 
 class DalleTTIBinding_Impl(LollmsTTIBinding):
@@ -122,17 +119,25 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
         """``n`` images of one prompt, as ``generate_image`` makes one."""
         return self._generate(prompt, negative_prompt, ImagesOptions(**kwargs))
 
-    @verb("Image", content="prompt", options=EditOptions)
-    def edit_image(self, prompt: str, **kwargs: Any) -> list[Image]:
-        """``image`` changed as ``prompt`` says, where ``mask`` is transparent if there is one; ``n`` of them."""
-        options = EditOptions(**kwargs)
+    @verb("Image", content="images", options=ChangeOptions)
+    def edit_images(
+        self, images: list[Path | bytes], prompt: str, negative_prompt: str = "", mask: Path | bytes | None = None,
+        **kwargs: Any,
+    ) -> list[Image]:  # fmt: skip
+        """``images`` changed as ``prompt`` says, where ``mask`` is transparent if there is one; ``n`` of them."""
+        options = ImagesOptions(**kwargs)
         model, rules = self._named()
         if not rules.edits:
             raise UnsupportedError(f"The model {model} does not edit images.", hint=f"Use {DEFAULT}.")
-        body = self._body(model, rules, prompt, "", options, options.n)
-        files = {"image": Upload(options.image, "image.png", "image/png")}
-        if options.mask is not None:
-            files["mask"] = Upload(options.mask, "mask.png", "image/png")
+        if len(images) > rules.most_given:
+            raise OptionError(
+                f"The model {model} was given {len(images)} images and takes {rules.most_given}.", names=["images"]
+            )
+        body = self._body(model, rules, prompt, negative_prompt, options, options.n)
+        uploads = [Upload(image, "image.png", "image/png") for image in images]
+        files: dict[str, Upload | list[Upload]] = {"image": uploads[0]} if len(uploads) == 1 else {"image[]": uploads}
+        if mask is not None:
+            files["mask"] = Upload(mask, "mask.png", "image/png")
         fields = {name: str(value) for name, value in body.items()}
         return self._ask("images/edits", options.n, fields=fields, files=files)
 

@@ -28,6 +28,7 @@ class Rules(NamedTuple):
         negative: whether a negative prompt can be woven into the prompt.
         edits: whether it edits images.
         retired: when OpenAI retired it; "" where it is alive.
+        most_given: images that one can be made of.
     """
 
     caption: str
@@ -42,6 +43,7 @@ class Rules(NamedTuple):
     negative: bool
     edits: bool
     retired: str = ""
+    most_given: int = 16
 
 
 _GPT = Rules(
@@ -65,7 +67,7 @@ MODELS: dict[str, Rules] = {
     ),
     "dall-e-2": Rules(
         "DALL-E 2", "Retired; at compatible services.", 1000, ("256x256", "512x512", "1024x1024"), False, (), (), 10,
-        "b64_json", False, True, "2026-05-12",
+        "b64_json", False, True, "2026-05-12", 1,
     ),
 }  # fmt: skip
 

@@ -173,6 +173,13 @@ def multiple(pipe: Any) -> int:
     return math.lcm(8, factor)
 
 
+def check_count(pipe: Any, images: int) -> None:
+    """Whether a pipeline makes one image of so many: only these take a list, others would take it for a batch."""
+    kind = type(pipe).__name__
+    if images > 1 and not kind.startswith(("Flux2", "QwenImageEditPlus")):
+        raise OptionError(f"{kind} changes one image, and was given {images}.", hint="Give one.", names=["images"])
+
+
 def check_size(pipe: Any, width: int | None, height: int | None) -> None:
     """Refuse a size that the pipeline cannot make, with the nearest that it can."""
     step = multiple(pipe)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities import (
     Capabilities,
     Count,
+    EditOptions,
     Image,
     LollmsTTIBinding,
     MediaInput,
@@ -47,18 +48,12 @@ class ImagesOptions(ImageOptions):
     batch_size: int = option(8, description="How many are drawn at once.", ge=1, le=1024)
 
 
-class EditOptions(ImagesOptions):
-    """Of ``edit_image``."""
+class ChangeOptions(ImagesOptions, EditOptions):
+    """Of ``edit_images``."""
 
-    image: MediaInput = option(description="The image to change.")
-    mask: MediaInput | None = option(
-        None,
-        description="Where it is transparent (or white, if it has no transparency), the image is changed.",
-    )
     strength: float | None = option(
         None, description="How much is changed, up to 1; the model's own when empty.", gt=0, le=1
     )
-    negative_prompt: str = option("", description="What not to show.")
 
 
 class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
@@ -102,30 +97,36 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
         """``n`` images of one prompt, drawn in batches; the seed of each is one more than that of the one before."""
         return self._generate(prompt, negative_prompt, ImagesOptions(**kwargs))
 
-    @verb("Image", content="prompt", options=EditOptions)
-    def edit_image(self, prompt: str, **kwargs: Any) -> list[Image]:
-        """``image`` changed as ``prompt`` says, only where ``mask`` allows it if there is one; ``n`` of them.
+    @verb("Image", content="images", options=ChangeOptions)
+    def edit_images(
+        self, images: list[Path | bytes], prompt: str, negative_prompt: str = "", mask: Path | bytes | None = None,
+        strength: float | None = None, **kwargs: Any,
+    ) -> list[Image]:  # fmt: skip
+        """``images`` changed as ``prompt`` says, only where ``mask`` allows it if there is one; ``n`` of them.
 
-        It is brought to ``width`` and ``height``; without these it keeps its size, to the nearest that the model makes.
+        They are brought to ``width`` and ``height``; without these to the size of the first, to the nearest that the
+        model makes. Most models take one.
         """
-        options = EditOptions(**kwargs)
+        options = ImagesOptions(**kwargs)
         engine: engines.Engine = self.model
-        pipe = engine.to_change(masked=options.mask is not None)
-        before = picture(options.image)
+        pipe = engine.to_change(masked=mask is not None)
+        engines.check_count(pipe, len(images))
+        before = [picture(image) for image in images]
         step = engines.multiple(pipe)
-        width = options.width or engines.fitted(before.width, step)
-        height = options.height or engines.fitted(before.height, step)
+        width = options.width or engines.fitted(before[0].width, step)
+        height = options.height or engines.fitted(before[0].height, step)
         engines.check_size(pipe, width, height)
-        given: dict[str, Any] = {"image": before.resize((width, height)), "strength": options.strength}
-        if options.mask is not None:
-            given["mask_image"] = where_transparent(options.mask).resize((width, height), 0)
+        resized = [one.resize((width, height)) for one in before]
+        given: dict[str, Any] = {"image": resized[0] if len(resized) == 1 else resized, "strength": strength}
+        if mask is not None:
+            given["mask_image"] = where_transparent(mask).resize((width, height), 0)
         sized = {
             name: side for name, side in (("width", width), ("height", height)) if name in engines.parameters(pipe)
         }
-        made = self._draw(pipe, prompt, options.negative_prompt, options, {**given, **sized})
-        if options.mask is not None:
+        made = self._draw(pipe, prompt, negative_prompt, options, {**given, **sized})
+        if mask is not None:
             # The decoder changes a little everywhere: what the mask keeps comes from the image itself.
-            made = [_laid_over(one, given["image"], given["mask_image"]) for one in made]
+            made = [_laid_over(one, resized[0], given["mask_image"]) for one in made]
         return [_encoded(one) for one in made]
 
     def _generate(self, prompt: str, negative_prompt: str, options: ImagesOptions) -> list[Image]:

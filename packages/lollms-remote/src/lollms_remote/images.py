@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lollms_modalities import (
     CallOptions,
+    EditOptions,
     Image,
     LollmsTTIBinding,
-    MediaInput,
     ServiceResponseError,
     UnsupportedError,
     current_call,
@@ -25,12 +26,12 @@ from lollms_modalities.media import sniff
 from lollms_remote.server import Remote, RemoteSettings, Server
 
 
-class EditOptions(CallOptions):
-    """Of ``edit_image``."""
+class ChangeOptions(EditOptions):
+    """Of ``edit_images``."""
 
-    image: MediaInput = option(description="The image to change.")
-    mask: MediaInput | None = option(None, description="Where it is transparent, the image is changed.")
-    size: str | None = option(None, description="Such as 512x512.")
+    width: int | None = option(None, description="Width in pixels.", ge=1, le=16384)
+    height: int | None = option(None, description="Height in pixels.", ge=1, le=16384)
+    size: str | None = option(None, description="Such as 512x512; in the place of width and height.")
 
 
 class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
@@ -57,35 +58,38 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
             body = {"prompt": prompt, "negative_prompt": negative_prompt, "width": width, "height": height}
             image = _image(server.client.post_json("generate_image", body).get("image"))
         else:
-            if negative_prompt.strip():
-                prompt = f"{prompt}\n\nLeave out: {negative_prompt}"
             asked = {
-                "prompt": prompt, "model": model, "n": 1, "size": f"{width}x{height}", "quality": options.quality,
-                "style": options.style, "response_format": "b64_json",
+                "prompt": _without(prompt, negative_prompt), "model": model, "n": 1, "size": f"{width}x{height}",
+                "quality": options.quality, "style": options.style, "response_format": "b64_json",
             }  # fmt: skip
             given = {k: v for k, v in asked.items() if v is not None}
             image = _first(server.client.post_json("v1/images/generations", given))
         report_progress(1, 1)
         return image
 
-    @verb("Image", content="prompt", options=EditOptions)
-    def edit_image(self, prompt: str, **kwargs: Any) -> Image:
-        """``image`` changed as ``prompt`` says. A classic server cannot (``UnsupportedError``)."""
-        options = EditOptions(**kwargs)
+    @verb("Image", content="images", options=ChangeOptions)
+    def edit_images(
+        self, images: list[Path | bytes], prompt: str, negative_prompt: str = "", mask: Path | bytes | None = None,
+        width: int | None = None, height: int | None = None, size: str | None = None, **kwargs: Any,
+    ) -> list[Image]:  # fmt: skip
+        """``images`` changed as ``prompt`` says: a list of one. A classic server cannot (``UnsupportedError``)."""
         server: Server = self.model
         if server.protocol == "classic":
             raise UnsupportedError("A classic server does not edit images.")
-        files = {"image": Upload(options.image, "image.png", "image/png")}
-        if options.mask is not None:
-            files["mask"] = Upload(options.mask, "mask.png", "image/png")
-        asked = {"prompt": prompt, "model": self.settings.model_name, "size": options.size}
+        uploads = [Upload(image, "image.png", "image/png") for image in images]
+        files: dict[str, Upload | list[Upload]] = {"image": uploads[0]} if len(uploads) == 1 else {"image[]": uploads}
+        if mask is not None:
+            files["mask"] = Upload(mask, "mask.png", "image/png")
+        if size is None and (width or height):
+            size = f"{width or height}x{height or width}"
+        asked = {"prompt": _without(prompt, negative_prompt), "model": self.settings.model_name, "size": size}
         fields = {k: v for k, v in asked.items() if v is not None}
         if server.protocol == "modern":
             fields["response_format"] = "b64_json"
         report_progress(0, 1)
         image = _first(server.client.post_json("v1/images/edits", fields=fields, files=files))
         report_progress(1, 1)
-        return image
+        return [image]
 
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         """The services or models that the server tells of."""
@@ -115,6 +119,11 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
                 "set_active_tti_settings", {**_as_client(server, kwargs), "settings": rows}
             )
         return bool(answer.get("status")) if isinstance(answer, dict) else False
+
+
+def _without(prompt: str, negative_prompt: str) -> str:
+    """A prompt that says what to leave out, for services that have no negative prompt."""
+    return f"{prompt}\n\nLeave out: {negative_prompt}" if negative_prompt.strip() else prompt
 
 
 def _as_client(server: Server, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import warnings
 from typing import Any
+from urllib.parse import quote
 
 from lollms_modalities import (
     Audio,
@@ -22,6 +24,8 @@ from lollms_modalities.media import sniff
 
 from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, is_missing
 
+_log = logging.getLogger(__name__)
+
 
 class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
     """Speech from a LoLLMs server, or from one that speaks as OpenAI's does. ``model_name`` is the default voice."""
@@ -33,6 +37,11 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         language: Language = None
         model: str | None = option(None, description="Model of the server that speaks.")
         client_id: str | None = option(None, description="The client's id with a classic server.")
+        fn: str | None = option(
+            None,
+            description="Name of the file that a classic server is to keep.",
+            pattern=r"^[^./\\\x00][^/\\\x00]{0,199}$",
+        )
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
@@ -43,6 +52,8 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         if server.protocol == "classic":
             data = _classic(server, text, voice, options)
         else:
+            if options.fn is not None:
+                _tell_of_no_file(options.fn)
             data = _speech(server, text, voice, options)
         report_progress(1, 1)
         if not data:
@@ -75,7 +86,7 @@ def _speech(server: Server, text: str, voice: str | None, options: Any) -> bytes
 
 def _classic(server: Server, text: str, voice: str | None, options: Any) -> bytes:
     """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
-    client, name = server.client, f"{secrets.token_hex(8)}.wav"
+    client, name = server.client, options.fn or f"{secrets.token_hex(8)}.wav"
     spoken: list[str] = []
 
     def voice_of_all() -> str:
@@ -85,7 +96,10 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
     def file() -> bytes:
         body = {"text": text, "speaker": voice, "language": (options.language or "en").split("-")[0]}
         given = {k: v for k, v in body.items() if v is not None}
-        return _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
+        sound = _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
+        if options.fn is not None:
+            _tell_of_no_file(options.fn)
+        return sound
 
     def wave() -> bytes:
         url = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name}).get("url")
@@ -99,15 +113,20 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
             body["client_id"] = client_id
         client.post_json("text2Audio", body)  # null where it went well
         spoken.append(name)
-        return _sound(client.request("GET", f"audio/{name}", accept="*/*", retries=0).body)
+        return _sound(client.request("GET", f"audio/{quote(name)}", accept="*/*", retries=0).body)
 
     try:
-        return bytes(first_that_works([file, wave, saved]))
+        # The first gives the sound and keeps no file.
+        return bytes(first_that_works([file, wave, saved] if options.fn is None else [wave, saved, file]))
     except ServiceError:
         if not spoken:
             raise
         warnings.warn("The server spoke, and keeps the sound to itself: the result is empty.", stacklevel=2)
         return b""
+
+
+def _tell_of_no_file(name: str) -> None:
+    _log.info("The server keeps no file %r: the result holds the sound, and output_path= writes it to a file.", name)
 
 
 def _classic_voices(server: Server) -> list[str]:

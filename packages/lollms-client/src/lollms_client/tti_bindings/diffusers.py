@@ -6,3 +6,5 @@ from lollms_client._extra import extra
 
 with extra("diffusers", "lollms_diffusers"):
     from lollms_diffusers import DiffusersTTIBinding_Impl as DiffusersTTIBinding_Impl
+
+DiffusersTTIBinding = DiffusersTTIBinding_Impl  # its name in 1.x
