@@ -73,6 +73,18 @@ def would_block(asking: Asker, awaited: bool, consumer: Asker) -> bool:
     return _job(asking) is _job(consumer) and _within_one_function(asking.path, consumer.path)
 
 
+def waits_for_this(ident: int) -> bool:
+    """Whether a thread is waiting for the end of this one, or of what this one does for an executor."""
+    frame = sys._current_frames().get(ident)
+    here = asker()
+    ends = [threading.current_thread(), None if here.job is None else here.job()]
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(("threading", "concurrent.futures")):
+        if any(value is end for value in list(frame.f_locals.values()) for end in ends if end is not None):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _job(who: Asker) -> Any:
     # One that has ended is nobody's any more.
     return None if who.job is None else who.job() or object()

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from lollms_modalities import _fork, verbs
+from lollms_modalities._askers import waits_for_this
 from lollms_modalities._locks import CallLock
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
@@ -91,6 +92,7 @@ class LollmsBinding(ABC):
         self._settling = threading.RLock()
         self._model: Any = _UNLOADED
         self._loaded_in = 0  # the generation of the process that loaded the model
+        self._loader: int | None = None  # the thread that loads it now
         self._closed = False
         self._ended = False
         self._reaping: Ticket | None = None
@@ -163,6 +165,12 @@ class LollmsBinding(ABC):
     def list_models(self, **kwargs: Any) -> list[str]:
         """Names of the models that the binding knows; empty where there is no choice."""
         return []
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise UnsupportedError(
+            f"{self.binding_name}: a binding cannot be pickled or copied, since its model and its locks cannot.",
+            hint="Give the other process its name and its settings, and make one there (create_binding).",
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.binding_name!r}{' closed' if self._closed else ''}>"
@@ -248,7 +256,7 @@ class LollmsBinding(ABC):
         self._usable(call)
         old_settings, self.settings = self.settings, new
         try:
-            model = self.load_model()
+            model = _fork.load_apart(self.load_model)
         except BaseException as exc:
             self.settings = old_settings
             error = verbs.settle(self, call, exc)
@@ -315,6 +323,11 @@ class LollmsBinding(ABC):
             return _value(self._usable(outer))
         call = Call("load", self)
         with self._within(call):
+            while self._model is _UNLOADED and (loader := self._loader) is not None and loader != threading.get_ident():
+                # A thread that load_model has started does not know of the call that it works for.
+                if waits_for_this(loader):
+                    raise self._asks_for_itself()
+                time.sleep(0.01)
             return _value(self._usable(call))
 
     def _usable(self, call: Call) -> Any:
@@ -393,18 +406,28 @@ class LollmsBinding(ABC):
 
     def _load(self, call: Call) -> Any:
         if self._loading.held_by(call):
-            raise GenerationError(
-                f"{type(self).__name__}.load_model() asks for the model that it is to load.",
-                hint="This is a fault of the binding; tell its authors.",
-            )
+            raise self._asks_for_itself()
         try:
             self._loading.acquire(call)
             if self._model is _UNLOADED:
-                model = self.load_model()
+                model = _fork.load_apart(self._do_load)
                 self._model, self._loaded_in = model, _fork.generation
             return self._model
         finally:
             self._loading.release(call)
+
+    def _do_load(self) -> Any:
+        self._loader = threading.get_ident()
+        try:
+            return self.load_model()
+        finally:
+            self._loader = None
+
+    def _asks_for_itself(self) -> GenerationError:
+        return GenerationError(
+            f"{type(self).__name__}.load_model() asks for the model that it is to load.",
+            hint="This is a fault of the binding; tell its authors.",
+        )
 
     def _unload(self) -> None:
         model, self._model = self._model, _UNLOADED
@@ -551,6 +574,7 @@ def _after_fork() -> None:
     for binding in list(_all):
         binding._settling = threading.RLock()
         binding._reaping = None
+        binding._loader = None
         if binding._model is not _UNLOADED:
             _fork.keep(binding._model)
 

@@ -55,7 +55,7 @@ class SharedModel(Generic[_M]):
         try:
             with held(entry.loading, _current.get() or Call("load")):
                 if not entry.loaded:
-                    entry.value = load()
+                    entry.value = _fork.load_apart(load)
                     entry.loaded = True
         except BaseException:
             self.release()
