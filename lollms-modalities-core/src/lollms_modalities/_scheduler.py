@@ -47,18 +47,28 @@ class Scheduler:
                 self._drop_cancelled()
             heapq.heappush(self._heap, (when, next(self._count), ticket))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread  # not before, since there may be no more threads to be had
             elif self._heap[0][2] is ticket:
                 self._wake.notify()
         return ticket
 
     def outside(self, fn: Callable[[], object]) -> None:
         """Call ``fn``, which may take long: here, or in a thread of its own if this is the scheduler's thread."""
-        if threading.current_thread() is self._thread:
-            threading.Thread(target=fn, name=f"{self._name}-late", daemon=True).start()
-        else:
+        if threading.current_thread() is not self._thread:
             fn()
+            return
+        try:
+            threading.Thread(target=self._call, args=(fn,), name=f"{self._name}-late", daemon=True).start()
+        except RuntimeError:  # no more threads are to be had
+            self._call(fn)
+
+    def _call(self, fn: Callable[[], object]) -> None:
+        try:
+            fn()
+        except BaseException:  # SystemExit, too: it would end the thread, and with it every deadline
+            logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
 
     def _drop_cancelled(self) -> None:
         # Most deadlines never come: their tickets would pile up until their time.
@@ -83,10 +93,8 @@ class Scheduler:
                     continue
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:
-                try:
-                    fn()
-                except Exception:
-                    logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
+                self._call(fn)
+            del fn  # which may hold what is to end
 
 
 def _after_fork() -> None:

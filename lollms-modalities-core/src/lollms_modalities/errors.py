@@ -30,14 +30,15 @@ class LollmsError(Exception):
     remote_type: str
 
     def __init__(self, message: str = "", *, hint: str = "", **fields: Any) -> None:
+        message = _printable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = _printable(hint)
         self.remote_type = ""
         self._take(fields)
 
     def _take(self, fields: Mapping[str, Any]) -> None:
-        self.__dict__.update(fields)
+        self.__dict__.update({k: _printable(v) if isinstance(v, str) else v for k, v in fields.items()})
         for name in ("name", "path"):
             if name in fields and isinstance(self, ImportError):
                 setattr(self, name, fields[name])  # which has slots of these names, that hide the dict's
@@ -70,8 +71,15 @@ class LollmsError(Exception):
         return _rebuild(cls, fields, None)
 
 
+def _printable(text: str) -> str:
+    """``text``, with halves of surrogate pairs written out: no encoding of text can hold them."""
+    if not isinstance(text, str) or text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseException | None) -> LollmsError:
-    message = str(fields.get("message", ""))
+    message = _printable(str(fields.get("message", "")))
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)
     error._take(fields)

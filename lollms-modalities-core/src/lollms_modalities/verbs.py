@@ -8,18 +8,21 @@ gets an awaitable twin whose name has an ``a`` before it.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lollms_modalities import hooks
-from lollms_modalities.call import Call, _current, asker
+from lollms_modalities._askers import asker
+from lollms_modalities.call import Call, _current, _telling
 from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.settings import CallOptions
 
+_log = logging.getLogger(__name__)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _CONTROLS = ("progress", "cancel", "timeout")
 _WHOLE_MEDIA = ("Audio", "Image", "Video")
@@ -89,9 +92,9 @@ def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
     @functools.wraps(fn)
     def call_verb(self: LollmsBinding, *args: Any, **kwargs: Any) -> Any:
         outer = _current.get()
-        if outer is not None and outer.holds(self):
-            return fn(self, *args, **kwargs)
         plan = type(self)._plans.get(fn) or type(self)._plan_class.of(type(self), fn, spec)
+        if outer is not None and outer.holds(self) and _is_engine(self, outer, plan):
+            return fn(self, *args, **kwargs)
         call, content, arguments = plan.prepare(self, outer, args, kwargs)
         if spec.stream:
             from lollms_modalities.streams import Stream
@@ -101,6 +104,26 @@ def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
 
     call_verb.__lollms_raw__ = fn  # type: ignore[attr-defined]
     return call_verb
+
+
+def _is_engine(binding: LollmsBinding, outer: Call, plan: Plan) -> bool:
+    """Whether it is the engine code of ``outer`` that asks for another verb, such as with ``super()``.
+
+    It knows what it does. Whoever else asks from inside a call of the same binding gets the checks of any call, or is
+    refused where the engine is in the middle of something.
+    """
+    if not plan.begins_here:
+        return True  # in another process: the raw verb refuses
+    telling = _telling.get()
+    if outer.binding is binding and outer is not telling:
+        return True
+    if telling is not None and telling.holds(binding):
+        raise BusyError(
+            f"{binding.binding_name}: {plan.verb.name} was asked for from inside one of its own calls, by a progress "
+            "callable or a plug-in.",
+            hint="Ask when that has ended.",
+        )
+    return False
 
 
 def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[..., Any]:
@@ -335,8 +358,9 @@ def _accepted(fn: Callable[..., Any]) -> frozenset[str] | None:
 
 def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> Any:
     """Run a verb that gives its result whole."""
-    token = _current.set(call)
+    before = _current.get()
     try:
+        _current.set(call)
         relay = hooks.relay()
         if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
             return relay.after_call(binding, call, result)
@@ -355,10 +379,12 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             relay.call_failed(binding, call, error)
         if error is exc:
             raise
-        raise error from exc
+        raise error from error.__cause__ or exc
     finally:
-        _current.reset(token)
-        binding._leave(call)
+        try:
+            _current.set(before)
+        finally:
+            binding._leave(call)
 
 
 def _answer(
@@ -420,17 +446,83 @@ def _provenance(
 
 
 def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseException:
-    """The exception that the caller of a failed call is to see."""
+    """The exception that the caller of a failed call is to see. Its cause is set where ``exc`` must not be shown."""
     if call._error is not None:
         return call._error
     if not isinstance(exc, Exception):
         return exc
+    shown = _without_secrets(binding, exc)
+    error = _settled(binding, call, exc)
+    if shown is not exc and error is not exc:
+        error.__cause__ = shown
+    return error
+
+
+def _settled(binding: LollmsBinding, call: Call, exc: Exception) -> BaseException:
     if call._stop is not None:
         return call._stop
     if isinstance(exc, LollmsError):
         return exc
-    translated = binding.translate_error(exc)
+    try:
+        translated = binding.translate_error(exc)
+    except Exception:  # as when the error cannot even be shown
+        _log.exception("%s: its translate_error failed", binding.binding_name)
+        translated = None
     if translated is not None:
         return translated
-    text = binding._without_secrets(f"{type(exc).__name__}: {exc}")
+    text = binding._without_secrets(shown(exc))
     return GenerationError(f"{binding.binding_name}: {call.verb} failed in its engine: {text}")
+
+
+def shown(exc: BaseException) -> str:
+    """What an exception says, also where saying it fails."""
+    name = type(exc).__name__
+    try:
+        return f"{name}: {exc}"
+    except Exception as failure:
+        return f"{name}, whose text cannot be had ({type(failure).__name__})"
+
+
+def _without_secrets(binding: LollmsBinding, exc: BaseException) -> BaseException:
+    """``exc``, with the secrets taken out of what a logged traceback shows of it and of its causes.
+
+    One that shows them all the same is replaced.
+    """
+    found: list[BaseException] = []
+    rest: list[BaseException | None] = [exc]
+    while rest:
+        error = rest.pop()
+        if error is not None and not any(error is other for other in found):
+            found.append(error)
+            rest += [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
+    shown = {id(error): _concealed(binding, error) for error in found}
+    for error in found:
+        suppressed = error.__suppress_context__
+        if error.__cause__ is not None and shown[id(error.__cause__)] is not error.__cause__:
+            error.__cause__ = shown[id(error.__cause__)]
+        if error.__context__ is not None and shown[id(error.__context__)] is not error.__context__:
+            error.__context__ = shown[id(error.__context__)]
+        error.__suppress_context__ = suppressed
+    return shown[id(exc)]
+
+
+def _concealed(binding: LollmsBinding, error: BaseException) -> BaseException:
+    def hidden(value: Any) -> Any:
+        if isinstance(value, str):
+            return binding._without_secrets(value)
+        if isinstance(value, (list, tuple)):
+            return type(value)(hidden(v) for v in value) if type(value) in (list, tuple) else value
+        return value
+
+    def shows() -> bool:
+        text = "\n".join([shown(error), *map(str, getattr(error, "__notes__", ()))])
+        return binding._without_secrets(text) != text
+
+    if not shows():
+        return error
+    error.args = hidden(error.args)
+    for name, value in list(getattr(error, "__dict__", {}).items()):
+        error.__dict__[name] = hidden(value)
+    if shows():
+        return RuntimeError(binding._without_secrets(shown(error))).with_traceback(error.__traceback__)
+    return error
