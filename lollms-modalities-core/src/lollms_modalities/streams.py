@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from lollms_modalities import hooks
-from lollms_modalities.call import Asker, Call, _current, _deadlines, asker
+from lollms_modalities.call import Asker, Call, _current, asker
 from lollms_modalities.errors import BusyError, GenerationError, LollmsError
 from lollms_modalities.verbs import Plan, settle
 
@@ -51,7 +51,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._context.run(_current.set, call)
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
-        call.on_cancel(lambda: _deadlines.outside(stop) if (stop := stopped()) else None)
+        call.on_cancel(lambda: stop() if (stop := stopped()) else None)
 
     def __iter__(self) -> Self:
         return self
