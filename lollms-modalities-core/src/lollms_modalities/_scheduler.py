@@ -1,4 +1,4 @@
-"""Functions called at a time, by one daemon thread that starts when it is first needed."""
+"""Functions called at a time. One daemon thread keeps the time; it starts when it is first needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ticket:
 
 
 class Scheduler:
-    """Calls functions at a time of ``time.monotonic()``. They should be short: the next one waits for them."""
+    """Calls functions at a time of ``time.monotonic()``; each in its own thread, so one that blocks delays no other."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -54,22 +54,6 @@ class Scheduler:
                 self._wake.notify()
         return ticket
 
-    def outside(self, fn: Callable[[], object]) -> None:
-        """Call ``fn``, which may take long: here, or in a thread of its own if this is the scheduler's thread."""
-        if threading.current_thread() is not self._thread:
-            fn()
-            return
-        try:
-            threading.Thread(target=self._call, args=(fn,), name=f"{self._name}-late", daemon=True).start()
-        except RuntimeError:  # no more threads are to be had
-            self._call(fn)
-
-    def _call(self, fn: Callable[[], object]) -> None:
-        try:
-            fn()
-        except BaseException:  # SystemExit, too: it would end the thread, and with it every deadline
-            logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
-
     def _drop_cancelled(self) -> None:
         # Most deadlines never come: their tickets would pile up until their time.
         self._heap = [entry for entry in self._heap if entry[2].fn is not None]
@@ -93,8 +77,18 @@ class Scheduler:
                     continue
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:
-                self._call(fn)
+                # Not here: what a call's stop wakes or closes is others' code, and the other deadlines must come.
+                try:
+                    threading.Thread(target=self._call, args=(fn,), name=f"{self._name}-due", daemon=True).start()
+                except RuntimeError:  # no thread can be had: late is better than never
+                    self._call(fn)
             del fn  # which may hold what is to end
+
+    def _call(self, fn: Callable[[], object]) -> None:
+        try:
+            fn()
+        except BaseException:  # SystemExit too: there is nobody else to tell
+            logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
 
 
 def _after_fork() -> None:

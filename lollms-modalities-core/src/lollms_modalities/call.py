@@ -315,10 +315,7 @@ class Call:
             self.stop(outer._stop)
 
     def _run_stops(self) -> None:
-        functions = self._stops.take()
-        if functions:
-            # They may take long, and the next deadline must not wait for them.
-            _deadlines.outside(lambda: _run_all(functions))
+        _run_all(self._stops.take())
 
     def cancel(self, reason: str = "") -> None:
         """Ask the call to stop with ``CallCancelled``."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from lollms_modalities.call import Call, current_call
+from lollms_modalities.call import Call, _deadlines, current_call
 from lollms_modalities.errors import (
     BindingDependencyError,
     LollmsError,
@@ -132,7 +132,10 @@ class HttpClient:
         headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
         accept: str = "application/json", max_bytes: int | None = None, retries: int | None = None,
     ) -> Answer:  # fmt: skip
-        """Ask, and wait for the whole answer. Tried again after 408, 409, 429, 5xx and where no connection was made.
+        """Ask, and wait for the whole answer.
+
+        Tried again after 408, 429, a 503 with Retry-After, and where nothing of the body went out; a GET also after
+        any 5xx and where the answer broke off.
 
         Args:
             path: added to the address, or a whole URL of the same origin.
@@ -174,8 +177,7 @@ class HttpClient:
                     raise self._error(reading.error_of(answer.status, answer.headers, answer.body, self.name))
                 return answer
             except ServiceError as exc:
-                # What was sent and not answered is not sent again, unless asking changes nothing.
-                again = exc.retryable and (exc.status is not None or method == "GET" or getattr(exc, "unsent", False))
+                again = exc.retryable and (method == "GET" or _not_begun(exc))
                 pause = exc.retry_after if exc.retry_after is not None else 0.5 * 2**number * random.uniform(0.5, 1.5)
                 remaining = call.remaining()
                 if last or not again or pause > _LONGEST_PAUSE or (remaining is not None and pause >= remaining):
@@ -233,47 +235,48 @@ class HttpClient:
         from lollms_modalities.http.connection import Attempt, attempt
 
         call.check()
-        trial = Attempt(call)
         until = time.monotonic() + self._total
         remaining = call.remaining()
         read = self._timeouts[1] if remaining is None else max(0.01, min(self._timeouts[1], remaining + 1))
-        token = attempt.set(trial)
-        remove = call.on_cancel(trial.abort)
         response: requests.Response | None = None
-        try:
-            response = (session or self._pooled()).request(
-                method, url, data=body, params=params, headers=dict(headers), timeout=(self._timeouts[0], read),
-                allow_redirects=False, stream=True, verify=self._verify,
-            )  # fmt: skip
-            data = reading.bounded(
-                self._chunks(response, call, until), response.headers.get("Content-Encoding", ""), max_bytes
-            )
-            return Answer(response.status_code, response.headers, data, url)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            if isinstance(exc, LollmsError):
-                raise self._error(exc) from exc.__cause__
-            call.check()  # closed because the call was stopped
-            raise self._unanswered(exc) from None
-        except ServiceError as exc:
-            raise self._error(exc) from exc.__cause__
-        finally:
-            remove()
-            attempt.reset(token)
-            if response is not None:
-                response.close()
+        with Attempt(call) as trial:
+            token = attempt.set(trial)
+            # Headers and uploads can trickle as a body can.
+            late = _deadlines.at(until, trial.abort)
+            try:
+                response = (session or self._pooled()).request(
+                    method, url, data=body, params=params, headers=dict(headers), timeout=(self._timeouts[0], read),
+                    allow_redirects=False, stream=True, verify=self._verify,
+                )  # fmt: skip
+                data = reading.bounded(
+                    self._chunks(response, call, until), response.headers.get("Content-Encoding", ""), max_bytes
+                )
+                return Answer(response.status_code, response.headers, data, url)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+                if isinstance(exc, LollmsError):
+                    raise self._error(exc) from exc.__cause__
+                call.check()  # closed because the call was stopped
+                if time.monotonic() >= until:
+                    raise self._too_long() from None
+                raise self._unanswered(exc, trial.sent) from None
+            finally:
+                late.cancel()
+                attempt.reset(token)
+                if response is not None:
+                    response.close()
 
     def _chunks(self, response: requests.Response, call: Call, until: float) -> Iterator[bytes]:
         read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
         while True:
             call.check()
             if time.monotonic() >= until:
-                raise ServiceError(
-                    f"{self.name} took longer than {self._total:g} s to answer.", hint="Ask for less.", retryable=True
-                )
+                raise self._too_long()
             # read1: what has come, so that a slow drip does not hide the clock.
             data = response.raw.read1(_CHUNK, decode_content=False) if hasattr(response.raw, "read1") else read(1024)
             if not data:
                 call.check()  # an end that we made looks like any other
+                if time.monotonic() >= until:
+                    raise self._too_long()
                 return
             yield data
 
@@ -303,10 +306,15 @@ class HttpClient:
             url = target
         raise self._error(ServiceResponseError(f"{self.name} redirects in a circle."))
 
-    def _unanswered(self, exc: Exception) -> ServiceError:
+    def _too_long(self) -> ServiceError:
+        return ServiceError(
+            f"{self.name} took longer than {self._total:g} s to answer.", hint="Ask for less.", retryable=True
+        )
+
+    def _unanswered(self, exc: Exception, sent: bool) -> ServiceError:
         import requests
 
-        unsent = isinstance(exc, (requests.ConnectTimeout,)) or "NewConnectionError" in repr(exc) or (
+        unreached = isinstance(exc, (requests.ConnectTimeout,)) or "NewConnectionError" in repr(exc) or (
             "NameResolutionError" in repr(exc)
         )  # fmt: skip
         if isinstance(exc, requests.exceptions.SSLError):
@@ -317,17 +325,17 @@ class HttpClient:
                 )
             )
         if isinstance(exc, requests.Timeout):
-            what = "could not be reached in time" if unsent else "did not answer in time"
-        elif unsent:
+            what = "could not be reached in time" if unreached else "did not answer in time"
+        elif unreached:
             what = "cannot be reached"
         else:
             what = "broke off"
         return self._error(
             ServiceError(
                 f"{self.name} at {self._shown()} {what}: {_cause(exc)}.",
-                hint="Check that it runs, and its address." if unsent else "",
+                hint="Check that it runs, and its address." if unreached else "",
                 retryable=True,
-                unsent=unsent,
+                unsent=not sent,
             )
         )
 
@@ -401,6 +409,13 @@ class HttpClient:
             error.hint = error.hint.replace(secret, "**********")
         error.args = (error.message,)
         return error
+
+
+def _not_begun(error: ServiceError) -> bool:
+    """Whether the server cannot have begun with what it was asked, so that asking again makes nothing twice."""
+    if error.status is None:
+        return getattr(error, "unsent", False)
+    return error.status in (408, 429) or (error.status == 503 and error.retry_after is not None)
 
 
 def _as_it_is(request: Any) -> Any:
