@@ -20,6 +20,7 @@ from lollms_modalities.errors import CallCancelled, CallTimeout, LollmsError, Op
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities._files import WholeFile
     from lollms_modalities._locks import CallLock
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.settings import CallOptions
@@ -155,7 +156,8 @@ class Call:
     __slots__ = (
         "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover",
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks",
-        "options", "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
+        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "timeout",
+        "verb",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +170,8 @@ class Call:
         self.parent = parent
         self.output_path: Path | None = None
         self.output_format: str | None = None
+        # Files that were written for ``output_path`` and wait for the end of the call.
+        self.parts: tuple[WholeFile, ...] = ()
         self.timeout: float | None = None
         self.defaulted: tuple[str, ...] = ()
         self.deadline: float | None = None
@@ -339,6 +343,8 @@ class Call:
             self._token_remover()
             self._token_remover = None
         self._callbacks = None
+        for part in self.parts:
+            part.drop()
         close = getattr(self._progress, "close", None)
         self._progress = None
         if close is not None:

@@ -124,6 +124,10 @@ class MediaError(LollmsError, ValueError):
     """Media that was given is not what it should be."""
 
 
+class SaveError(LollmsError, OSError):
+    """A file cannot be written: no room, no right, a reader that went away. Nothing of it is left."""
+
+
 class ModelNotFoundError(LollmsError, FileNotFoundError):
     """The model that was named is not there."""
 

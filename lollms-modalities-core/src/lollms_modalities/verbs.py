@@ -233,11 +233,21 @@ class Plan:
     def _output(self, call: Call, path: Any, output_format: Any) -> None:
         from lollms_modalities import media
 
+        own = "output_format" in self.names  # the engine's, which may know more than we do
         if path is not None:
             call.output_path = media.check_output_path(path, self.returns)
-            if output_format is None and "output_format" not in self.names:
-                output_format = media.format_of(call.output_path, self.returns)
-        if output_format is not None and "output_format" not in self.names:
+            by_suffix = media.format_of(call.output_path, self.returns)
+            known = output_format is not None and (not own or output_format in media.formats_of(self.returns))
+            if known and media.check_format(output_format, self.returns) != by_suffix:
+                raise OptionError(
+                    f"output_path={call.output_path.name!r} stands for {by_suffix}, "
+                    f"and output_format={output_format!r}.",
+                    hint="Leave output_format out, or change the suffix.",
+                    names=["output_path", "output_format"],
+                )
+            if not own:
+                output_format = by_suffix
+        if output_format is not None and not own:
             call.output_format = media.check_format(output_format, self.returns)
 
     def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -265,18 +275,11 @@ class Plan:
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
         """The result as its class, in the format and place that was asked for, with its provenance."""
         if isinstance(result, list):
-            if call.output_path is not None and len(result) != 1:
-                raise OptionError(
-                    f"{call.verb} made {len(result)} results for one output_path.",
-                    hint="Save each yourself with .save().",
-                )
+            _check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
         if not isinstance(result, self.returns):
             result = _adopt_plain(binding.binding_name, self, call, result)
-        if call.output_format is not None and result.format != call.output_format:
-            result = result.convert(call.output_format)
-        if call.output_path is not None and result.path != call.output_path:
-            result = result.moved_to(call.output_path)
+        result = _placed(call, result)
         result._provenance = self.stamp(binding, call, arguments)
         return result
 
@@ -302,14 +305,11 @@ class Plan:
     def answered(self, call: Call, answer: Any) -> Any:
         """A plug-in's answer, in the format and place that was asked for."""
         if isinstance(answer, list):
+            _check_one(call, answer)
             return [self.answered(call, item) for item in answer]
         if not isinstance(answer, self.returns):
             answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, call, answer)
-        if call.output_format is not None and answer.format != call.output_format:
-            answer = answer.convert(call.output_format)
-        if call.output_path is not None:
-            answer = answer.moved_to(call.output_path)
-        return answer
+        return _placed(call, answer)
 
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
@@ -371,6 +371,28 @@ def _answer(
     except Exception:  # such as a damaged file of a cache: the engine does it
         relay.reject_answer(call)
         return None
+
+
+def _check_one(call: Call, results: list[Any]) -> None:
+    if call.output_path is not None and len(results) != 1:
+        raise OptionError(
+            f"{call.verb} made {len(results)} results for one output_path.", hint="Save each yourself with .save()."
+        )
+
+
+def _placed(call: Call, result: Any) -> Any:
+    """The result in the place and the format that was asked for."""
+    if call.output_path is None:
+        wanted = call.output_format
+        return result if wanted is None or result.format == wanted else result.convert(wanted)
+    if result._held_by == call.output_path:
+        return result  # the engine has written it there
+    for part in call.parts:
+        if result._held_by == part.part:
+            part.keep()
+            result.path = call.output_path
+            return result
+    return result.moved_to(call.output_path)
 
 
 def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:

@@ -6,12 +6,10 @@ plug-ins; the worker checks settings and options, holds the model and makes the 
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -20,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, create_model
 from pydantic.config import JsonDict
 
 from lollms_modalities import hooks, verbs
+from lollms_modalities._files import move_whole, part_folder, part_name
 from lollms_modalities._locks import CallLock
 from lollms_modalities.binding import LollmsBinding, Origin
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
@@ -262,7 +261,7 @@ class RemotePlan(verbs.Plan):
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
-                kwargs[self._path] = _part(path) / path.name
+                kwargs[self._path] = part_name(path) / path.name
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -312,11 +311,6 @@ class RemotePlan(verbs.Plan):
         return lambda: told
 
 
-def _part(path: Path) -> Path:
-    """A folder of its own beside ``path``: what a worker that dies leaves of a file is in there."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
-
-
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, _current.get())
     workers = binding._workers
@@ -324,21 +318,19 @@ def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
     try:
-        if written is not None:
-            os.mkdir(os.path.dirname(written))
-        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-        result = protocol.unpack(message["value"], payloads)
-        if written is not None:
-            call.check()  # a call that was stopped leaves no file
-            assert call.output_path is not None
-            os.replace(written, call.output_path)
-            for made in result if isinstance(result, list) else [result]:
-                made.path = call.output_path
-        return result
+        # What a worker that dies leaves of a file is in a folder of its own.
+        with nullcontext() if written is None else part_folder(Path(written).parent):
+            message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+            result = protocol.unpack(message["value"], payloads)
+            if written is not None:
+                call.check()  # a call that was stopped leaves no file
+                assert call.output_path is not None
+                move_whole(Path(written), call.output_path)
+                for made in result if isinstance(result, list) else [result]:
+                    made.path = call.output_path
+            return result
     finally:
         workers.give(worker, ok=worker.alive)
-        if written is not None:
-            shutil.rmtree(os.path.dirname(written), ignore_errors=True)
 
 
 def _items(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Iterator[Any]:
