@@ -130,7 +130,9 @@ class WholeFile:
             self.file = cast(BinaryIO, os.fdopen(descriptor, "w+b"))
 
     def keep(self) -> None:
-        """The file is whole: give it its name. On failure it is gone."""
+        """The file is whole: give it its name. On failure it is gone. Again does nothing."""
+        if self.file.closed:
+            return
         try:
             with explained(self.path):
                 self.file.flush()

@@ -319,7 +319,11 @@ def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
         raise GenerationError("The engine gave sound with values that are no numbers (NaN or infinite).")
     if samples.dtype == np.float16:
         samples = samples.astype(np.float32)  # 32767 is no number of float16: its neighbour 32768 would wrap around
-    return np.ascontiguousarray(np.minimum(np.rint(np.clip(samples, -1, 1) * 32768.0), 32767).astype("<i2"))
+    scaled = np.clip(samples, -1, 1)  # one copy, which the rest is done in
+    scaled *= 32768
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, 32767, out=scaled)
+    return np.ascontiguousarray(scaled.astype("<i2"))
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:

@@ -126,17 +126,15 @@ class AudioEncoder:
         """
         if self._done:
             raise GenerationError("Sound was fed to an encoder that was finished.", hint="Make another one.")
-        pcm = self._pcm(samples)
-        step = _BLOCK * 2 * self.channels
         with self._explained():
-            for start in range(0, len(pcm), step):
+            for block in self._blocks(samples):
                 if (call := _current.get()) is not None:
                     call.check()
-                block = pcm[start : start + step]
                 self._coder.write(block)
                 self.frames += len(block) // (2 * self.channels)
 
-    def _pcm(self, samples: Any) -> memoryview:
+    def _blocks(self, samples: Any) -> Iterator[memoryview]:
+        """What was fed, as parts of bytes of int16 samples."""
         if isinstance(samples, AudioChunk):
             if (samples.sample_rate, samples.channels) != (self.sample_rate, self.channels):
                 raise _other_kind(samples, self.sample_rate, self.channels)
@@ -145,15 +143,18 @@ class AudioEncoder:
             pcm = memoryview(samples).cast("B")
             if len(pcm) % (2 * self.channels):
                 raise GenerationError(f"{len(pcm)} bytes are no whole frames of {self.channels} int16 samples.")
-            return pcm
+            step = _BLOCK * 2 * self.channels
+            yield from (pcm[start : start + step] for start in range(0, len(pcm), step))
+            return
         if not hasattr(samples, "dtype"):
             raise GenerationError(f"Sound is {type(samples).__name__}.", hint="Give an array, bytes or an AudioChunk.")
         from lollms_modalities.audio import to_int16
 
-        fixed = to_int16(samples)
-        if (1 if fixed.ndim == 1 else fixed.shape[1]) != self.channels:
-            raise GenerationError(f"Sound has the shape {fixed.shape}, and {self.channels} channels were announced.")
-        return fixed.data.cast("B") if fixed.size else memoryview(b"")
+        if samples.ndim not in (1, 2) or (1 if samples.ndim == 1 else samples.shape[1]) != self.channels:
+            raise GenerationError(f"Sound has the shape {samples.shape}, and {self.channels} channels were announced.")
+        to_int16(samples[:0])  # its type, also where there are no samples
+        for start in range(0, len(samples), _BLOCK):
+            yield to_int16(samples[start : start + _BLOCK]).data.cast("B")
 
     def finish(self) -> None:
         """Write what is held back and the header's lengths; the file takes its name. Again does nothing.
@@ -400,7 +401,8 @@ class _Compressed:
             "mp3": ("MP3", "MPEG_LAYER_III"),
         }[name]  # fmt: skip
         library = _soundfile()
-        self._refused: type[Exception] = library.LibsndfileError
+        # soundfile asserts that libsndfile took all of a write.
+        self._refused = (library.LibsndfileError, AssertionError)
         try:
             self._file = library.SoundFile(sink, "w", self.rate, channels, subtype, format=container)
         except self._refused as exc:
