@@ -6,11 +6,13 @@ pickle, and can be rebuilt from ``to_json()``, so that an error raised in anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 TYPE_CHECKING = False  # typing costs more to import than all that `import lollms_client` needs
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
+
+_MASK = "**********"
 
 
 class LollmsError(Exception):
@@ -55,6 +57,16 @@ class LollmsError(Exception):
         types = [f"{c.__module__}.{c.__qualname__}" for c in type(self).__mro__ if issubclass(c, LollmsError)]
         return {"types": types, "fields": fields}
 
+    def hide(self, secrets: Iterable[str]) -> Self:
+        """Mask these words in the message, the hint and every field; gives the error itself."""
+        words = sorted({word for word in secrets if word}, key=len, reverse=True)
+        if words:
+            for name, value in list(self.__dict__.items()):
+                if not name.startswith("__") and name != "remote_type":
+                    self._take({name: _masked(value, words)})
+            self.args = tuple(_masked(arg, words) for arg in self.args)
+        return self
+
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> LollmsError:
         """The error that ``to_json`` described, as the nearest class of it that is known here.
@@ -78,6 +90,41 @@ def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseExcep
     if cause is not None:
         error.__cause__ = cause
     return error
+
+
+def _masked(value: Any, words: list[str]) -> Any:
+    """``value`` without the words, also inside of lists, dicts and bytes."""
+    if isinstance(value, str):
+        for word in words:
+            if word in value:
+                value = value.replace(word, _MASK)
+        return value
+    if isinstance(value, bytes):
+        for word in words:
+            value = value.replace(word.encode("utf-8", "surrogatepass"), _MASK.encode())
+        return value
+    if isinstance(value, dict):
+        return {_masked(k, words): _masked(v, words) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_masked(v, words) for v in value)
+    return value
+
+
+def hide_in_causes(error: BaseException, secrets: Iterable[str]) -> None:
+    """Mask these words in the arguments of an exception and of those that it was raised from, whoever raised them."""
+    words = sorted({word for word in secrets if word}, key=len, reverse=True)
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error] if words else []
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, LollmsError):
+            one.hide(words)
+        elif any(_masked(arg, words) != arg for arg in one.args if isinstance(arg, (str, bytes, dict, list, tuple))):
+            one.args = tuple(_masked(arg, words) for arg in one.args)
+        left += [one.__cause__, one.__context__]
 
 
 def _tree(cls: type[LollmsError]) -> list[type[LollmsError]]:

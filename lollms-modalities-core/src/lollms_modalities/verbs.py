@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lollms_modalities import hooks
+from lollms_modalities._shown import secrets_in, shown
 from lollms_modalities.call import Call, _current, asker
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError, hide_in_causes
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -286,7 +287,7 @@ class Plan:
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
         """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
         elapsed = call.elapsed or call.so_far()
-        kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
+        kept = {name: shown(value) for name, value in arguments.items()}
         return functools.partial(
             _provenance,
             type(binding),
@@ -409,8 +410,6 @@ def _provenance(
     cls: type[LollmsBinding], name: str | None, settings: Any, arguments: dict[str, Any],
     recorded: dict[str, Any] | None, started: float, elapsed: float,
 ) -> Any:  # fmt: skip
-    from pydantic_core import to_jsonable_python
-
     from lollms_modalities.media import Provenance
     from lollms_modalities.settings import dump_public
 
@@ -426,7 +425,7 @@ def _provenance(
         engine_version=said.get("engine_version") or cls.engine_version(engine),
         model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
         settings=dump_public(settings),
-        options=to_jsonable_python(arguments, fallback=repr),
+        options=arguments,
         seed=arguments.get("seed"),
         started=started,
         elapsed=elapsed,
@@ -443,10 +442,18 @@ def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseExcept
         return exc
     if call._stop is not None:
         return call._stop
+    secrets = [*secrets_in(binding.settings), *secrets_in(call.options)]
+    if secrets:
+        # In its causes too: a log shows them with the error.
+        hide_in_causes(exc, secrets)
     if isinstance(exc, LollmsError):
         return exc
     translated = binding.translate_error(exc)
     if translated is not None:
-        return translated
-    text = binding._without_secrets(f"{type(exc).__name__}: {exc}")
+        return translated.hide(secrets)
+    text = f"{type(exc).__name__}: {exc}"
+    return _engine_failed(binding, call, text).hide(secrets)
+
+
+def _engine_failed(binding: LollmsBinding, call: Call, text: str) -> LollmsError:
     return GenerationError(f"{binding.binding_name}: {call.verb} failed in its engine: {text}")

@@ -20,6 +20,7 @@ from pydantic.config import JsonDict
 from lollms_modalities import hooks, verbs
 from lollms_modalities._files import move_whole, part_folder, part_name
 from lollms_modalities._locks import CallLock
+from lollms_modalities._shown import veiled
 from lollms_modalities.binding import LollmsBinding, Origin
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
 from lollms_modalities.capabilities import Capabilities
@@ -243,6 +244,9 @@ class RemotePlan(verbs.Plan):
         self.returns = getattr(media, spec.returns)
         described = cls._description["verbs"][spec.name]
         self._media = tuple(described["media"])
+        schema = described.get("options") or cls._description["options"]
+        definitions = schema.get("$defs", {})
+        self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
         self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -283,7 +287,7 @@ class RemotePlan(verbs.Plan):
         given: dict[str, Any] = protocol.unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path
-        return given
+        return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
 
     def _checked(self, name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -309,6 +313,20 @@ class RemotePlan(verbs.Plan):
         """A stream's provenance, as the worker told it at the end."""
         told = (call.recorded or {}).get("provenance")
         return lambda: told
+
+
+def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:
+    """Whether there is room for a secret in what a JSON schema describes."""
+    if isinstance(schema, list):
+        return any(_has_password(part, definitions, seen) for part in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen:
+        seen.add(name)
+        if _has_password(definitions.get(name), definitions, seen):
+            return True
+    return schema.get("format") == "password" or _has_password(list(schema.values()), definitions, seen)
 
 
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
