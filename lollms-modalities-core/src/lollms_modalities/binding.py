@@ -296,12 +296,10 @@ class LollmsBinding(ABC):
         return validate(cls, settings, SettingsError, what)
 
     def _without_secrets(self, text: str) -> str:
-        from lollms_modalities.settings import MASK, dump_secrets, is_secret
+        from lollms_modalities._shown import MASK, secrets_in
 
-        fields = type(self.settings).model_fields
-        for name, value in dump_secrets(self.settings).items():
-            if is_secret(fields[name]) and value:
-                text = text.replace(value if isinstance(value, str) else repr(value), MASK)
+        for secret in sorted(secrets_in(self.settings), key=len, reverse=True):
+            text = text.replace(secret, MASK) if secret else text
         return text
 
     # -- the model ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from lollms_modalities.errors import CallCancelled, CallTimeout, LollmsError, Op
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities._files import WholeFile
     from lollms_modalities._locks import CallLock
     from lollms_modalities._progress_bar import ProgressBar
     from lollms_modalities.binding import LollmsBinding
@@ -168,7 +169,8 @@ class Call:
         "__weakref__", "_bar", "_ends", "_error", "_leave_parent", "_progress", "_stop", "_stops", "_ticket",
         "_token_remover",
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks",
-        "options", "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
+        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "timeout",
+        "verb",
     )  # fmt: skip
 
     def __init__(
@@ -181,6 +183,8 @@ class Call:
         self.parent = parent
         self.output_path: Path | None = None
         self.output_format: str | None = None
+        # Files that were written for ``output_path`` and wait for the end of the call.
+        self.parts: tuple[WholeFile, ...] = ()
         self.timeout: float | None = None
         self.defaulted: tuple[str, ...] = ()
         self.deadline: float | None = None
@@ -378,6 +382,8 @@ class Call:
             self._leave_parent()
             self._leave_parent = None
         self._stops.clear()
+        for part in self.parts:
+            part.drop()
         self._progress = None
         bar, self._bar = self._bar, None
         if bar is not None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from lollms_modalities import _fork, _sweeping, hooks
 from lollms_modalities._askers import Asker, asker
 from lollms_modalities.call import Call, _current
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError
-from lollms_modalities.verbs import Plan, settle, shown
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError, said
+from lollms_modalities.verbs import Plan, settle
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -250,7 +250,7 @@ class Stream(Iterator[_T], Generic[_T]):
     def _log(self, error: BaseException | None) -> None:
         """For what the engine raises at an end that has a reason of its own, which the caller is to see."""
         if error is not None:
-            name, text = self._binding.binding_name, self._binding._without_secrets(shown(error))
+            name, text = self._binding.binding_name, self._binding._without_secrets(said(error))
             _log.warning("%s: %s failed while it was being ended: %s", name, self._call.verb, text)
 
     def __enter__(self) -> Self:

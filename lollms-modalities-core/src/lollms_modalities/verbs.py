@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lollms_modalities import hooks
 from lollms_modalities._askers import asker
+from lollms_modalities._shown import secrets_in, shown
 from lollms_modalities.call import Call, _current, _telling
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError, said, without_secrets
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -262,11 +263,21 @@ class Plan:
     def _output(self, call: Call, path: Any, output_format: Any) -> None:
         from lollms_modalities import media
 
+        own = "output_format" in self.names  # the engine's, which may know more than we do
         if path is not None:
             call.output_path = media.check_output_path(path, self.returns)
-            if output_format is None and "output_format" not in self.names:
-                output_format = media.format_of(call.output_path, self.returns)
-        if output_format is not None and "output_format" not in self.names:
+            by_suffix = media.format_of(call.output_path, self.returns)
+            known = output_format is not None and (not own or output_format in media.formats_of(self.returns))
+            if known and media.check_format(output_format, self.returns) != by_suffix:
+                raise OptionError(
+                    f"output_path={call.output_path.name!r} stands for {by_suffix}, "
+                    f"and output_format={output_format!r}.",
+                    hint="Leave output_format out, or change the suffix.",
+                    names=["output_path", "output_format"],
+                )
+            if not own:
+                output_format = by_suffix
+        if output_format is not None and not own:
             call.output_format = media.check_format(output_format, self.returns)
 
     def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -294,25 +305,18 @@ class Plan:
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
         """The result as its class, in the format and place that was asked for, with its provenance."""
         if isinstance(result, list):
-            if call.output_path is not None and len(result) != 1:
-                raise OptionError(
-                    f"{call.verb} made {len(result)} results for one output_path.",
-                    hint="Save each yourself with .save().",
-                )
+            _check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
         if not isinstance(result, self.returns):
             result = _adopt_plain(binding.binding_name, self, call, result)
-        if call.output_format is not None and result.format != call.output_format:
-            result = result.convert(call.output_format)
-        if call.output_path is not None and result.path != call.output_path:
-            result = result.moved_to(call.output_path)
+        result = _placed(call, result)
         result._provenance = self.stamp(binding, call, arguments)
         return result
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
         """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
         elapsed = call.elapsed or call.so_far()
-        kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
+        kept = {name: shown(value) for name, value in arguments.items()}
         return functools.partial(
             _provenance,
             type(binding),
@@ -331,14 +335,11 @@ class Plan:
     def answered(self, call: Call, answer: Any) -> Any:
         """A plug-in's answer, in the format and place that was asked for."""
         if isinstance(answer, list):
+            _check_one(call, answer)
             return [self.answered(call, item) for item in answer]
         if not isinstance(answer, self.returns):
             answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, call, answer)
-        if call.output_format is not None and answer.format != call.output_format:
-            answer = answer.convert(call.output_format)
-        if call.output_path is not None:
-            answer = answer.moved_to(call.output_path)
-        return answer
+        return _placed(call, answer)
 
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
@@ -405,6 +406,28 @@ def _answer(
         return None
 
 
+def _check_one(call: Call, results: list[Any]) -> None:
+    if call.output_path is not None and len(results) != 1:
+        raise OptionError(
+            f"{call.verb} made {len(results)} results for one output_path.", hint="Save each yourself with .save()."
+        )
+
+
+def _placed(call: Call, result: Any) -> Any:
+    """The result in the place and the format that was asked for."""
+    if call.output_path is None:
+        wanted = call.output_format
+        return result if wanted is None or result.format == wanted else result.convert(wanted)
+    if result._held_by == call.output_path:
+        return result  # the engine has written it there
+    for part in call.parts:
+        if result._held_by == part.part:
+            part.keep()
+            result.path = call.output_path
+            return result
+    return result.moved_to(call.output_path)
+
+
 def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:
     plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
     if isinstance(result, plain):
@@ -419,8 +442,6 @@ def _provenance(
     cls: type[LollmsBinding], name: str | None, settings: Any, arguments: dict[str, Any],
     recorded: dict[str, Any] | None, started: float, elapsed: float,
 ) -> Any:  # fmt: skip
-    from pydantic_core import to_jsonable_python
-
     from lollms_modalities.media import Provenance
     from lollms_modalities.settings import dump_public
 
@@ -436,7 +457,7 @@ def _provenance(
         engine_version=said.get("engine_version") or cls.engine_version(engine),
         model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
         settings=dump_public(settings),
-        options=to_jsonable_python(arguments, fallback=repr),
+        options=arguments,
         seed=arguments.get("seed"),
         started=started,
         elapsed=elapsed,
@@ -451,14 +472,15 @@ def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseExcept
         return call._error
     if not isinstance(exc, Exception):
         return exc
-    shown = _without_secrets(binding, exc)
-    error = _settled(binding, call, exc)
-    if shown is not exc and error is not exc:
-        error.__cause__ = shown
+    secrets = [*secrets_in(binding.settings), *secrets_in(call.options)]
+    cause = without_secrets(exc, secrets)
+    error = _settled(binding, call, exc, secrets)
+    if cause is not exc and error is not exc:
+        error.__cause__ = cause
     return error
 
 
-def _settled(binding: LollmsBinding, call: Call, exc: Exception) -> BaseException:
+def _settled(binding: LollmsBinding, call: Call, exc: Exception, secrets: list[str]) -> BaseException:
     if call._stop is not None:
         return call._stop
     if isinstance(exc, LollmsError):
@@ -469,60 +491,6 @@ def _settled(binding: LollmsBinding, call: Call, exc: Exception) -> BaseExceptio
         _log.exception("%s: its translate_error failed", binding.binding_name)
         translated = None
     if translated is not None:
-        return translated
-    text = binding._without_secrets(shown(exc))
-    return GenerationError(f"{binding.binding_name}: {call.verb} failed in its engine: {text}")
-
-
-def shown(exc: BaseException) -> str:
-    """What an exception says, also where saying it fails."""
-    name = type(exc).__name__
-    try:
-        return f"{name}: {exc}"
-    except Exception as failure:
-        return f"{name}, whose text cannot be had ({type(failure).__name__})"
-
-
-def _without_secrets(binding: LollmsBinding, exc: BaseException) -> BaseException:
-    """``exc``, with the secrets taken out of what a logged traceback shows of it and of its causes.
-
-    One that shows them all the same is replaced.
-    """
-    found: list[BaseException] = []
-    rest: list[BaseException | None] = [exc]
-    while rest:
-        error = rest.pop()
-        if error is not None and not any(error is other for other in found):
-            found.append(error)
-            rest += [error.__cause__, error.__context__, *getattr(error, "exceptions", ())]
-    shown = {id(error): _concealed(binding, error) for error in found}
-    for error in found:
-        suppressed = error.__suppress_context__
-        if error.__cause__ is not None and shown[id(error.__cause__)] is not error.__cause__:
-            error.__cause__ = shown[id(error.__cause__)]
-        if error.__context__ is not None and shown[id(error.__context__)] is not error.__context__:
-            error.__context__ = shown[id(error.__context__)]
-        error.__suppress_context__ = suppressed
-    return shown[id(exc)]
-
-
-def _concealed(binding: LollmsBinding, error: BaseException) -> BaseException:
-    def hidden(value: Any) -> Any:
-        if isinstance(value, str):
-            return binding._without_secrets(value)
-        if isinstance(value, (list, tuple)):
-            return type(value)(hidden(v) for v in value) if type(value) in (list, tuple) else value
-        return value
-
-    def shows() -> bool:
-        text = "\n".join([shown(error), *map(str, getattr(error, "__notes__", ()))])
-        return binding._without_secrets(text) != text
-
-    if not shows():
-        return error
-    error.args = hidden(error.args)
-    for name, value in list(getattr(error, "__dict__", {}).items()):
-        error.__dict__[name] = hidden(value)
-    if shows():
-        return RuntimeError(binding._without_secrets(shown(error))).with_traceback(error.__traceback__)
-    return error
+        return translated.hide(secrets)
+    text = f"{binding.binding_name}: {call.verb} failed in its engine: {said(exc)}"
+    return GenerationError(text).hide(secrets)

@@ -404,11 +404,7 @@ class HttpClient:
 
     def _error(self, error: _E) -> _E:
         """The error without our secrets."""
-        for secret in self._secrets:
-            error.message = error.message.replace(secret, "**********")
-            error.hint = error.hint.replace(secret, "**********")
-        error.args = (error.message,)
-        return error
+        return error.hide(self._secrets)
 
 
 def _not_begun(error: ServiceError) -> bool:

@@ -6,12 +6,10 @@ plug-ins; the worker checks settings and options, holds the model and makes the 
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -20,7 +18,9 @@ from pydantic import BaseModel, Field, SecretStr, create_model
 from pydantic.config import JsonDict
 
 from lollms_modalities import hooks, verbs
+from lollms_modalities._files import move_whole, part_folder, part_name
 from lollms_modalities._locks import CallLock
+from lollms_modalities._shown import veiled
 from lollms_modalities.binding import LollmsBinding, Origin
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
 from lollms_modalities.capabilities import Capabilities
@@ -249,6 +249,9 @@ class RemotePlan(verbs.Plan):
         self.returns = getattr(media, spec.returns)
         described = cls._description["verbs"][spec.name]
         self._media = tuple(described["media"])
+        schema = described.get("options") or cls._description["options"]
+        definitions = schema.get("$defs", {})
+        self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
         self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -267,7 +270,7 @@ class RemotePlan(verbs.Plan):
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
-                kwargs[self._path] = _part(path) / path.name
+                kwargs[self._path] = part_name(path) / path.name
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -289,7 +292,7 @@ class RemotePlan(verbs.Plan):
         given: dict[str, Any] = protocol.unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path
-        return given
+        return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
 
     def _checked(self, name: str, value: Any) -> Any:
         content = self.verb.params[0] if self.verb.params else ""
@@ -321,9 +324,18 @@ class RemotePlan(verbs.Plan):
         return lambda: told
 
 
-def _part(path: Path) -> Path:
-    """A folder of its own beside ``path``: what a worker that dies leaves of a file is in there."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:
+    """Whether there is room for a secret in what a JSON schema describes."""
+    if isinstance(schema, list):
+        return any(_has_password(part, definitions, seen) for part in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen:
+        seen.add(name)
+        if _has_password(definitions.get(name), definitions, seen):
+            return True
+    return schema.get("format") == "password" or _has_password(list(schema.values()), definitions, seen)
 
 
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
@@ -333,21 +345,19 @@ def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
     try:
-        if written is not None:
-            os.mkdir(os.path.dirname(written))
-        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-        result = protocol.unpack(message["value"], payloads)
-        if written is not None:
-            call.check()  # a call that was stopped leaves no file
-            assert call.output_path is not None
-            os.replace(written, call.output_path)
-            for made in result if isinstance(result, list) else [result]:
-                made.path = call.output_path
-        return result
+        # What a worker that dies leaves of a file is in a folder of its own.
+        with nullcontext() if written is None else part_folder(Path(written).parent):
+            message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+            result = protocol.unpack(message["value"], payloads)
+            if written is not None:
+                call.check()  # a call that was stopped leaves no file
+                assert call.output_path is not None
+                move_whole(Path(written), call.output_path)
+                for made in result if isinstance(result, list) else [result]:
+                    made.path = call.output_path
+            return result
     finally:
         workers.give(worker, ok=worker.alive)
-        if written is not None:
-            shutil.rmtree(os.path.dirname(written), ignore_errors=True)
 
 
 def _items(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
+from lollms_modalities._shown import shown
 from lollms_modalities.call import Call, CancelToken, Progress
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import Channel, Disconnected, Exchange
@@ -117,10 +118,8 @@ class _Request:
 
     def begun(self, call: Call) -> None:
         """The call has its options, its lock and its model."""
-        from pydantic_core import to_jsonable_python
-
         self.tell = False
-        options = to_jsonable_python(call.options.__dict__ if call.options is not None else {}, fallback=repr)
+        options = shown(call.options.__dict__) if call.options is not None else {}
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
