@@ -89,11 +89,16 @@ class WorkerProcess:
         threading.Thread(target=self._reap, args=(ended,), name="lollms-reaper", daemon=True).start()
 
     def kill(self, because: str, wait: float = 1.0) -> None:
-        """End it and all that it started, and wait for that for at most ``wait`` seconds."""
+        """End it and all that it started, and wait for that for at most ``wait`` seconds.
+
+        With 0 it takes no lock, so that the garbage collector may ask for it, in the middle of whatever it interrupts.
+        """
+        if self._ended.is_set():
+            return  # by itself
         self.killed_because = self.killed_because or because
-        if not self._ended.is_set():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if wait:
             self._ended.wait(wait)
 
     def wait(self, timeout: float) -> None:
