@@ -82,7 +82,8 @@ class LollmsBinding(ABC):
         self._loader: int | None = None
         self._settling = threading.RLock()
         self._model: Any = _UNLOADED
-        self._closed = False
+        self._closed = False  # close was asked for
+        self._freed = False  # and has ended
         self._reaping: Ticket | None = None
 
     @classmethod
@@ -339,8 +340,11 @@ class LollmsBinding(ABC):
             self._unload()
 
     def close(self) -> None:
-        """Cancel the calls under way, wait for their end, free the model. Later calls raise ``BindingClosedError``."""
-        if self._closed:
+        """Cancel the calls under way, wait for their end, free the model. Later calls raise ``BindingClosedError``.
+
+        Again does nothing, but waits while another thread closes it, and goes on where Ctrl-C has interrupted it.
+        """
+        if self._freed:
             return
         outer = _current.get()
         if outer is not None and outer.holds(self):
@@ -349,7 +353,9 @@ class LollmsBinding(ABC):
         for call in self._lock.holders:
             call.cancel("the binding was closed")
         with self._alone("close"):
-            self._unload()
+            if not self._freed:
+                self._unload()
+                self._freed = True
 
     def __enter__(self) -> Self:
         return self

@@ -31,8 +31,9 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import CLOSED, Channel, Disconnected
-from lollms_modalities.isolation.process import WorkerProcess, hold_if_ending
+from lollms_modalities.isolation.process import Output, WorkerProcess, hold_if_ending, worker_variables
 from lollms_modalities.isolation.protocol import Buffer, Json
+from lollms_modalities.isolation.secrets import Secrets, declared_variables
 from lollms_modalities.settings import CallOptions
 
 _CRASHES = 3  # in a row, before the next start has to wait
@@ -52,6 +53,9 @@ class WorkerPolicy:
         max_growth: or when it has grown by so many bytes since its first call; None for never (Linux).
         idle_timeout: or ended when it had nothing to do for so many seconds; None for never.
         variables: environment variables of the workers, besides the host's.
+        pass_variables: names of the host's variables that workers get although the names say that they hold secrets
+            (KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL); ``*`` stands for anything. Those that the binding declares
+            (``setting(env=...)``) it gets anyway.
     """
 
     pool: int = 1
@@ -61,6 +65,7 @@ class WorkerPolicy:
     max_growth: int | None = None
     idle_timeout: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    pass_variables: Sequence[str] = ()
 
 
 class Spec:
@@ -86,6 +91,7 @@ class Spec:
         self.lock = lock
         self.settings: dict[str, Any] | None = None
         self.version = 0  # of the settings
+        self.secrets = Secrets()
         self.shared: dict[str, Any] = {}
         # Under the binding's name, so that a program can turn one engine's chatter up or down.
         self.log = logging.getLogger(f"lollms_modalities.isolation.{name}")
@@ -111,7 +117,11 @@ class Worker:
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
-        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own, lock=spec.lock)
+        variables = {**worker_variables(own, spec.policy.pass_variables), **spec.policy.variables}
+        self._variables = frozenset(variables)
+        spec.secrets.note_variables(variables)
+        output = Output(spec.log, spec.secrets.clean)
+        self.process = WorkerProcess(spec.python, output, variables, own=own, lock=spec.lock)
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
         self.started = False
@@ -160,9 +170,15 @@ class Worker:
 
     def make(self, call: Call) -> None:
         """Wait until it has made the binding. Raises what that raised, or ``WorkerCrashedError``."""
+        described = self.ready["description"]["settings"]
+        for given in (self.spec.settings, self.spec.shared):
+            self.spec.secrets.note(given, described)
+        declared = {n: os.environ[n] for n in declared_variables(described) if n in os.environ}
+        self.spec.secrets.note_variables(declared)
         out: list[Buffer] = []
         message = {
             "type": protocol.MAKE,
+            "variables": {n: v for n, v in declared.items() if n not in self._variables},
             "settings": protocol.pack(self.spec.settings, out),
             "shared": protocol.pack(self.spec.shared, out),
         }
@@ -202,12 +218,15 @@ class Worker:
                 self.process.kill("it was stopped", 0.0)
                 raise
         self.process.kill("it was stopped")
-        self.process.wait(5.0)
         self.channel.close()
+        self.process.wait(5.0)
+        self._read.join(5.0)
 
     def crash(self) -> WorkerCrashedError:
         """The error that says how it ended."""
         cause = self.process.cause()
+        if self.channel.fault:
+            cause = f"it said what nobody understands ({self.spec.secrets.clean(self.channel.fault):.200})"
         lines = self.process.last_lines()
         said = "".join(f"\n  {line}" for line in lines)
         return WorkerCrashedError(

@@ -105,6 +105,7 @@ class IsolatedBinding(LollmsBinding):
         first = workers.take(call, beyond=True)
         try:
             # The first says whether they are right; then the others are told, and those that just start follow.
+            workers.spec.secrets.note(_named(settings), type(self)._description["settings"])
             message = self._run(call, "set_settings", kwargs, (settings,), worker=first)[0]
             with workers.asked(self._taken(settings, message["settings"]), but=first) as others:
                 self.settings = self._mirror(message["settings"])
@@ -125,8 +126,7 @@ class IsolatedBinding(LollmsBinding):
 
     def _taken(self, settings: Any, now: Json) -> dict[str, Any]:
         """What was changed, as new workers are to be given it."""
-        rows = settings.items() if isinstance(settings, Mapping) else ((row["name"], row["value"]) for row in settings)
-        return {name: value for name, value in rows if not (value == MASK and now.get(name) == MASK)}
+        return {k: v for k, v in _named(settings).items() if not (v == MASK and now.get(k) == MASK)}
 
     def _may_reload(self, settings: Any) -> bool:
         from lollms_modalities.settings import is_marked
@@ -310,6 +310,8 @@ class RemotePlan(verbs.Plan):
     def _checked(self, name: str, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
+        if isinstance(value, Mapping):
+            return {k: self._checked(name, v) for k, v in value.items()}
         content = self.verb.params[0] if self.verb.params else ""
         role = self.verb.content if name == content else "media"
         try:
@@ -502,6 +504,16 @@ def _annotation(described: Json, definitions: Json) -> Any:
     return _TYPES.get(described.get("type", ""), Any)
 
 
+def _named(settings: Any) -> dict[str, Any]:
+    """Settings in either form as a dict; the worker says what is wrong with rows that are none."""
+    if isinstance(settings, Mapping):
+        return dict(settings)
+    return {str(row["name"]): row["value"] for row in settings if isinstance(row, Mapping) and row.keys() >= _ROW}
+
+
+_ROW = {"name", "value"}
+
+
 def _capabilities(told: Json) -> Capabilities:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known = Capabilities.__dataclass_fields__
@@ -526,7 +538,11 @@ class Opener:
         path = Path(sys.executable if python is None else python)
         policy = policy or WorkerPolicy()
         what = modality, name, path, place or str(path), directory, policy, distribution, lock
-        self._workers_of = lambda: Workers(Spec(*what), own=python is None)
+
+        def workers() -> Workers:
+            return Workers(Spec(*what), own=python is None)
+
+        self._workers_of = workers
         self._spec, self._made = self._open(cancel), False
 
     def _open(self, cancel: CancelToken | None = None) -> Spec:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
 from lollms_modalities.call import Call, CancelToken, Progress
+from lollms_modalities.errors import LollmsError
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import Channel, Disconnected, Exchange
 from lollms_modalities.isolation.protocol import Buffer, Json
@@ -58,7 +59,10 @@ class _Request:
                 out = []
                 answer = {"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)}
             self._flush()
-            exchange.send(answer, out)
+            try:
+                exchange.send(answer, out)
+            except LollmsError as exc:  # it cannot be told
+                exchange.send({"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)})
         except Disconnected:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
@@ -72,6 +76,7 @@ class _Request:
             return self._worker.find(message)
         if message["type"] == protocol.MAKE:
             settings, shared = message["settings"], message["shared"]
+            os.environ.update(message.get("variables", {}))
             return self._worker.make(protocol.unpack(settings, payloads), protocol.unpack(shared, payloads))
         if message["type"] == protocol.BYE:
             self._worker.end()
@@ -120,12 +125,14 @@ class _Request:
         from pydantic_core import to_jsonable_python
 
         self.tell = False
-        options = to_jsonable_python(call.options.__dict__ if call.options is not None else {}, fallback=repr)
+        options = _shown(call.options.__dict__ if call.options is not None else {})
+        options = to_jsonable_python(options, fallback=repr)
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": text})
+        said = self._worker.clean(text)
+        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": said})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
@@ -267,6 +274,15 @@ class Worker:
             del request
 
 
+def _shown(value: Any) -> Any:
+    """Options as they are told: of bytes, wherever they are, how many there are."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, dict):
+        return {k: _shown(v) for k, v in value.items()}
+    return [_shown(v) for v in value] if isinstance(value, (list, tuple, set, frozenset)) else value
+
+
 def _memory() -> int:
     """Bytes of this process in memory; 0 where that cannot be told."""
     try:
@@ -291,6 +307,8 @@ def _pass_on_warnings() -> None:
 
 def main() -> None:
     """Serve the host at the other end of the socket whose descriptor is the first argument."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     hooks.replace(_Relay())
