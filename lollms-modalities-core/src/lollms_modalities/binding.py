@@ -104,8 +104,8 @@ class LollmsBinding(ABC):
         self._model: Any = _UNLOADED
         self._loaded_in = 0  # the generation of the process that loaded the model
         self._loader: int | None = None  # the thread that loads it now
-        self._closed = False
-        self._ended = False
+        self._closed = False  # close was asked for
+        self._ended = False  # and has ended
         self._reaping: Ticket | None = None
         _all.add(self)
 
@@ -406,8 +406,9 @@ class LollmsBinding(ABC):
         for call in self._lock.holders:
             call.cancel("the binding was closed")
         with self._alone("close"):
-            self._unload()
-            self._ended = True
+            if not self._ended:
+                self._unload()
+                self._ended = True
 
     def __enter__(self) -> Self:
         return self

@@ -41,8 +41,9 @@ except Exception:
 
 
 def setting(
-    default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False, **field: Any
-) -> Any:
+    default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False,
+    env: str | tuple[str, ...] = (), **field: Any,
+) -> Any:  # fmt: skip
     """One field of a ``BindingSettings``.
 
     Args:
@@ -50,9 +51,13 @@ def setting(
         description: one sentence for forms, help and documentation.
         reload: a change of it makes the binding load its model again.
         shared: a value of this name that the application shares among its bindings may fill it.
+        env: the environment variables that the binding reads for it. One whose name says that it is a secret is kept
+            from a binding in another process unless it is declared so.
         field: anything that pydantic's ``Field`` takes (``ge=1``, ``min_length=1``, ...).
     """
     marks: JsonDict = {"reload": reload, "shared": shared}
+    if env:
+        marks["env"] = [env] if isinstance(env, str) else list(env)
     return Field(default, description=description, json_schema_extra={"lollms": marks}, **field)
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities import hooks
 from lollms_modalities._shown import shown
 from lollms_modalities.call import Call, CancelToken, Progress
+from lollms_modalities.errors import LollmsError
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import Channel, Disconnected, Exchange
 from lollms_modalities.isolation.protocol import Buffer, Json
@@ -59,7 +60,10 @@ class _Request:
                 out = []
                 answer = {"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)}
             self._flush()
-            exchange.send(answer, out)
+            try:
+                exchange.send(answer, out)
+            except LollmsError as exc:  # it cannot be told
+                exchange.send({"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)})
         except Disconnected:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
@@ -73,6 +77,7 @@ class _Request:
             return self._worker.find(message)
         if message["type"] == protocol.MAKE:
             settings, shared = message["settings"], message["shared"]
+            os.environ.update(message.get("variables", {}))
             return self._worker.make(protocol.unpack(settings, payloads), protocol.unpack(shared, payloads))
         if message["type"] == protocol.BYE:
             self._worker.end()
@@ -124,7 +129,8 @@ class _Request:
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": text})
+        said = self._worker.clean(text)
+        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": said})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
@@ -290,6 +296,8 @@ def _pass_on_warnings() -> None:
 
 def main() -> None:
     """Serve the host at the other end of the socket whose descriptor is the first argument."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     hooks.replace(_Relay())
