@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
+from lollms_client.tti_bindings.dalle import DalleTTIBinding_Impl
 from lollms_client.tti_bindings.lollms import LollmsTTIBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
 from lollms_client.ttv_bindings.lollms import LollmsTTVBinding_Impl
@@ -486,3 +487,24 @@ def test_uploads_have_a_true_name_and_type(openai: Server, make: Callable[[], by
     assert f"Content-Type: {kind}\r\n".encode() in asked.body
     assert (sent == data) is (name != "audio.flac" or data[:4] == b"fLaC")
     assert abs(Audio(sent).duration - Audio(data).duration) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "kind"),
+    [("png", "image.png", "image/png"), ("jpeg", "image.jpg", "image/jpeg"), ("webp", "image.webp", "image/webp"),
+     ("gif", "image.png", "image/png"), ("bmp", "image.png", "image/png")],
+)  # fmt: skip
+@pytest.mark.parametrize("service", ["lollms", "dalle"])
+def test_images_go_under_a_true_name_and_type(openai: Server, service: str, form: str, name: str, kind: str) -> None:
+    import io
+
+    file = io.BytesIO()
+    Image(PNG).to_pil().save(file, form)
+    openai.routes |= {"POST /v1/images/edits": MADE, "POST /images/edits": MADE}
+    made = LollmsTTIBinding_Impl if service == "lollms" else DalleTTIBinding_Impl
+    with made(host_address=openai.url) as tti:
+        assert tti.edit_image("x", image=file.getvalue())
+    asked = openai.asked[-1]
+    assert asked.parts["image.filename"] == name
+    assert f"Content-Type: {kind}\r\n".encode() in asked.body
+    assert Image(asked.parts["image"]).mime_type == kind

@@ -28,7 +28,7 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.http import HttpClient, Upload, clean_address
+from lollms_modalities.http import HttpClient, clean_address, image_upload
 from lollms_modalities.media import sniff
 from pydantic import SecretStr
 
@@ -130,9 +130,9 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
         if not rules.edits:
             raise UnsupportedError(f"The model {model} does not edit images.", hint=f"Use {DEFAULT}.")
         body = self._body(model, rules, prompt, "", options, options.n)
-        files = {"image": Upload(options.image, "image.png", "image/png")}
+        files = {"image": image_upload(options.image, "image")}
         if options.mask is not None:
-            files["mask"] = Upload(options.mask, "mask.png", "image/png")
+            files["mask"] = image_upload(options.mask, "mask")
         fields = {name: str(value) for name, value in body.items()}
         return self._ask("images/edits", options.n, fields=fields, files=files)
 

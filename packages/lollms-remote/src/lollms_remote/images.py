@@ -26,9 +26,9 @@ from lollms_modalities import (
     report_progress,
     verb,
 )
-from lollms_modalities.http import Upload
+from lollms_modalities.http import Upload, image_upload
 from lollms_modalities.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
-from lollms_modalities.media import IMAGE_FORMATS, sniff
+from lollms_modalities.media import sniff
 
 from lollms_remote.server import Remote, RemoteSettings, Server, tell_unused
 
@@ -95,9 +95,9 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
             if server.protocol == "classic":
                 raise UnsupportedError("A classic server does not edit images.")
             rules = _rules(server, model)
-            files = {"image": _upload(options.image, "image")}
+            files = {"image": image_upload(options.image, "image")}
             if options.mask is not None:
-                files["mask"] = _upload(options.mask, "mask")
+                files["mask"] = image_upload(options.mask, "mask")
             size = options.size
             if size is None and server.protocol == "modern":
                 size = "{}x{}".format(*_pixels(files["image"]))  # else it makes one of 1024x1024 of any
@@ -232,15 +232,6 @@ def _told(what: str, instead: str, strict: bool) -> None:
     if strict:
         raise OptionError(f"{what}; {instead}.", hint="Ask for that, or leave strict out.")
     warnings.warn(f"{what}; {instead}.", stacklevel=3)
-
-
-def _upload(media: MediaInput, name: str) -> Upload:
-    """Under the name and type that are true."""
-    data = read_media(media)
-    kind = sniff(data[:64])
-    if kind not in IMAGE_FORMATS:
-        data, kind = bytes(Image(data).convert("png")), "png"
-    return Upload(data, f"{name}{IMAGE_FORMATS[kind].suffixes[0]}", IMAGE_FORMATS[kind].mime_type)
 
 
 def _pixels(upload: Upload) -> tuple[int, int]:
