@@ -216,6 +216,11 @@ def _folder(wheel: Path) -> None:
     wheel.mkdir()
 
 
+def _link(wheel: Path) -> None:
+    wheel.unlink()
+    wheel.symlink_to("nowhere")
+
+
 METADATA = b"Metadata-Version: 2.1\nName: beep\nVersion: 1.0\n"
 WHEELS: dict[str, Callable[[Path], object]] = {
     "empty": lambda wheel: wheel.write_bytes(b""),
@@ -223,7 +228,7 @@ WHEELS: dict[str, Callable[[Path], object]] = {
     "cut": lambda wheel: wheel.write_bytes(wheel.read_bytes()[:-100]),
     "half": lambda wheel: wheel.write_bytes(wheel.read_bytes()[:300]),
     "folder": _folder,
-    "link to nothing": lambda wheel: (wheel.unlink(), wheel.symlink_to("nowhere")),
+    "link to nothing": _link,
     "bad crc": _damaged_inside,
     "encrypted": _encrypted,
     "no metadata": lambda wheel: rewritten(wheel, METADATA=None),
