@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lollms_modalities import ServiceError, ServiceResponseError
+from lollms_modalities.download import read_url
 from lollms_modalities.http import HttpClient, Upload
 from lollms_modalities.http.reading import bounded
 from loopback import Reply, Server, serving
@@ -182,3 +183,39 @@ def test_a_gzip_of_several_members_is_whole() -> None:
     assert bounded(iter([]), "gzip", 100) == b""
     with pytest.raises(ServiceResponseError, match="larger than 10 bytes"):
         bounded(iter([packed]), "gzip", 10)
+
+
+# --- where it points to ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://127.0.0.1:99999/", "//[x]/", "http://[1.2.3.4]/"])
+def test_addresses_of_answers_that_are_none(location: str) -> None:
+    with serving({"*": Reply(b"", 302, {"Location": location})}) as server:
+        http = client(server)
+        for ask in (lambda: http.get_json("x"), lambda: http.post_json("x", {})):
+            with pytest.raises(ServiceResponseError, match=r"which is no address|another place"):
+                ask()
+        if "://" in location:
+            for ask in (lambda: http.get_json(location), lambda: http.fetch(location, hosts=(), max_bytes=9)):
+                with pytest.raises(ServiceResponseError, match=r"which is no address|another place|not asked"):
+                    ask()
+        http.close()
+
+
+def test_a_redirect_whose_body_has_no_end() -> None:
+    with serving({"*": Reply(b"", 302, {"Location": "/y"}, endless=True)}) as server:
+        http = client(server)
+        with pytest.raises(ServiceResponseError, match="larger than 1000000 bytes"):
+            http.request("GET", "x", max_bytes=1_000_000)
+        http.close()
+
+
+def test_a_document_that_is_cut_is_not_taken_as_whole() -> None:
+    with serving({"*": Reply(b"0123456789", length=20)}) as server:
+        with pytest.raises(ServiceResponseError, match="10 bytes are missing") as caught:
+            read_url(f"{server.url}/x")
+        assert caught.value.retryable
+        with pytest.raises(ServiceResponseError, match="larger than 5 bytes"):
+            read_url(f"{server.url}/x", 5)
+        server.routes["*"] = Reply(b"0123456789")
+        assert read_url(f"{server.url}/x", 10) == b"0123456789"

@@ -53,9 +53,13 @@ def read_url(url: str, limit: int = 64 << 20) -> bytes:
     """The body of a small document. Raises as ``download``."""
     with _opened(url) as response:
         body: bytes = response.read(limit + 1)
-        current_call().check()
-    if len(body) > limit:
-        raise ServiceResponseError(f"{url} is larger than {limit} bytes.")
+        current_call().check()  # a response that was shut down looks like one that has ended
+        if len(body) > limit:
+            raise ServiceResponseError(f"{url} is larger than {limit} bytes.")
+        if response.length:  # of a body that is read by parts the end is not looked at
+            raise ServiceResponseError(
+                f"{url} broke off: {response.length} bytes are missing.", hint="Try again.", retryable=True
+            )
     return body
 
 

@@ -194,6 +194,7 @@ class HttpClient:
         Raises:
             ServiceResponseError: another host, or no https (this machine excepted, where the server is on it).
         """
+        self._origin(url)
         target = urlsplit(url)
         host = (target.hostname or "").lower()
         own = (urlsplit(self.address).hostname or "").lower()
@@ -286,8 +287,8 @@ class HttpClient:
             location = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
-            target = urljoin(url, location)
-            if origin(target) != origin(self.address):
+            target = self._joined(url, location)
+            if self._origin(target) != origin(self.address):
                 raise self._error(
                     ServiceResponseError(
                         f"{self.name} redirects to another place, {urlsplit(target).hostname!r:.100}: not followed.",
@@ -364,15 +365,13 @@ class HttpClient:
 
     def _make_session(self, headers: Mapping[str, str]) -> requests.Session:
         try:
-            import requests
+            from lollms_modalities.http.connection import Adapter, Session
         except ImportError as exc:
             raise BindingDependencyError(
                 "Services are asked with requests, which is not installed.",
                 hint='Run pip install "lollms-modalities-core[http]".',
             ) from exc
-        from lollms_modalities.http.connection import Adapter
-
-        session = requests.Session()
+        session = Session()
         # Else a .netrc would put its own Authorization in the place of ours, and give it to whom we ask.
         session.auth = _as_it_is
         session.headers.update({"User-Agent": "lollms-modalities", "Accept-Encoding": "identity", **headers})
@@ -384,10 +383,26 @@ class HttpClient:
     def _url(self, path: str) -> str:
         if "://" not in path:
             return f"{self.address}/{path.lstrip('/')}"
-        if origin(path) != origin(self.address):
+        if self._origin(path) != origin(self.address):
             host = urlsplit(path).hostname
             raise self._error(ServiceResponseError(f"{self.name} points to another place, {host!r:.100}: not asked."))
         return path
+
+    def _origin(self, url: str) -> tuple[str, str, int]:
+        """Of an address that an answer gave, which may be none."""
+        try:
+            return origin(url)
+        except ValueError as exc:
+            raise self._no_address(url, exc) from None
+
+    def _joined(self, url: str, location: str) -> str:
+        try:
+            return urljoin(url, location)
+        except ValueError as exc:
+            raise self._no_address(location, exc) from None
+
+    def _no_address(self, url: str, exc: ValueError) -> ServiceResponseError:
+        return self._error(ServiceResponseError(f"{self.name} points to {url[:100]!r}, which is no address: {exc}."))
 
     def _pause(self, call: Call, seconds: float) -> None:
         woken = threading.Event()

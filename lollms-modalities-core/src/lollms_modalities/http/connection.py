@@ -8,6 +8,7 @@ import socket
 from contextvars import ContextVar
 from typing import Any
 
+import requests
 import requests.adapters
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
@@ -81,6 +82,13 @@ class _Stoppable(HTTPConnection):
     def _note_sent() -> None:
         if (current := attempt.get()) is not None:
             current.sent = True
+
+
+class Session(requests.Session):
+    """A session that leaves redirects alone: else it reads their bodies, of whatever size, before we can."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Adapter(requests.adapters.HTTPAdapter):
