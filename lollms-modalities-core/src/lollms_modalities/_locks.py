@@ -89,7 +89,8 @@ class CallLock:
     def release(self, call: Call) -> None:
         """Let go."""
         with self._mutex:
-            self._holders.remove(call)
+            if call in self._holders:  # not in a forked child, which has forgotten it
+                self._holders.remove(call)
             self._exclusive = False
             if self._waiters:
                 self._grant()

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ class OddTTSBinding(LollmsTTSBinding):
             sys.stdout.flush()
             os._exit(3)
         if kwargs["do"] == "nonsense":
-            os.write(int(sys.argv[1]), text.encode("latin-1"))
+            os.write(int(sys.argv[1]), bytes.fromhex(text))
             time.sleep(60)
         said = {
             "pid": os.getpid(),
@@ -118,6 +117,3 @@ def wait_for(gate: Path | None) -> None:
     """Until the file is there."""
     while gate is not None and not gate.exists():
         time.sleep(0.005)
-
-
-RATIO = Fraction(1, 3)

@@ -265,6 +265,8 @@ class RemotePlan(verbs.Plan):
         self.returns = getattr(media, spec.returns)
         described = cls._description["verbs"][spec.name]
         self._media = tuple(described["media"])
+        options = described.get("options") or cls._description["options"]
+        self._secrets = options if "password" in str(options) else None
         self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -284,6 +286,8 @@ class RemotePlan(verbs.Plan):
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
                 kwargs[self._path] = _part(path) / path.name
+            if self._secrets is not None:
+                cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,

@@ -84,6 +84,7 @@ class _Request:
         binding = self._worker.binding
         if binding is None:
             raise RuntimeError("the binding has not been made")
+        positional = protocol.unpack(message.get("positional", []), payloads)
         arguments = protocol.unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
@@ -91,8 +92,8 @@ class _Request:
             arguments["cancel"] = self._token
             if message.get("progress"):
                 arguments["progress"] = self._report
-        done = getattr(binding, message["name"])(*message.get("positional", ()), **arguments)
-        del arguments
+        done = getattr(binding, message["name"])(*positional, **arguments)
+        del arguments, positional
         if message.get("stream"):
             return self._stream(done) | self._use(message)
         answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)
@@ -125,8 +126,7 @@ class _Request:
         from pydantic_core import to_jsonable_python
 
         self.tell = False
-        options = _shown(call.options.__dict__ if call.options is not None else {})
-        options = to_jsonable_python(options, fallback=repr)
+        options = to_jsonable_python(call.options.__dict__ if call.options is not None else {}, fallback=repr)
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
@@ -272,15 +272,6 @@ class Worker:
             except Exception:
                 logging.getLogger(__name__).exception("stopping a call failed")
             del request
-
-
-def _shown(value: Any) -> Any:
-    """Options as they are told: of bytes, wherever they are, how many there are."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"<{len(value)} bytes>"
-    if isinstance(value, dict):
-        return {k: _shown(v) for k, v in value.items()}
-    return [_shown(v) for v in value] if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
 def _memory() -> int:
