@@ -31,9 +31,9 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import CLOSED, Channel, Disconnected
+from lollms_modalities.isolation.masking import Secrets, declared_variables
 from lollms_modalities.isolation.process import Output, WorkerProcess, hold_if_ending, worker_variables
 from lollms_modalities.isolation.protocol import Buffer, Json
-from lollms_modalities.isolation.masking import Secrets, declared_variables
 from lollms_modalities.settings import CallOptions
 
 _CRASHES = 3  # in a row, before the next start has to wait
