@@ -150,6 +150,27 @@ def test_a_start_that_fails_wakes_those_who_wait(opened: Callable[..., Any], bac
     assert outcomes.count(WorkerCrashedError) == 1, "the starter alone"
 
 
+def test_ctrl_c_while_a_worker_starts_leaves_nothing(
+    opened: Callable[..., Any], background: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tts, make, asked = opened(), Worker.make, []
+    kill(tts)
+
+    def interrupted(self: Worker, call: Any) -> None:
+        if not asked:
+            asked.append(background(lambda: tts.list_voices()))
+            wait_until(lambda: tts._workers._waiting)
+            raise KeyboardInterrupt
+        make(self, call)
+
+    monkeypatch.setattr(Worker, "make", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tts.generate_audio("hi")
+    assert asked[0].result(30) == ["a"], "it starts another"
+    assert len(tts._workers._workers) == 1
+    assert tts.generate_audio("hi")
+
+
 def test_a_worker_that_cannot_be_started_is_told(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     tts = opened()
     kill(tts)
@@ -301,10 +322,11 @@ def test_each_binding_of_a_maker_has_workers_of_its_own(folder: Path) -> None:
         one.list_voices()
 
 
-def test_cancelling_a_stream_holds_nobody_up(opened: Callable[..., Any]) -> None:
+def test_cancelling_a_stream_holds_nobody_up(opened: Callable[..., Any], tmp_path: Path) -> None:
     tts, token = opened("odd", WorkerPolicy(grace=20)), CancelToken()
-    stream = tts.stream_audio("hi", do="sleep", cancel=token)
+    stream = tts.stream_audio("hi", do="sleep", gate=tmp_path / "asleep", cancel=token)
     next(stream)
+    wait_until((tmp_path / "asleep").exists)
     (worker,) = tts._workers.all()
     began = time.monotonic()
     token.cancel()
@@ -319,7 +341,7 @@ def test_cancelling_a_stream_holds_nobody_up(opened: Callable[..., Any]) -> None
 # --- the garbage collector ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inside", [(Workers, "_choose"), (Workers, "give"), (Channel, "_write")])
+@pytest.mark.parametrize("inside", [(Workers, "_choose"), (Workers, "_retires"), (Channel, "_write")])
 def test_an_abandoned_stream_may_be_collected_anywhere(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, inside: tuple[Any, str]
 ) -> None:

@@ -86,6 +86,7 @@ class OddTTSBinding(LollmsTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
         for n in range(kwargs["count"]):
             if n and kwargs["do"] == "sleep":
+                kwargs["gate"].touch()
                 time.sleep(60)
             current_call().check()
             yield AudioChunk(bytes(2), 8000, 1, str(n))

@@ -346,9 +346,9 @@ def _part(path: Path) -> Path:
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, _current.get())
     workers = binding._workers
-    worker = workers.take(call)
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
+    worker = workers.take(call)
     try:
         if written is not None:
             os.mkdir(os.path.dirname(written))
@@ -413,7 +413,10 @@ class _Items(Iterator[Any]):
                 self._workers.give(self._worker, ok=self._worker.alive)
                 stopped.set()
 
-        _threads.start(stop)
+        try:
+            _threads.start(stop)
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            stop()
         stopped.wait(_PATIENCE)  # mostly it has listened by then, and its worker is free again
 
 
