@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ class OddTTSBinding(LollmsTTSBinding):
             sys.stdout.flush()
             os._exit(3)
         if kwargs["do"] == "nonsense":
-            os.write(int(sys.argv[1]), text.encode("latin-1"))
+            os.write(int(sys.argv[1]), bytes.fromhex(text))
             time.sleep(60)
         said = {
             "pid": os.getpid(),
@@ -87,6 +86,7 @@ class OddTTSBinding(LollmsTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
         for n in range(kwargs["count"]):
             if n and kwargs["do"] == "sleep":
+                kwargs["gate"].touch()
                 time.sleep(60)
             current_call().check()
             yield AudioChunk(bytes(2), 8000, 1, str(n))
@@ -118,6 +118,3 @@ def wait_for(gate: Path | None) -> None:
     """Until the file is there."""
     while gate is not None and not gate.exists():
         time.sleep(0.005)
-
-
-RATIO = Fraction(1, 3)

@@ -101,6 +101,12 @@ class Exchange:
         """No more messages are expected."""
         self._channel.exchanges.pop(self.number, None)
 
+    def forget(self) -> None:
+        """In a forked child: what has arrived is the parent's, and nothing more will."""
+        self._arrived = SimpleQueue()
+        self._acknowledged = self._room = None
+        self.put(CLOSED)
+
     def _wait(self, semaphore: threading.Semaphore, look: Callable[[], object] | None) -> None:
         if self._channel.closed:
             raise Disconnected
@@ -318,8 +324,7 @@ class Channel:
         os.close(self._sock.detach())
         self._sending = threading.Lock()  # a thread that is not here may have held it
         for exchange in list(self.exchanges.values()):
-            exchange.put(CLOSED)
-            exchange.wake()
+            exchange.forget()
 
 
 __all__ = ["CLOSED", "Channel", "Disconnected", "Empty", "Exchange"]

@@ -31,9 +31,9 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import CLOSED, Channel, Disconnected
+from lollms_modalities.isolation.masking import Secrets, declared_variables
 from lollms_modalities.isolation.process import Output, WorkerProcess, hold_if_ending, worker_variables
 from lollms_modalities.isolation.protocol import Buffer, Json
-from lollms_modalities.isolation.secrets import Secrets, declared_variables
 from lollms_modalities.settings import CallOptions
 
 _CRASHES = 3  # in a row, before the next start has to wait
@@ -478,29 +478,35 @@ class Workers:
             WorkerCrashedError: workers have crashed one after another, and the next start has to wait.
             BindingClosedError: ``close`` was called.
         """
-        woken: SimpleQueue[None] | None = None
-        while True:
-            with self._lock:
-                worker, fresh = self._choose(call, beyond, other_than)
-                if worker is not None:
-                    worker.uses += 1
-                    worker.calls += not beyond
-                    if self._idle is not None:
-                        self._idle.cancel()
-                        self._idle = None
-                    break
-                woken = woken or SimpleQueue()
-                self._waiting.append(woken)
-            wake = woken
-            remove = call.on_cancel(lambda: wake.put(None))  # noqa: B023 - it is the same one each time
-            try:
-                woken.get()
-            finally:
-                remove()
-            call.check()
-        if fresh:
-            self._start(worker, call, beyond)
-        return worker
+        woken: SimpleQueue[None] = SimpleQueue()
+        worker, fresh = None, False
+        try:
+            while True:
+                with self._lock:
+                    worker, fresh = self._choose(call, beyond, other_than)
+                    if worker is not None:
+                        worker.uses += 1
+                        worker.calls += not beyond
+                        if self._idle is not None:
+                            self._idle.cancel()
+                            self._idle = None
+                        break
+                    self._waiting.append(woken)
+                remove = call.on_cancel(lambda: woken.put(None))
+                try:
+                    woken.get()
+                finally:
+                    remove()
+                call.check()
+            if fresh:
+                self._start(worker, call)
+            return worker
+        except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
+            if worker is not None:
+                if fresh:
+                    self._drop(worker, exc)
+                self.give(worker, ok=False, beyond=beyond)
+            raise
 
     def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
         """A worker that can be asked now, and whether it has to be started first; none is to be waited for."""
@@ -623,30 +629,28 @@ class Workers:
                 cause=str(exc),
             ) from exc
 
-    def _start(self, worker: Worker, call: Call, beyond: bool) -> None:
+    def _start(self, worker: Worker, call: Call) -> None:
         """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
-        try:
-            worker.open(call)
-            version = self.spec.version
-            worker.make(call)
-            while True:
-                with self._lock:
-                    if version == self.spec.version:
-                        worker.started = True
-                        self._wake()
-                        return
-                    version = self.spec.version
-                worker.catch_up(call)
-        except BaseException as exc:
+        worker.open(call)
+        version = self.spec.version
+        worker.make(call)
+        while True:
             with self._lock:
-                worker.uses -= 1
-                worker.calls -= not beyond
-                if worker in self._workers:
-                    self._workers.remove(worker)
-                if isinstance(exc, WorkerCrashedError):
-                    self._note_crash(worker)
-                self._wake()
-            raise
+                if version == self.spec.version:
+                    worker.started = True
+                    self._wake()
+                    return
+                version = self.spec.version
+            worker.catch_up(call)
+
+    def _drop(self, worker: Worker, exc: BaseException) -> None:
+        """It could not be started."""
+        worker.process.kill("it could not be started")
+        with self._lock:
+            if worker in self._workers:
+                self._workers.remove(worker)
+            if isinstance(exc, WorkerCrashedError):
+                self._note_crash(worker)
 
     def _wake(self) -> None:
         """Let those who wait for a worker look again."""

@@ -272,6 +272,7 @@ class RemotePlan(verbs.Plan):
         schema = described.get("options") or cls._description["options"]
         definitions = schema.get("$defs", {})
         self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
+        self._secrets = schema if self._secret else None
         self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -291,6 +292,8 @@ class RemotePlan(verbs.Plan):
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
                 kwargs[self._path] = part_name(path) / path.name
+            if self._secrets is not None:
+                cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -362,9 +365,9 @@ def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, _current.get())
     workers = binding._workers
-    worker = workers.take(call)
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
+    worker = workers.take(call)
     try:
         # What a worker that dies leaves of a file is in a folder of its own.
         with nullcontext() if written is None else part_folder(Path(written).parent):
@@ -427,7 +430,10 @@ class _Items(Iterator[Any]):
                 self._workers.give(self._worker, ok=self._worker.alive)
                 stopped.set()
 
-        _threads.start(stop)
+        try:
+            _threads.start(stop)
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            stop()
         stopped.wait(_PATIENCE)  # mostly it has listened by then, and its worker is free again
 
 

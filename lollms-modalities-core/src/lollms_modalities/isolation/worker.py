@@ -85,6 +85,7 @@ class _Request:
         binding = self._worker.binding
         if binding is None:
             raise RuntimeError("the binding has not been made")
+        positional = protocol.unpack(message.get("positional", []), payloads)
         arguments = protocol.unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
@@ -92,8 +93,8 @@ class _Request:
             arguments["cancel"] = self._token
             if message.get("progress"):
                 arguments["progress"] = self._report
-        done = getattr(binding, message["name"])(*message.get("positional", ()), **arguments)
-        del arguments
+        done = getattr(binding, message["name"])(*positional, **arguments)
+        del arguments, positional
         if message.get("stream"):
             return self._stream(done) | self._use(message)
         answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)

@@ -36,9 +36,12 @@ class Secrets:
 
     def _add(self, found: Iterator[str]) -> None:
         # What is printed comes line by line, and so does a secret of several lines.
-        lines = {line.strip() for secret in found if secret != MASK for line in (secret, *secret.splitlines())}
+        known = {*self._known}
+        for secret in found:
+            if secret and secret != MASK:
+                known |= {secret, *(line for line in secret.split() if len(line) >= _SHORTEST)}
         # The longest first: another may be a part of it.
-        self._known = tuple(sorted({*self._known, *lines} - {""}, key=len, reverse=True))
+        self._known = tuple(sorted(known, key=len, reverse=True))
 
 
 def declared_variables(schema: Mapping[str, Any]) -> list[str]:
