@@ -42,8 +42,9 @@ class SharedModel(Generic[_M]):
         free: called with the model when the last user has let go.
     """
 
+    _held = False
+
     def __init__(self, *, key: Hashable, load: Callable[[], _M], free: Callable[[_M], object] | None = None) -> None:
-        self._held = False
         self._key = key
         self._free = free
         self._made_in = _fork.generation

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _END: Any = object()
+# The engines' iterators of the open streams. The garbage collector must not find them together with their streams: it
+# would end a generator by itself, wherever it happens to run.
+_open: dict[int, object] = {}
 
 
 class Stream(Iterator[_T], Generic[_T]):
@@ -56,7 +59,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._context.run(_current.set, call)
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
-        call.on_cancel(lambda: stop() if (stop := stopped()) else None)
+        self._unlisten = call.on_cancel(lambda: stop() if (stop := stopped()) else None)
 
     def __iter__(self) -> Self:
         return self
@@ -113,7 +116,7 @@ class Stream(Iterator[_T], Generic[_T]):
         if self._start is not None:
             self._begun_in = _fork.generation
             start, self._start = self._start, None
-            self._items = self._answer() or self._begin(start)
+            self._items = _open[id(self)] = self._answer() or self._begin(start)
             self._content = None
         assert self._items is not None
         item: _T = next(self._items, _END)
@@ -184,6 +187,7 @@ class Stream(Iterator[_T], Generic[_T]):
         if self._done or self._forked():
             return None
         error = None
+        self._unlisten()  # this ends it, and not the stop that wakes a step elsewhere
         self._call.cancel("its stream was closed")
         if self._stepper == threading.get_ident():
             return None  # from inside a step: it ends at its next check
@@ -210,6 +214,7 @@ class Stream(Iterator[_T], Generic[_T]):
         if not self._done:
             self._done = self._abandoned = True
             _fork.keep(self._items)
+            _open.pop(id(self), None)
         return self._abandoned
 
     def _end(self, error: BaseException | None = None) -> BaseException | None:
@@ -224,6 +229,7 @@ class Stream(Iterator[_T], Generic[_T]):
             self._items = None
             self._start = None
             self._content = None
+            _open.pop(id(self), None)
             try:
                 if self._entered:
                     self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
