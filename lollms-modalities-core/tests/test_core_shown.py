@@ -264,3 +264,19 @@ def test_settings_that_json_cannot_hold_are_shown_and_come_back(name: str, value
     made = binding.generate_audio("hi").provenance
     assert made is not None
     json.dumps(made.to_json(), allow_nan=False)
+
+
+def test_defaults_that_json_cannot_hold_are_described() -> None:
+    class Odd(Whole):
+        class Settings(BindingSettings):
+            magic: bytes = setting(b"\xff")
+            limit: float = setting(float("inf"))
+            key: SecretStr = setting(SecretStr("SECRET"))
+
+    told = json.dumps(Odd.describe(), allow_nan=False)
+    assert "SECRET" not in told
+    properties = Odd.describe()["settings"]["properties"]
+    assert (properties["magic"]["default"], properties["limit"]["default"]) == ("<1 bytes>", "inf")
+    binding = Odd()
+    binding.set_settings(binding.get_settings())
+    assert binding.settings.model_dump() == Odd().settings.model_dump()

@@ -160,14 +160,16 @@ class LollmsBinding(ABC):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """The class as JSON values: settings and options as JSON schemas, verbs, engine. Makes no instance."""
+        from lollms_modalities.settings import schema_of
+
         return {
             "modality": cls.modality,
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "description": (cls.__doc__ or "").strip().split("\n")[0],
             "engine": cls.engine,
             "engine_version": cls.engine_version(cls.engine),
-            "settings": cls.settings_class().model_json_schema(),
-            "options": cls.options_class().model_json_schema(),
+            "settings": schema_of(cls.settings_class()),
+            "options": schema_of(cls.options_class()),
             "concurrency": cls.concurrency,
             "verbs": {v.name: _described(cls, v) for v in cls._verbs.values()},
             "methods": _other_methods(cls),
@@ -598,7 +600,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _described(cls: type[LollmsBinding], spec: verbs.Verb) -> dict[str, Any]:
-    schema = (spec.options or cls.options_class()).model_json_schema()
+    from lollms_modalities.settings import schema_of
+
+    schema = schema_of(spec.options or cls.options_class())
     # Which arguments take a path, bytes or a file: whoever sends a call elsewhere must know.
     media = [n for n, p in schema.get("properties", {}).items() if "lollms-media" in str(p)]
     described = {

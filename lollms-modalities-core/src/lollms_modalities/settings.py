@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 
 from lollms_modalities._shown import MASK as MASK
 from lollms_modalities._shown import shown, texts_in
@@ -280,6 +281,21 @@ def _leaves(annotation: Any) -> list[Any]:
         else:
             found.append(get_origin(member) or member)
     return found
+
+
+class _Schema(GenerateJsonSchema):
+    """With defaults that JSON cannot hold as they are shown."""
+
+    def encode_default(self, dft: Any) -> Any:
+        try:
+            return shown(super().encode_default(dft))
+        except ValueError:
+            return shown(dft)
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of settings or options."""
+    return model.model_json_schema(schema_generator=_Schema)
 
 
 def dump_public(settings: BaseModel) -> dict[str, Any]:

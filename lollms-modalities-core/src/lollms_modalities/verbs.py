@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _CONTROLS = ("progress", "cancel", "timeout")
+_PLAIN = (str, int, bool, type(None))
 _WHOLE_MEDIA = ("Audio", "Image", "Video")
 
 
@@ -316,7 +317,7 @@ class Plan:
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
         """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
         elapsed = call.elapsed or call.so_far()
-        kept = {name: shown(value) for name, value in arguments.items()}
+        kept = {n: v if type(v) in _PLAIN else shown(v) for n, v in arguments.items()}
         return functools.partial(
             _provenance,
             type(binding),
