@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from lollms_modalities import verbs
+from lollms_modalities import telemetry, verbs
 from lollms_modalities._locks import CallLock
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
@@ -72,6 +72,7 @@ class LollmsBinding(ABC):
             cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, binding_name: str | None = None, **settings: Any) -> None:
+        telemetry.switch_off()
         self._binding_name = binding_name
         self.settings = self._checked(args, settings)
         self._begin()
