@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import LicenseNotAcceptedError as LicenseNotAcceptedError
     from lollms_modalities.errors import LollmsError as LollmsError
     from lollms_modalities.errors import MediaError as MediaError
+    from lollms_modalities.errors import MediaWarning as MediaWarning
     from lollms_modalities.errors import ModelNotFoundError as ModelNotFoundError
     from lollms_modalities.errors import OptionError as OptionError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
@@ -109,7 +110,7 @@ _MODULES = {
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
         "GenerationError LicenseNotAcceptedError "
-        "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
+        "LollmsError MediaError MediaWarning ModelNotFoundError OptionError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"
     ),

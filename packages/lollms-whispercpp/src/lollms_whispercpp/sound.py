@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from lollms_modalities import Audio, MediaError, open_media
 from lollms_modalities.audio import CONTAINERS, MAX_DURATION, decode_audio
-from lollms_modalities.media import read_wav_header
+from lollms_modalities.wav import read_wav
 
 from lollms_whispercpp.process import Running
 
 RATE = 16000
-_HEAD = 4096  # bytes in which a WAV's header lies
 
 
 class Sound(NamedTuple):
@@ -50,13 +49,10 @@ def as_wav(audio: Path | bytes, folder: Path, ffmpeg: Path | None) -> Sound:
 def _fitting(audio: Path | bytes) -> float | None:
     """The length of a WAV that needs no decoding, in seconds; None for any other sound, and for one that is cut."""
     with open_media(audio) as file:
-        head, length = file.read(_HEAD), file.seek(0, 2)
-    wav = read_wav_header(head, length)
+        wav = read_wav(file)
     if wav is None or not wav.pcm or (wav.sample_rate, wav.channels, wav.bits) != (RATE, 1, 16) or not wav.size:
         return None
-    said = int.from_bytes(head[wav.start - 4 : wav.start], "little")
-    duration = wav.size / (2 * RATE)
-    return duration if said == wav.size and duration <= MAX_DURATION else None
+    return wav.duration if wav.true and wav.duration <= MAX_DURATION else None
 
 
 def _by_ffmpeg(ffmpeg: Path, audio: Path | bytes, target: Path) -> Sound:
