@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings import Timestamps as Timestamps
     from lollms_modalities.settings import TopK as TopK
     from lollms_modalities.settings import TopP as TopP
+    from lollms_modalities.settings import Track as Track
     from lollms_modalities.settings import Width as Width
     from lollms_modalities.settings import option as option
     from lollms_modalities.settings import setting as setting
@@ -123,7 +124,7 @@ _MODULES = {
     "models": "ModelCache SharedModel",
     "settings": (
         "BindingSettings CallOptions Count Duration Fps GuidanceScale Height Language NumFrames "
-        "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Width option setting"
+        "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Track Width option setting"
     ),
     "streams": "AsyncStream Stream",
     "stt": "LollmsSTTBinding LollmsSTTBindingManager",

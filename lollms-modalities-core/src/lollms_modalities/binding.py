@@ -496,6 +496,14 @@ class LollmsBinding(ABC):
         """Check the first argument of a verb; the modality's ABC knows what it is."""
         return value
 
+    def _tidy(self, call: Call, content: Any, result: Any) -> Any:
+        """The engine code's result as every caller may rely on it; the modality's ABC knows how that is."""
+        return result
+
+    def _tidy_item(self, call: Call, content: Any, item: Any) -> list[Any]:
+        """The same for an item of a stream, which may become several."""
+        return [item]
+
 
 def _described(cls: type[LollmsBinding], spec: verbs.Verb) -> dict[str, Any]:
     schema = (spec.options or cls.options_class()).model_json_schema()

@@ -10,6 +10,7 @@ import contextvars
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -41,6 +42,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._content = content
         self._arguments = arguments
         self._items: Iterator[_T] | None = None
+        self._ready: deque[_T] = deque()
         self._entered = False
         self._done = False
         self._reason: BaseException | None = None
@@ -102,8 +104,9 @@ class Stream(Iterator[_T], Generic[_T]):
         if self._start is not None:
             start, self._start = self._start, None
             self._items = self._answer() or self._begin(start)
-            self._content = None
         assert self._items is not None
+        if self._ready:
+            return self._told(self._ready.popleft())
         item: _T = next(self._items, _END)
         self._call.check()
         if item is not _END and not isinstance(item, self._plan.returns):
@@ -112,7 +115,14 @@ class Stream(Iterator[_T], Generic[_T]):
                 f"not {self._plan.verb.returns}.",
                 hint="This is a fault of the binding; tell its authors.",
             )
-        if item is not _END and (relay := hooks.relay()) is not None:
+        if item is not _END and self._entered and self._plan.begins_here:
+            self._ready.extend(self._binding._tidy_item(self._call, self._content, item))
+            item = self._ready.popleft()
+        self._content = None
+        return item if item is _END else self._told(item)
+
+    def _told(self, item: _T) -> _T:
+        if (relay := hooks.relay()) is not None:
             relay.stream_chunk(self._binding, self._call, item)
         return item
 
