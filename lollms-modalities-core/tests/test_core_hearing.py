@@ -167,9 +167,19 @@ def test_an_mp3_of_which_the_length_can_only_be_guessed_is_no_cut(ffmpeg: Callab
     assert probe_audio(path)[2] == pytest.approx(8, abs=0.1)
 
 
-def test_a_film_that_lacks_its_end_is_refused(ffmpeg: Callable[..., Path]) -> None:
-    for name, more in (("cut.mkv", ()), ("cut.mp4", ("-movflags", "faststart")), ("cut.avi", ())):
-        whole = ffmpeg(name, *PICTURE, "-i", "tone.wav", *MPEG4, "-c:a", "aac", *more).read_bytes()
+def test_sound_alone_that_starts_late_in_its_container_is_whole(ffmpeg: Callable[..., Path]) -> None:
+    film = ffmpeg("alone.mka", "-itsoffset", "5", "-i", "tone.wav", "-c:a", "flac")
+    ((start, end),) = sounding(decode_audio(film))
+    assert (start, end) == (5.0, 7.0)
+    assert probe_audio(film)[2] == pytest.approx(7, abs=0.01)
+
+
+def test_a_file_that_lacks_its_end_is_refused(ffmpeg: Callable[..., Path]) -> None:
+    film = (*PICTURE, "-i", "tone.wav", *MPEG4, "-c:a", "aac")
+    noise = ("-f", "lavfi", "-i", "anoisesrc=d=3", "-c:a", "libmp3lame")
+    ways = {"cut.mkv": film, "cut.mp4": (*film, "-movflags", "faststart"), "cut.avi": film, "cut.mp3": noise}
+    for name, how in ways.items():
+        whole = ffmpeg(name, *how).read_bytes()
         with pytest.raises(MediaError, match="cut short"):
             decode_audio(whole[: len(whole) * 2 // 3])
 

@@ -182,8 +182,9 @@ def _refuse_missing(container: Any, stream: Any, shown: str, ended: float, reach
     """
     declared, holds = _exact_duration(container, stream), ended
     if declared is None and container.format.name in ("asf", "matroska,webm") and container.duration is not None:
-        # The length of the longest track.
-        declared, holds = container.duration / 1e6, reached - (container.start_time or 0) / 1e6
+        # The length of the longest track; Matroska counts it from zero, wherever the first one begins.
+        start = 0.0 if container.format.name == "matroska,webm" else (container.start_time or 0) / 1e6
+        declared, holds = container.duration / 1e6, reached - start
     if declared is None or holds >= declared - max(0.5, 0.05 * declared):
         return
     if container.format.name == "matroska,webm":
@@ -289,13 +290,23 @@ def probe(source: MediaInput, track: int | None) -> tuple[int, int, float]:
                     if packet.stream.index == stream.index and packet.size and packet.time_base:
                         time = None if packet.pts is None else float(packet.pts * packet.time_base)
                         clock.place(time, _length(packet))
-                told = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
-                # The header knows what an encoder added at both ends.
-                duration += told if abs(told - clock.reached) < 0.25 else clock.reached
+                duration += _by_header(container, stream, clock.reached)
     if not rate or not channels or not duration:  # the header tells nothing
         samples, rate = decode(checked, None, False, MAX_DURATION, track)
         return rate, samples.shape[1], len(samples) / rate
     return rate, channels, duration
+
+
+def _by_header(container: Any, stream: Any, seconds: float) -> float:
+    """The length that the header tells, where it is about that of the packets: it knows what an encoder added."""
+    told = []
+    if stream.duration is not None and stream.time_base:
+        told.append(float(stream.duration * stream.time_base))
+    if container.duration is not None:
+        told.append(container.duration / 1e6)
+    if container.format.name not in (_EXACT | _FROM_ZERO.keys() | {"mp3"}):
+        return seconds
+    return next((length for length in told if abs(length - seconds) < 0.25), seconds)
 
 
 def _no_rate(shown: str, rate: int) -> MediaError:

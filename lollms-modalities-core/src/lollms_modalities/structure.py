@@ -38,8 +38,24 @@ def refuse_cut(file: BinaryIO, shown: str) -> None:
     elif head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         end = int.from_bytes(head[4:8], "little") + 8
         said = f"its header says {end} bytes, {length} are there" if end > length + 8 else ""
+    elif (end := _end_of_mp3(file, head)) > length + max(4096, end // 100):
+        said = f"its first frame says {end} bytes, {length} are there"
     if said:
         raise MediaError(f"{shown} is cut short: {said}.", hint="Fetch or record it again.")
+
+
+def _end_of_mp3(file: BinaryIO, head: bytes) -> int:
+    """Where an MP3 file ends by the tag in its first frame, as encoders write it; 0 where there is none."""
+    start = 0
+    if head.startswith(b"ID3"):
+        start = 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(start)
+    frame = file.read(200)
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if frame[:1] != b"\xff" or at < 0 or len(frame) < at + 16:
+        return 0
+    has = frame[at + 7]  # 1: number of frames, 2: number of bytes
+    return start + int.from_bytes(frame[at + 12 : at + 16], "big") if has & 3 == 3 else 0
 
 
 class Link(NamedTuple):
