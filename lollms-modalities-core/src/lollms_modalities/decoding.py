@@ -281,6 +281,8 @@ def probe(source: MediaInput, track: int | None) -> tuple[int, int, float]:
     with open_media(checked) as file:
         wav = read_wav(file)
         if wav is not None and wav.plain and wav.size:
+            if wav.sample_rate < _LOWEST_RATE:
+                raise _no_rate(shown, wav.sample_rate)
             return wav.sample_rate, wav.channels, wav.duration
         for number, link in enumerate(links(file)):
             with _opened(link.file, shown, track) as (container, stream):
