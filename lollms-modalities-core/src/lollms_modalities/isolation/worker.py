@@ -21,9 +21,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
-from lollms_modalities._shown import shown
 from lollms_modalities.call import Call, CancelToken, Progress
-from lollms_modalities.errors import LollmsError
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import Channel, Disconnected, Exchange
 from lollms_modalities.isolation.protocol import Buffer, Json
@@ -60,10 +58,7 @@ class _Request:
                 out = []
                 answer = {"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)}
             self._flush()
-            try:
-                exchange.send(answer, out)
-            except LollmsError as exc:  # it cannot be told
-                exchange.send({"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)})
+            exchange.send(answer, out)
         except Disconnected:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
@@ -77,7 +72,6 @@ class _Request:
             return self._worker.find(message)
         if message["type"] == protocol.MAKE:
             settings, shared = message["settings"], message["shared"]
-            os.environ.update(message.get("variables", {}))
             return self._worker.make(protocol.unpack(settings, payloads), protocol.unpack(shared, payloads))
         if message["type"] == protocol.BYE:
             self._worker.end()
@@ -85,7 +79,6 @@ class _Request:
         binding = self._worker.binding
         if binding is None:
             raise RuntimeError("the binding has not been made")
-        positional = protocol.unpack(message.get("positional", []), payloads)
         arguments = protocol.unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
@@ -93,8 +86,8 @@ class _Request:
             arguments["cancel"] = self._token
             if message.get("progress"):
                 arguments["progress"] = self._report
-        done = getattr(binding, message["name"])(*positional, **arguments)
-        del arguments, positional
+        done = getattr(binding, message["name"])(*message.get("positional", ()), **arguments)
+        del arguments
         if message.get("stream"):
             return self._stream(done) | self._use(message)
         answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)
@@ -124,14 +117,15 @@ class _Request:
 
     def begun(self, call: Call) -> None:
         """The call has its options, its lock and its model."""
+        from pydantic_core import to_jsonable_python
+
         self.tell = False
-        options = shown(call.options.__dict__) if call.options is not None else {}
+        options = to_jsonable_python(call.options.__dict__ if call.options is not None else {}, fallback=repr)
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        said = self._worker.clean(text)
-        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": said})
+        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": text})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
@@ -297,8 +291,6 @@ def _pass_on_warnings() -> None:
 
 def main() -> None:
     """Serve the host at the other end of the socket whose descriptor is the first argument."""
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     hooks.replace(_Relay())
