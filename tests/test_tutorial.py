@@ -25,7 +25,9 @@ def test_the_first_minute(tmp_path: Path, wheels: str) -> None:
     said = run(f". venv/bin/activate\n{commands}", tmp_path, wheels)
     assert time.monotonic() - began < 10 * MINUTE
     assert (tmp_path / "lemons.mp3").stat().st_size > 5000
-    assert "juice of lemons" in said.lower()
+    assert re.search(r"juice of (the )?lemons makes fine punch", said.lower()), (
+        "as tiny.en hears the voice without chance"
+    )
 
 
 @pytest.mark.full

@@ -120,7 +120,8 @@ class _Request:
         from pydantic_core import to_jsonable_python
 
         self.tell = False
-        options = to_jsonable_python(call.options.__dict__ if call.options is not None else {}, fallback=repr)
+        told = _without_bytes(call.options.__dict__) if call.options is not None else {}
+        options = to_jsonable_python(told, fallback=repr)
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
@@ -302,6 +303,15 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # at once: nothing is left to be said, and engines like to crash while they are taken apart
+
+
+def _without_bytes(value: Any) -> Any:
+    """Options as they are told: of bytes, wherever they are, how many there are."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, dict):
+        return {k: _without_bytes(v) for k, v in value.items()}
+    return [_without_bytes(v) for v in value] if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
 if __name__ == "__main__":
