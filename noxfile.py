@@ -161,7 +161,7 @@ def torch_tests(session: nox.Session) -> None:
 
 @nox.session
 def full(session: nox.Session) -> None:
-    """Run all tests, those too that take long; ``pythons`` and ``torch_full`` follow. About an hour."""
+    """Run all tests, those too that take long; ``pythons`` and ``torch_full`` follow."""
     environment = install_tests(session)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *LIGHT_TESTS, env=environment)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
