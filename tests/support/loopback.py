@@ -48,11 +48,13 @@ class Reply:
         length: what Content-Length says, where it lies; -1 for none.
         endless: the body never ends.
         wait: seconds before anything is answered.
+        hangs_up: the connection is closed a moment after, without a word of it: as soon as the next request is on it.
     """
 
     def __init__(
         self, body: Any = b"", status: int = 200, headers: dict[str, str] | None = None, *, drip: float = 0,
         cut: int | None = None, length: int | None = None, endless: bool = False, wait: float = 0,
+        hangs_up: bool = False,
     ) -> None:  # fmt: skip
         is_bytes = isinstance(body, bytes)
         self.body: bytes = body if is_bytes else json.dumps(body).encode()
@@ -62,6 +64,7 @@ class Reply:
             **(headers or {}),
         }
         self.drip, self.cut, self.length, self.endless, self.wait = drip, cut, length, endless, wait
+        self.hangs_up = hangs_up
 
 
 Route = Callable[[Request], Reply] | Reply
@@ -96,7 +99,7 @@ class Server:
                 with suppress(BrokenPipeError, ConnectionResetError):
                     server.answer(self, reply)
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_one
+            do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = handle_one
 
             def log_message(self, *args: Any) -> None:
                 return None
@@ -135,6 +138,10 @@ class Server:
                     return
         else:
             handler.wfile.write(reply.body[: reply.cut])
+        if reply.hangs_up:
+            # Real ones do it 12 ms later; so it hits a client that uses the connection again however slow it is.
+            handler.connection.recv(1, socket.MSG_PEEK)
+            handler.close_connection = True
         if reply.cut is not None or reply.length is not None:
             # A reset, not an orderly end.
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
@@ -177,6 +184,54 @@ def serving(routes: dict[str, Route]) -> Iterator[Server]:
     """A server for a ``with`` statement."""
     server = Server(routes)
     server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Silent:
+    """A listener that says ``answer`` to each connection's first bytes, and nothing more; ``address`` is host:port.
+
+    Attributes:
+        heard: set when a client has been answered.
+        ended: set when a client has ended its connection.
+    """
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.heard, self.ended = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Serve, until the listener is shut down."""
+        with suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, suppress(OSError):
+            sock.recv(1 << 16)
+            sock.sendall(self._answer)
+            self.heard.set()
+            while sock.recv(1 << 16):
+                pass
+        self.ended.set()
+
+    def stop(self) -> None:
+        """End."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@contextmanager
+def silent(answer: bytes = b"") -> Iterator[Silent]:
+    """A silent listener for a ``with`` statement."""
+    server = Silent(answer)
+    threading.Thread(target=server.run, daemon=True).start()
     try:
         yield server
     finally:

@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # without importing typing, which costs more than all the
 if TYPE_CHECKING:
     from typing import Any
 
+    from lollms_modalities.audio_encoder import AudioEncoder as AudioEncoder
     from lollms_modalities.binding import LollmsBinding as LollmsBinding
     from lollms_modalities.call import Call as Call
     from lollms_modalities.call import CancelToken as CancelToken
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import ModelNotFoundError as ModelNotFoundError
     from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
     from lollms_modalities.errors import OptionError as OptionError
+    from lollms_modalities.errors import SaveError as SaveError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
     from lollms_modalities.errors import ServiceError as ServiceError
     from lollms_modalities.errors import ServiceRateLimitError as ServiceRateLimitError
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
 __version__ = "2.0.0"
 
 _MODULES = {
+    "audio_encoder": "AudioEncoder",
     "binding": "LollmsBinding",
     "call": "Call CancelToken Progress current_call report_progress",
     "capabilities": "Capabilities",
@@ -113,7 +116,7 @@ _MODULES = {
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
         "GenerationError LicenseNotAcceptedError OlderKeywordWarning "
-        "LollmsError MediaError ModelNotFoundError OptionError ServiceAuthError ServiceError "
+        "LollmsError MediaError ModelNotFoundError OptionError SaveError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"
     ),

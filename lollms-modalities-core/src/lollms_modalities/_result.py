@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from lollms_modalities._files import check_folder as check_folder
+from lollms_modalities._files import write_whole as write_whole
+from lollms_modalities._files import written_whole as written_whole
 from lollms_modalities.errors import OptionError
 
 
@@ -97,33 +97,3 @@ def suffix_format(path: Path, suffixes: Mapping[str, str]) -> str:
             hint=f"Known ones: {', '.join(suffixes)}.",
         )
     return found
-
-
-def check_folder(path: Path) -> Path:
-    """``path`` if a file can be written there, else an ``OptionError``."""
-    if "\0" in str(path):
-        raise OptionError(f"{str(path)!r} holds a NUL character and is no path.")
-    if path.is_dir():
-        raise OptionError(f"{str(path)!r} is a folder.", hint="Name a file in it.")
-    if not path.parent.is_dir():
-        raise OptionError(f"{str(path)!r} cannot be written: its folder does not exist.", hint="Make the folder first.")
-    return path
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, which becomes ``path`` when the block ends well and is removed when not."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write ``data`` so that ``path`` holds all of it or is not touched."""
-    with written_whole(path) as temporary:
-        temporary.write_bytes(data)
-    return path

@@ -1,4 +1,4 @@
-"""Functions called at a time, by one daemon thread that starts when it is first needed."""
+"""Functions called at a time. One daemon thread keeps the time; it starts when it is first needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ticket:
 
 
 class Scheduler:
-    """Calls functions at a time of ``time.monotonic()``. They should be short: the next one waits for them."""
+    """Calls functions at a time of ``time.monotonic()``; each in its own thread, so one that blocks delays no other."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -47,18 +47,12 @@ class Scheduler:
                 self._drop_cancelled()
             heapq.heappush(self._heap, (when, next(self._count), ticket))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread  # not before, since there may be no more threads to be had
             elif self._heap[0][2] is ticket:
                 self._wake.notify()
         return ticket
-
-    def outside(self, fn: Callable[[], object]) -> None:
-        """Call ``fn``, which may take long: here, or in a thread of its own if this is the scheduler's thread."""
-        if threading.current_thread() is self._thread:
-            threading.Thread(target=fn, name=f"{self._name}-late", daemon=True).start()
-        else:
-            fn()
 
     def _drop_cancelled(self) -> None:
         # Most deadlines never come: their tickets would pile up until their time.
@@ -83,10 +77,18 @@ class Scheduler:
                     continue
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:
+                # Not here: what a call's stop wakes or closes is others' code, and the other deadlines must come.
                 try:
-                    fn()
-                except Exception:
-                    logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
+                    threading.Thread(target=self._call, args=(fn,), name=f"{self._name}-due", daemon=True).start()
+                except RuntimeError:  # no thread can be had: late is better than never
+                    self._call(fn)
+            del fn  # which may hold what is to end
+
+    def _call(self, fn: Callable[[], object]) -> None:
+        try:
+            fn()
+        except BaseException:  # SystemExit too: there is nobody else to tell
+            logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
 
 
 def _after_fork() -> None:

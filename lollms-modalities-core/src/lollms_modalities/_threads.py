@@ -17,11 +17,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from lollms_modalities.call import Call
+from lollms_modalities.errors import GenerationError
 
 _T = TypeVar("_T")
 _IDLE_SECONDS = 10.0
 _EXIT_SECONDS = 3.0
-_Job = Callable[[], None]
 
 _lock = threading.Lock()
 _idle: list[_Worker] = []
@@ -31,7 +31,7 @@ _calls: weakref.WeakSet[Call] = weakref.WeakSet()
 
 class _Worker:
     def __init__(self) -> None:
-        self.jobs: SimpleQueue[_Job] = SimpleQueue()
+        self.jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="lollms-call", daemon=True)
         self.thread.start()
 
@@ -52,7 +52,7 @@ class _Worker:
                 _idle.append(self)
 
 
-def start(fn: _Job) -> None:
+def start(fn: Callable[[], object]) -> None:
     """Run ``fn`` in a thread of its own."""
     with _lock:
         worker = _idle.pop() if _idle else _Worker()
@@ -60,22 +60,35 @@ def start(fn: _Job) -> None:
     worker.jobs.put(fn)
 
 
+class Job:
+    """One piece of a thread's work, which ``_askers`` tells from the next."""
+
+    def __init__(self, fn: Callable[[], Any]) -> None:
+        self._fn = fn
+        self.future: Future[Any] = Future()
+        self.future.set_running_or_notify_cancel()
+
+    def run(self) -> None:
+        """Do it."""
+        try:
+            result = self._fn()
+        except StopIteration as exc:
+            # A future that is awaited cannot raise it.
+            error = GenerationError("A progress callable raised StopIteration.", hint="Let it raise something else.")
+            error.__cause__ = exc
+            self.future.set_exception(error)
+        except BaseException as exc:
+            self.future.set_exception(exc)
+        else:
+            self.future.set_result(result)
+
+
 def submit(call: Call, fn: Callable[[], _T]) -> Future[_T]:
     """Run ``fn`` in a thread of its own; ``call`` is cancelled if the interpreter ends before it has."""
-    future: Future[_T] = Future()
-    future.set_running_or_notify_cancel()
-
-    def job() -> None:
-        try:
-            result: Any = fn()
-        except BaseException as exc:
-            future.set_exception(exc)
-        else:
-            future.set_result(result)
-
+    job = Job(fn)
     _calls.add(call)
-    start(job)
-    return future
+    start(job.run)
+    return job.future
 
 
 def _at_exit() -> None:

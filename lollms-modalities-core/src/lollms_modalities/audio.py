@@ -3,7 +3,7 @@
 Needs the extra ``[audio]``: numpy, av, soundfile, soxr.
 
 Decoding is PyAV's (FFmpeg), restricted to formats that hold media themselves: a playlist in the clothes of a sound file
-opens nothing else, no file and no address. Encoding is soundfile's.
+opens nothing else, no file and no address. Encoding is done by ``audio_encoder``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError
-from lollms_modalities.media import Audio, check_format, check_media, check_rate, open_media, read_wav_header, sniff
+from lollms_modalities.media import Audio, check_format, check_media, open_media, read_wav_header, sniff
 from lollms_modalities.media_input import MediaInput
 
 if TYPE_CHECKING:
@@ -28,12 +28,8 @@ _LOWEST_RATE = 1000  # samples per second
 CONTAINERS = (
     "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
 )
-_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
-_OGG_RATE = 192000  # libsndfile's Vorbis encoder crashes beyond 200 kHz
-_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-# libsndfile's Vorbis and Opus encoders put a whole write on the stack.
-_FRAMES_A_WRITE = 65536
 _OGG_PAGE = 65307  # the largest
+_READ = 65536  # frames of a WAV file at a time
 
 
 def decode_audio(
@@ -82,6 +78,11 @@ def _decode(
             count += len(block)
             if max_duration is not None and count > max_duration * rate:
                 raise _too_long(checked, count / rate, max_duration)
+    _check_whole(checked, count, rate, declared)
+    return np.concatenate(blocks), rate
+
+
+def _check_whole(checked: Path | bytes, count: int, rate: int, declared: float | None) -> None:
     if not count:
         raise MediaError(f"{_shown(checked)} has a sound track without sound.", hint="Give a whole recording.")
     if declared is not None and count / rate < declared - max(0.5, 0.05 * declared):
@@ -89,7 +90,61 @@ def _decode(
             f"{_shown(checked)} is cut short: it says {declared:.1f} s and holds {count / rate:.1f} s.",
             hint="Fetch or record it again.",
         )
-    return np.concatenate(blocks), rate
+
+
+class Sound(NamedTuple):
+    """Sound that is decoded while it is read.
+
+    Attributes:
+        sample_rate, channels: of the sound as it is.
+        frames: how many there are, where that is known for certain; else None.
+        blocks: the samples: bytes of int16, little endian and interleaved, or float32 of shape (n, channels).
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int | None
+    blocks: Iterator[bytes | npt.NDArray[np.float32]]
+
+
+@contextmanager
+def decode_blocks(source: MediaInput) -> Iterator[Sound]:
+    """The sound as it is, a part at a time, of any length; memory does not grow with it.
+
+    Raises as ``decode_audio``, also while the blocks are taken.
+    """
+    checked = check_media(source, role="audio")
+    _refuse_cut_wav(checked)
+    _refuse_cut_ogg(checked)
+    with open_media(checked) as file:
+        wav = read_wav_header(file.read(4096), file.seek(0, io.SEEK_END))
+        if wav is not None and wav.pcm and wav.bits == 16 and wav.size:
+            step = 2 * wav.channels
+            frames = wav.size // step
+            file.seek(wav.start)
+            sizes = _parts(frames * step, _READ * step)
+            yield Sound(wav.sample_rate, wav.channels, frames, (file.read(size) for size in sizes))
+            return
+    with _opened(checked) as (container, stream):
+        declared = _declared_duration(container, stream)
+        blocks = _counted(checked, _blocks(container, stream, stream.rate, None), stream.rate, declared)
+        yield Sound(stream.rate, stream.channels, None, blocks)
+
+
+def _parts(whole: int, part: int) -> Iterator[int]:
+    for start in range(0, whole, part):
+        yield min(part, whole - start)
+
+
+def _counted(
+    checked: Path | bytes, blocks: Iterator[npt.NDArray[np.float32]], rate: int, declared: float | None
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The blocks, and a ``MediaError`` at the end where that came too early."""
+    count = 0
+    for block in blocks:
+        count += len(block)
+        yield block
+    _check_whole(checked, count, rate, declared)
 
 
 def _blocks(container: Any, stream: Any, rate: int, layout: str | None) -> Iterator[npt.NDArray[np.float32]]:
@@ -215,8 +270,8 @@ def probe_audio(source: MediaInput) -> tuple[int, int, float, str]:
     with _opened(checked) as (container, stream):
         rate, channels, duration = stream.rate, stream.channels, _declared_duration(container, stream)
     if duration is None:
-        samples, rate = decode_frames(checked)
-        duration = len(samples) / rate
+        with decode_blocks(checked) as sound:
+            duration = sum(map(len, sound.blocks)) / rate
     with open_media(checked) as file:
         return rate, channels, duration, sniff(file.read(64))
 
@@ -264,7 +319,11 @@ def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
         raise GenerationError("The engine gave sound with values that are no numbers (NaN or infinite).")
     if samples.dtype == np.float16:
         samples = samples.astype(np.float32)  # 32767 is no number of float16: its neighbour 32768 would wrap around
-    return np.ascontiguousarray(np.minimum(np.rint(np.clip(samples, -1, 1) * 32768.0), 32767).astype("<i2"))
+    scaled = np.clip(samples, -1, 1)  # one copy, which the rest is done in
+    scaled *= 32768
+    np.rint(scaled, out=scaled)
+    np.minimum(scaled, 32767, out=scaled)
+    return np.ascontiguousarray(scaled.astype("<i2"))
 
 
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:
@@ -289,41 +348,14 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
         OptionError: an unknown format.
         GenerationError: samples of a wrong shape or type, or the encoder refuses them.
     """
-    import numpy as np
+    from lollms_modalities.audio_encoder import AudioEncoder
 
     wanted = check_format(output_format, Audio)
     fixed = to_int16(samples)
-    check_rate(sample_rate)
-    if wanted == "wav":
-        return bytes(Audio.from_samples(fixed, sample_rate))
-    try:
-        import soundfile
-    except (ImportError, OSError) as exc:
-        raise _missing("soundfile", exc) from exc
-    rates = {"opus": _OPUS_RATES, "mp3": _MP3_RATES}.get(wanted)
-    if rates and sample_rate not in rates:
-        higher = next((rate for rate in rates if rate >= sample_rate), rates[-1])
-        fixed, sample_rate = np.ascontiguousarray(resample(fixed, sample_rate, higher)), higher
-    container, subtype = {
-        "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"),
-    }[wanted]  # fmt: skip
     channels = 1 if fixed.ndim == 1 else fixed.shape[1]
-    if wanted == "ogg" and sample_rate > _OGG_RATE:
-        fixed, sample_rate = np.ascontiguousarray(resample(fixed, sample_rate, 48000)), 48000
     buffer = io.BytesIO()
-    try:
-        with soundfile.SoundFile(buffer, "w", sample_rate, channels, subtype, format=container) as file:
-            for start in range(0, len(fixed), _FRAMES_A_WRITE):
-                block = fixed[start : start + _FRAMES_A_WRITE]
-                # libsndfile's MP3 encoder garbles int16 of two channels.
-                file.write(block if wanted == "flac" else block / np.float32(32768))
-    except soundfile.LibsndfileError as exc:
-        raise GenerationError(
-            f"{channels} channels at {sample_rate} Hz cannot be written as {wanted}: {exc}.",
-            hint="Ask for wav or flac.",
-        ) from exc
-    if not buffer.getbuffer().nbytes:
-        raise GenerationError(f"Sound without a sample cannot be written as {wanted}.", hint="Ask for wav.")
+    with AudioEncoder(buffer, sample_rate, channels, output_format=wanted, frames=len(fixed)) as encoder:
+        encoder.feed(fixed)
     return buffer.getvalue()
 
 

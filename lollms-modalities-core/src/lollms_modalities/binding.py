@@ -7,6 +7,7 @@ writes the engine call. The rest is here and in ``verbs.py``.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 import weakref
@@ -15,11 +16,19 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from lollms_modalities import verbs
+from lollms_modalities import _fork, verbs
+from lollms_modalities._askers import waits_for_this
 from lollms_modalities._locks import CallLock
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
-from lollms_modalities.errors import BindingClosedError, BusyError, GenerationError, LollmsError, SettingsError
+from lollms_modalities.errors import (
+    BindingClosedError,
+    BusyError,
+    GenerationError,
+    LollmsError,
+    SettingsError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
 _reaper = Scheduler("lollms-reaper")
 _UNLOADED: Any = object()
+_all: weakref.WeakSet[LollmsBinding] = weakref.WeakSet()
 
 
 class Origin(NamedTuple):
@@ -90,11 +100,14 @@ class LollmsBinding(ABC):
     def _begin(self) -> None:
         self._lock = CallLock(self.concurrency)
         self._loading = CallLock()
-        self._loader: int | None = None
         self._settling = threading.RLock()
         self._model: Any = _UNLOADED
-        self._closed = False
+        self._loaded_in = 0  # the generation of the process that loaded the model
+        self._loader: int | None = None  # the thread that loads it now
+        self._closed = False  # close was asked for
+        self._ended = False  # and has ended
         self._reaping: Ticket | None = None
+        _all.add(self)
 
     @classmethod
     def from_settings(cls, settings: BindingSettings) -> Self:
@@ -147,14 +160,16 @@ class LollmsBinding(ABC):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         """The class as JSON values: settings and options as JSON schemas, verbs, engine. Makes no instance."""
+        from lollms_modalities.settings import schema_of
+
         return {
             "modality": cls.modality,
             "class": f"{cls.__module__}:{cls.__qualname__}",
             "description": (cls.__doc__ or "").strip().split("\n")[0],
             "engine": cls.engine,
             "engine_version": cls.engine_version(cls.engine),
-            "settings": cls.settings_class().model_json_schema(),
-            "options": cls.options_class().model_json_schema(),
+            "settings": schema_of(cls.settings_class()),
+            "options": schema_of(cls.options_class()),
             "concurrency": cls.concurrency,
             "verbs": {v.name: _described(cls, v) for v in cls._verbs.values()},
             "methods": _other_methods(cls),
@@ -163,6 +178,12 @@ class LollmsBinding(ABC):
     def list_models(self, **kwargs: Any) -> list[str]:
         """Names of the models that the binding knows; empty where there is no choice."""
         return []
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise UnsupportedError(
+            f"{self.binding_name}: a binding cannot be pickled or copied, since its model and its locks cannot.",
+            hint="Give the other process its name and its settings, and make one there (create_binding).",
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.binding_name!r}{' closed' if self._closed else ''}>"
@@ -223,6 +244,7 @@ class LollmsBinding(ABC):
             reload = self._model is not _UNLOADED and self._needs_reload(self._changed(settings))
             if not reload:
                 self.settings = self._changed(settings)
+                self._reap_when_idle()
                 return True
         with self._alone("set_settings") as call, self._settling:
             new = self._changed(settings)
@@ -244,15 +266,16 @@ class LollmsBinding(ABC):
         return any(is_marked(fields[name], "reload") for name in differing(self.settings, new))
 
     def _reload(self, call: Call, new: BindingSettings) -> None:
+        self._usable(call)
         old_settings, self.settings = self.settings, new
         try:
-            model = self.load_model()
+            model = _fork.load_apart(self.load_model)
         except BaseException as exc:
             self.settings = old_settings
             error = verbs.settle(self, call, exc)
             if error is exc:
                 raise
-            raise error from exc
+            raise error from error.__cause__ or exc
         old_model, self._model = self._model, model
         self._free(old_model)
 
@@ -275,12 +298,10 @@ class LollmsBinding(ABC):
         return validate(cls, settings, SettingsError, what)
 
     def _without_secrets(self, text: str) -> str:
-        from lollms_modalities.settings import MASK, dump_secrets, is_secret
+        from lollms_modalities._shown import MASK, secrets_in
 
-        fields = type(self.settings).model_fields
-        for name, value in dump_secrets(self.settings).items():
-            if is_secret(fields[name]) and value:
-                text = text.replace(value if isinstance(value, str) else repr(value), MASK)
+        for secret in sorted(secrets_in(self.settings), key=len, reverse=True):
+            text = text.replace(secret, MASK) if secret else text
         return text
 
     # -- the model ---------------------------------------------------------------------------------------------------
@@ -310,13 +331,33 @@ class LollmsBinding(ABC):
     @property
     def model(self) -> Any:
         """The loaded model; loads it if need be."""
-        model = self._model
-        if model is _UNLOADED:
-            call = _current.get() or Call("load", self)
-            if self._closed:
-                raise self._closed_error(call)
-            model = self._load(call)
-        return _value(model)
+        if self._model is not _UNLOADED and self._loaded_in == _fork.generation:
+            return _value(self._model)
+        outer = _current.get()
+        if outer is not None:
+            return _value(self._usable(outer))
+        call = Call("load", self)
+        with self._within(call):
+            while self._model is _UNLOADED and (loader := self._loader) is not None and loader != threading.get_ident():
+                # A thread that load_model has started does not know of the call that it works for.
+                if waits_for_this(loader):
+                    raise self._asks_for_itself()
+                time.sleep(0.01)
+            return _value(self._usable(call))
+
+    def _usable(self, call: Call) -> Any:
+        """The model, loaded if need be, unless it is another process's."""
+        if self._closed:
+            raise self._closed_error(call)
+        if self._model is _UNLOADED:
+            return self._load(call)
+        if self._loaded_in != _fork.generation:
+            raise UnsupportedError(
+                f"{self.binding_name}: {call.verb} needs the model that the process which this one was forked from has "
+                "loaded. Its engine's threads are not here.",
+                hint="Make a binding of its own in this process, or fork before the model is loaded.",
+            )
+        return self._model
 
     @property
     def loaded(self) -> bool:
@@ -325,7 +366,7 @@ class LollmsBinding(ABC):
 
     def is_loaded(self) -> bool:
         """As ``loaded``."""
-        return self._model is not _UNLOADED
+        return self._model is not _UNLOADED and self._loaded_in == _fork.generation
 
     def load(
         self,
@@ -337,12 +378,12 @@ class LollmsBinding(ABC):
         """Load the model now rather than at the first call. Does nothing if it is loaded."""
         outer = _current.get()
         if outer is not None and outer.holds(self):
-            self._load(outer)
+            self._usable(outer)
             return
         call = Call("load", self, None, outer)
         call.control(progress, cancel, timeout)
         with self._during(call, exclusive=False):
-            self._load(call)
+            self._usable(call)
 
     def unload(self) -> None:
         """Free the model, after the calls under way have ended; the next call loads it again.
@@ -354,8 +395,11 @@ class LollmsBinding(ABC):
             self._unload()
 
     def close(self) -> None:
-        """Cancel the calls under way, wait for their end, free the model. Later calls raise ``BindingClosedError``."""
-        if self._closed:
+        """Cancel the calls under way, wait for their end, free the model. Later calls raise ``BindingClosedError``.
+
+        What has been interrupted may be asked for again; of two threads that close, both wait for the end.
+        """
+        if self._ended:
             return
         outer = _current.get()
         if outer is not None and outer.holds(self):
@@ -364,7 +408,9 @@ class LollmsBinding(ABC):
         for call in self._lock.holders:
             call.cancel("the binding was closed")
         with self._alone("close"):
-            self._unload()
+            if not self._ended:
+                self._unload()
+                self._ended = True
 
     def __enter__(self) -> Self:
         return self
@@ -375,23 +421,33 @@ class LollmsBinding(ABC):
         self.close()
 
     def _load(self, call: Call) -> Any:
-        if self._loader == threading.get_ident() or not self._loading.acquire(call):
-            raise GenerationError(
-                f"{type(self).__name__}.load_model() asks for the model that it is to load.",
-                hint="This is a fault of the binding; tell its authors.",
-            )
+        if self._loading.held_by(call):
+            raise self._asks_for_itself()
         try:
+            self._loading.acquire(call)
             if self._model is _UNLOADED:
-                self._loader = threading.get_ident()
-                self._model = self.load_model()
+                model = _fork.load_apart(self._do_load)
+                self._model, self._loaded_in = model, _fork.generation
             return self._model
         finally:
-            self._loader = None
             self._loading.release(call)
+
+    def _do_load(self) -> Any:
+        self._loader = threading.get_ident()
+        try:
+            return self.load_model()
+        finally:
+            self._loader = None
+
+    def _asks_for_itself(self) -> GenerationError:
+        return GenerationError(
+            f"{type(self).__name__}.load_model() asks for the model that it is to load.",
+            hint="This is a fault of the binding; tell its authors.",
+        )
 
     def _unload(self) -> None:
         model, self._model = self._model, _UNLOADED
-        if model is not _UNLOADED:
+        if model is not _UNLOADED and self._loaded_in == _fork.generation:
             self._free(model)
 
     def _free(self, model: Any) -> None:
@@ -417,23 +473,30 @@ class LollmsBinding(ABC):
             self._reaping.cancel()
             self._reaping = None
         if plan.loads:
-            model = self._model if self._model is not _UNLOADED else self._load(call)
+            model = self._usable(call)
             lock = getattr(model, "lock", None)
             if isinstance(lock, CallLock) and self.concurrency == 1:
                 self._hold(call, lock)
 
     def _leave(self, call: Call) -> None:
+        try:
+            self._let_go(call)
+        except BaseException:  # interrupted: each part may be done twice
+            self._let_go(call)
+            raise
+
+    def _let_go(self, call: Call) -> None:
+        call.run_ends()
         for lock in reversed(call.locks):
             lock.release(call)
         call.locks.clear()
         call.finish()
-        keep_alive = self.settings.keep_alive
-        if keep_alive is not None and self._model is not _UNLOADED:
-            self._reap_in(keep_alive)
+        self._reap_when_idle()
 
     def _hold(self, call: Call, lock: CallLock, *, exclusive: bool = False) -> None:
-        if lock.acquire(call, exclusive=exclusive):
-            call.locks.append(lock)
+        # Noted first, so that nothing can come between holding it and knowing that.
+        call.locks.append(lock)
+        lock.acquire(call, exclusive=exclusive)
 
     def _closed_error(self, call: Call) -> BindingClosedError:
         return BindingClosedError(
@@ -472,8 +535,9 @@ class LollmsBinding(ABC):
 
     @contextmanager
     def _within(self, call: Call) -> Iterator[None]:
-        token = _current.set(call)
+        before = _current.get()
         try:
+            _current.set(call)
             call.begin()
             call.check()
             yield
@@ -481,10 +545,21 @@ class LollmsBinding(ABC):
             error = verbs.settle(self, call, exc)
             if error is exc:
                 raise
-            raise error from exc
+            raise error from error.__cause__ or exc
         finally:
-            _current.reset(token)
-            self._leave(call)
+            try:
+                _current.set(before)
+            finally:
+                self._leave(call)
+
+    def _reap_when_idle(self) -> None:
+        """Count anew the time after which the model is unloaded, as the settings have it now."""
+        keep_alive = self.settings.keep_alive
+        if keep_alive is not None and self._model is not _UNLOADED:
+            self._reap_in(keep_alive)
+        elif self._reaping is not None:
+            self._reaping.cancel()
+            self._reaping = None
 
     def _reap_in(self, seconds: float) -> None:
         if self._reaping is not None:
@@ -500,19 +575,34 @@ class LollmsBinding(ABC):
 
     def _reap(self) -> None:
         call = Call("unload", self)
-        if self._lock.try_acquire(call, exclusive=True):
-            try:
+        try:
+            if self._lock.try_acquire(call, exclusive=True) and self.settings.keep_alive is not None:
                 self._unload()
-            finally:
-                self._lock.release(call)
+        finally:
+            self._lock.release(call)
 
     def _check_content(self, kind: str, value: Any) -> Any:
         """Check the first argument of a verb; the modality's ABC knows what it is."""
         return value
 
 
+def _after_fork() -> None:
+    for binding in list(_all):
+        binding._settling = threading.RLock()
+        binding._reaping = None
+        binding._loader = None
+        if binding._model is not _UNLOADED:
+            _fork.keep(binding._model)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _described(cls: type[LollmsBinding], spec: verbs.Verb) -> dict[str, Any]:
-    schema = (spec.options or cls.options_class()).model_json_schema()
+    from lollms_modalities.settings import schema_of
+
+    schema = schema_of(spec.options or cls.options_class())
     # Which arguments take a path, bytes or a file: whoever sends a call elsewhere must know.
     media = [n for n, p in schema.get("properties", {}).items() if "lollms-media" in str(p)]
     described = {

@@ -6,7 +6,7 @@ was cancelled or is out of time; both kinds of stop reach the caller as the same
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from lollms_modalities._askers import Asker
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.errors import CallCancelled, CallTimeout, LollmsError, OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities._files import WholeFile
     from lollms_modalities._locks import CallLock
+    from lollms_modalities._progress_bar import ProgressBar
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.settings import CallOptions
 
@@ -52,56 +55,28 @@ ProgressCallback = Callable[[Progress], object]
 Remover = Callable[[], None]
 
 
-class Asker(NamedTuple):
-    """The thread, and the asyncio task if there is one, that uses a binding."""
-
-    thread: int
-    task: object
-
-
-def asker() -> Asker:
-    """Who runs here."""
-    asyncio = sys.modules.get("asyncio")
-    try:
-        return Asker(threading.get_ident(), asyncio.current_task() if asyncio else None)
-    except RuntimeError:  # no loop runs in this thread
-        return Asker(threading.get_ident(), None)
-
-
 class CancelToken:
     """Cancels the calls it was given to, from any thread. One token may serve several calls, and stays cancelled."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._callbacks: dict[object, Callable[[], object]] = {}
+        self._stops = _Stops()
+        self._callbacks = self._stops.functions
         self.reason = ""
 
     @property
     def cancelled(self) -> bool:
         """Whether ``cancel`` was called."""
-        return self._cancelled
+        return self._stops.called
 
     def cancel(self, reason: str = "") -> None:
         """Cancel; every function given to ``on_cancel`` runs, in this thread. Again does nothing."""
-        with self._lock:
-            if self._cancelled:
-                return
+        if not self._stops.called:
             self.reason = reason
-            self._cancelled = True
-            callbacks = list(self._callbacks.values())
-            self._callbacks.clear()
-        _run_all(callbacks)
+        _run_all(self._stops.take())
 
     def on_cancel(self, fn: Callable[[], object]) -> Remover:
         """Call ``fn`` when cancelled, at once if that has happened. Gives a function that takes ``fn`` back."""
-        key = object()
-        with self._lock:
-            if not self._cancelled:
-                self._callbacks[key] = fn
-                return lambda: _take_back(self._callbacks, key)
-        fn()
-        return lambda: None
+        return self._stops.add(fn)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until cancelled; whether it was within ``timeout`` seconds."""
@@ -113,9 +88,47 @@ class CancelToken:
             remove()
 
 
-def _take_back(callbacks: dict[object, Callable[[], object]] | None, key: object) -> None:
-    if callbacks is not None:
-        callbacks.pop(key, None)
+class _Stops:
+    """Functions to be called once, at a stop.
+
+    Without a lock: a signal handler may stop what the code that it interrupts is just adding to, and a forked child
+    has no thread that would let go of one. Single operations of a dict need none.
+    """
+
+    __slots__ = ("called", "functions")
+
+    def __init__(self) -> None:
+        self.called = False
+        self.functions: dict[object, Callable[[], object]] = {}
+
+    def add(self, fn: Callable[[], object]) -> Remover:
+        """Have ``fn`` called, now if the stop has come. Gives a function that takes ``fn`` back."""
+        key = object()
+        functions = self.functions
+        functions[key] = fn
+        # Whoever takes it out calls it: this, or a stop that came meanwhile.
+        if self.called and functions.pop(key, None) is not None:
+            fn()
+
+        def take_back() -> None:
+            functions.pop(key, None)
+
+        return take_back
+
+    def take(self) -> list[Callable[[], object]]:
+        """What is to be called now that the stop has come; nobody else is given it."""
+        self.called = True
+        functions, taken = self.functions, []
+        while functions:
+            try:
+                taken.append(functions.popitem()[1])
+            except KeyError:  # taken back meanwhile
+                break
+        return taken[::-1]
+
+    def clear(self) -> None:
+        """Call none of them any more."""
+        self.functions = {}
 
 
 def _run_all(callbacks: list[Callable[[], object]]) -> None:
@@ -153,9 +166,11 @@ class Call:
 
     # Slots, since one is made for every call.
     __slots__ = (
-        "__weakref__", "_callbacks", "_error", "_lock", "_progress", "_stop", "_ticket", "_token_remover",
+        "__weakref__", "_bar", "_ends", "_error", "_leave_parent", "_progress", "_stop", "_stops", "_ticket",
+        "_token_remover",
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks",
-        "options", "output_format", "output_path", "parent", "recorded", "started", "started_at", "timeout", "verb",
+        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "timeout",
+        "verb",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +183,8 @@ class Call:
         self.parent = parent
         self.output_path: Path | None = None
         self.output_format: str | None = None
+        # Files that were written for ``output_path`` and wait for the end of the call.
+        self.parts: tuple[WholeFile, ...] = ()
         self.timeout: float | None = None
         self.defaulted: tuple[str, ...] = ()
         self.deadline: float | None = None
@@ -185,10 +202,15 @@ class Call:
         self._progress: _ProgressSink | None = None
         self._error: BaseException | None = None
         self._stop: LollmsError | None = None
-        self._callbacks: dict[object, Callable[[], object]] | None = None
-        self._lock: threading.Lock | None = None
+        self._bar: ProgressBar | None = None
+        self._stops = _Stops()
+        self._ends: list[Callable[[], object]] | None = None
         self._ticket: Ticket | None = None
         self._token_remover: Remover | None = None
+        self._leave_parent: Remover | None = None
+        if parent is not None and parent.binding is not None:
+            # What stops a call stops the calls that it makes of other bindings.
+            self._leave_parent = parent.on_cancel(self._follow_parent)
 
     # -- for engine code ---------------------------------------------------------------------------------------------
 
@@ -216,26 +238,24 @@ class Call:
         if self.deadline is not None and time.monotonic() >= self.deadline:
             self._out_of_time()
             self.check()
+        if self._leave_parent is not None and self.parent is not None and self.parent.active:
+            self.parent.check()
 
     def remaining(self) -> float | None:
-        """Seconds until the deadline (0 when past it), or None where there is none."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        """Seconds until the deadline (0 when past it), or None where there is none.
+
+        That of a call from inside another is the nearer one of the two.
+        """
+        mine = None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        outer = self.parent.remaining() if self.parent is not None and self.parent.active else None
+        return mine if outer is None else outer if mine is None else min(mine, outer)
 
     def on_cancel(self, fn: Callable[[], object]) -> Remover:
         """Call ``fn``, from whichever thread, when the call is to stop for any reason; at once if it already is.
 
         For what must be woken or closed (a socket, a process, a waiting thread). Gives a function that takes it back.
         """
-        lock = self._mutex()
-        key = object()
-        with lock:
-            if not self.stopped:
-                if self._callbacks is None:
-                    self._callbacks = {}
-                self._callbacks[key] = fn
-                return lambda: _take_back(self._callbacks, key)
-        fn()
-        return lambda: None
+        return self._stops.add(fn)
 
     def report(
         self, done: float, total: float | None = None, *, stage: str = "", unit: str = "", preview: Any = None
@@ -243,12 +263,15 @@ class Call:
         """Tell the caller how far the call is, and raise if it should stop."""
         self.check()
         if self._progress is not None:
+            token = _telling.set(self)
             try:
                 self._progress(Progress(stage, done, total, unit, preview))
             except BaseException as exc:
-                self._error = exc
                 self._progress = None
+                self._fail(exc)
                 raise
+            finally:
+                _telling.reset(token)
 
     def record(
         self, *, model: str | None = None, engine: str | None = None, engine_version: str | None = None,
@@ -276,13 +299,27 @@ class Call:
 
     def stop(self, reason: LollmsError) -> None:
         """Ask the call to stop with ``reason``; the first reason stays."""
-        with self._mutex():
-            if self.stopped:
-                return
+        if not self.stopped:
             self._stop = reason
-            callbacks = list((self._callbacks or {}).values())
-            self._callbacks = None
-        _run_all(callbacks)
+            self._run_stops()
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop the call with what its progress callable raised."""
+        self._error = error
+        try:
+            self._run_stops()
+        except Exception:
+            _log.exception("%s: a function that was to be told of its end failed", self.verb)
+
+    def _follow_parent(self) -> None:
+        outer = self.parent
+        if outer is not None and outer._error is not None:
+            self._fail(outer._error)
+        elif outer is not None and outer._stop is not None:
+            self.stop(outer._stop)
+
+    def _run_stops(self) -> None:
+        _run_all(self._stops.take())
 
     def cancel(self, reason: str = "") -> None:
         """Ask the call to stop with ``CallCancelled``."""
@@ -291,7 +328,10 @@ class Call:
     def control(self, progress: object, cancel: object, timeout: object) -> None:
         """Take the three arguments that every call has. Raises ``OptionError`` on a wrong one."""
         if progress is not None and progress is not False:
-            self._progress = _progress_bar(self.verb) if progress is True else _callable(progress)
+            if progress is True:
+                self._progress = self._bar = _progress_bar(self.verb)
+            else:
+                self._progress = _callable(progress)
         if timeout is not None:
             self._start_clock(timeout)
         if cancel is not None:
@@ -338,11 +378,31 @@ class Call:
         if self._token_remover is not None:
             self._token_remover()
             self._token_remover = None
-        self._callbacks = None
-        close = getattr(self._progress, "close", None)
+        if self._leave_parent is not None:
+            self._leave_parent()
+            self._leave_parent = None
+        self._stops.clear()
+        for part in self.parts:
+            part.drop()
         self._progress = None
-        if close is not None:
-            close()
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.close()
+
+    def at_end(self, fn: Callable[[], object]) -> None:
+        """Call ``fn`` when the engine code has ended, while the call still holds its binding."""
+        if self._ends is None:
+            self._ends = []
+        self._ends.append(fn)
+
+    def run_ends(self) -> None:
+        """Call what was given to ``at_end``; what one raises is logged."""
+        while self._ends:
+            fn = self._ends.pop()
+            try:
+                fn()
+            except Exception:
+                _log.exception("%s: what was to be done at its end failed", self.verb)
 
     def holds(self, binding: LollmsBinding) -> bool:
         """Whether this call, or one that it was made from, is a call of that instance."""
@@ -353,16 +413,11 @@ class Call:
             call = call.parent
         return False
 
-    def _mutex(self) -> threading.Lock:
-        if self._lock is None:
-            with _making_locks:
-                if self._lock is None:
-                    self._lock = threading.Lock()
-        return self._lock
 
-
-_making_locks = threading.Lock()
+_log = logging.getLogger(__name__)
 _current: ContextVar[Call | None] = ContextVar("lollms_call", default=None)
+# The call of which somebody outside, a progress callable or a plug-in, is being told.
+_telling: ContextVar[Call | None] = ContextVar("lollms_telling", default=None)
 
 
 def current_call() -> Call:
@@ -392,7 +447,7 @@ def _callable(progress: object) -> _ProgressSink:
     return progress
 
 
-def _progress_bar(verb: str) -> _ProgressSink:
+def _progress_bar(verb: str) -> ProgressBar:
     try:
         from lollms_modalities._progress_bar import ProgressBar
     except ImportError as exc:

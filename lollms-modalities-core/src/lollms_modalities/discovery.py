@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from lollms_modalities.errors import BindingBrokenError
@@ -21,14 +21,33 @@ MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
 # A name that is claimed in several is looked for in this order.
 PLACES = ("installed", "directory", "environment")
 
-_installed: dict[str, list[BindingRef]] | None = None
-_directories: dict[str, dict[str, list[BindingRef]]] = {}
-_environments: dict[str, list[BindingRef]] | None = None
+
+class _Memory:
+    """What was read of each place, whole. ``refresh`` puts a new one in its place and leaves this to those who use it.
+
+    There is no lock: of several that read a place at once all but the first have worked for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._read: dict[str, dict[str, list[BindingRef]]] = {}
+
+    def of(self, place: str, read: Callable[[], dict[str, list[BindingRef]]]) -> dict[str, list[BindingRef]]:
+        found = self._read.get(place)
+        return found if found is not None else self._read.setdefault(place, read())
+
+
+_memory = _Memory()
 
 
 def group_of(modality: str) -> str:
     """The entry-point group of a modality's bindings."""
     return f"lollms_client.{modality}_bindings"
+
+
+def target_of(value: str) -> str:
+    """What an entry point names, without spaces and without extras, as in ``module:Class [extra]``: old and no more
+    than a word about what to install."""
+    return "".join(value.partition("[")[0].split())
 
 
 class _Told:
@@ -130,40 +149,35 @@ def find_bindings(modality: str, directory: str | None = None) -> list[BindingRe
         directory: an extra folder of installed distributions, looked at after the installed ones. One that does not
             exist, or holds none, is empty.
     """
-    global _installed
-    if _installed is None:
-        _installed = _read(read_entry_points(*map(group_of, MODALITIES)), None)
-    found = list(_installed[modality])
+    memory = _memory
+    installed = memory.of("installed", lambda: _read(read_entry_points(*map(group_of, MODALITIES)), None))
+    found = list(installed[modality])
     if directory is not None:
-        if directory not in _directories:
-            _directories[directory] = _read(_entry_points_in(directory), directory)
+        there = memory.of(f"directory {directory}", lambda: _read(_entry_points_in(directory), directory))
         have = {(ref.distribution, ref.target) for ref in found}
         # Once the folder is on sys.path its distributions are seen as installed too.
-        found += [r for r in _directories[directory][modality] if (r.distribution, r.target) not in have]
-    return found + _in_environments()[modality]
+        found += [r for r in there[modality] if (r.distribution, r.target) not in have]
+    return found + memory.of("environments", _in_environments)[modality]
 
 
 def _in_environments() -> dict[str, list[BindingRef]]:
-    global _environments
-    if _environments is None:
-        from lollms_modalities.isolation.environments import list_environments
+    from lollms_modalities.isolation.environments import list_environments
 
-        _environments = {modality: [] for modality in MODALITIES}
-        for environment in list_environments():
-            for site in environment.site_packages:
-                for modality, refs in _read(_entry_points_in(site), None, environment.name).items():
-                    _environments[modality] += refs
-    return _environments
+    found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
+    for environment in list_environments():
+        for site in environment.site_packages:
+            for modality, refs in _read(_entry_points_in(site), None, environment.name).items():
+                found[modality] += refs
+    return found
 
 
 def refresh() -> None:
     """Forget what was read: something was installed or removed."""
-    global _installed, _environments
-    _installed = _environments = None
-    _directories.clear()
+    global _memory
     import importlib
 
     importlib.invalidate_caches()
+    _memory = _Memory()
 
 
 class _AnyOf(str):
@@ -196,15 +210,22 @@ def _entry_points_in(directory: str | None) -> Iterator[EntryPoint]:
     from importlib.metadata import distributions
 
     found = distributions() if directory is None else distributions(path=[directory])
-    seen: set[str] = set()
+    seen: set[str | None] = set()
     for dist in found:
         try:
-            name = dist.metadata["Name"]
+            name = name_of(dist)
             if name is None or name not in seen:  # those without a name are not one and the same
                 seen.add(name)
                 yield from dist.entry_points
         except Exception as exc:
             _log_unreadable(dist, exc)
+
+
+def name_of(dist: Distribution) -> str | None:
+    """What a distribution's metadata calls it; None where it does not tell."""
+    metadata: Any = dist.metadata
+    # By get: [] warns where there is none, and newer Pythons give no metadata at all where there is no file.
+    return None if metadata is None else metadata.get("Name")
 
 
 def damaged(directory: str | None = None) -> list[BindingBrokenError]:
@@ -255,7 +276,7 @@ def _damage(path: str) -> str | None:
     dist = Distribution.at(Path(path))
     try:
         list(dist.entry_points)
-        name = dist.metadata["Name"]
+        name = name_of(dist)
     except Exception as exc:  # each version of importlib.metadata raises its own
         return f"{type(exc).__name__}: {exc}"
     return None if name else "METADATA is missing or tells no name"
@@ -280,7 +301,7 @@ def _read(
             continue
         dist = entry.dist
         dists.setdefault(id(dist), (dist, _Told(dist)))  # the distribution too, so that its id stays its own
-        names.setdefault((modality, entry.value.replace(" ", ""), id(dist)), []).append(entry.name)
+        names.setdefault((modality, target_of(entry.value), id(dist)), []).append(entry.name)
     found: dict[str, list[BindingRef]] = {modality: [] for modality in MODALITIES}
     for (modality, target, dist_id), own in names.items():
         found[modality].append(BindingRef(modality, own, target, dists[dist_id][1], directory, environment))

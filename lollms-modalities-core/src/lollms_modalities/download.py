@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import socket
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lollms_modalities._result import check_folder, written_whole
+from lollms_modalities._sockets import Lifeline, connect
 from lollms_modalities.call import current_call, report_progress
 from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseError
 
@@ -38,54 +42,96 @@ def download(
         announced = response.headers.get("Content-Length")
         total = size if size is not None else int(announced) if announced else None
         digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
-        remove = current_call().on_cancel(response.close)
-        try:
-            with written_whole(target) as part:
-                done = _copy(response, part, total, target.name, list(digests.values()))
-                current_call().check()
-                _check(url, done, total, {n: d.hexdigest() for n, d in digests.items()}, {"md5": md5, "sha256": sha256})
-        except LollmsError:
-            raise
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as exc:
-            current_call().check()  # a response that a cancelled call has closed fails in odd ways
-            raise ServiceError(f"{url} broke off: {exc}.", hint="Try again.", retryable=True) from exc
-        finally:
-            remove()
+        with written_whole(target) as part:
+            done = _copy(response, part, total, target.name, list(digests.values()))
+            current_call().check()  # a response that was shut down looks like one that has ended
+            _check(url, done, total, {n: d.hexdigest() for n, d in digests.items()}, {"md5": md5, "sha256": sha256})
     return target
 
 
 def read_url(url: str, limit: int = 64 << 20) -> bytes:
     """The body of a small document. Raises as ``download``."""
     with _opened(url) as response:
-        try:
-            body: bytes = response.read(limit + 1)
-        except (OSError, http.client.HTTPException) as exc:
-            raise ServiceError(f"{url} broke off: {exc}.", hint="Try again.", retryable=True) from exc
-    if len(body) > limit:
-        raise ServiceResponseError(f"{url} is larger than {limit} bytes.")
+        body: bytes = response.read(limit + 1)
+        current_call().check()  # a response that was shut down looks like one that has ended
+        if len(body) > limit:
+            raise ServiceResponseError(f"{url} is larger than {limit} bytes.")
+        if response.length:  # of a body that is read by parts the end is not looked at
+            raise ServiceResponseError(
+                f"{url} broke off: {response.length} bytes are missing.", hint="Try again.", retryable=True
+            )
     return body
 
 
-def _opened(url: str) -> http.client.HTTPResponse:
+@contextmanager
+def _opened(url: str) -> Iterator[http.client.HTTPResponse]:
+    """The answer of a server, which ends when the current call is to stop; what goes wrong with it is typed."""
     if not url.startswith(("https://", "http://")):
         raise ServiceError(f"{url!r} is no http address.", hint="Give one that begins with https://.")
-    try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=_TIMEOUT)
-    except urllib.error.HTTPError as exc:
-        with exc:
+    call = current_call()
+    call.check()
+    with Lifeline(call) as line:
+        try:
+            with _opener(line).open(url, timeout=_TIMEOUT) as response:
+                try:
+                    yield response
+                except LollmsError:
+                    raise
+                except (OSError, http.client.HTTPException, ValueError) as exc:
+                    call.check()
+                    raise ServiceError(f"{url} broke off: {exc}.", hint="Try again.", retryable=True) from exc
+        except LollmsError:
+            raise
+        except urllib.error.HTTPError as exc:
+            with exc:
+                raise ServiceError(
+                    f"{url} answered {exc.code} {exc.reason}.",
+                    hint="Check the name; it may have moved.",
+                    status=exc.code,
+                    retryable=exc.code >= 500,
+                ) from None
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            call.check()
             raise ServiceError(
-                f"{url} answered {exc.code} {exc.reason}.",
-                hint="Check the name; it may have moved.",
-                status=exc.code,
-                retryable=exc.code >= 500,
-            ) from None
-    except (OSError, http.client.HTTPException) as exc:
-        raise ServiceError(
-            f"{url} cannot be reached: {getattr(exc, 'reason', exc)}.",
-            hint="Check the network, or fetch the file elsewhere and copy it here.",
-            retryable=True,
-        ) from exc
-    return response
+                f"{url} cannot be reached: {getattr(exc, 'reason', exc)}.",
+                hint="Check the network, or fetch the file elsewhere and copy it here.",
+                retryable=True,
+            ) from exc
+
+
+def _opener(line: Lifeline) -> urllib.request.OpenerDirector:
+    """As ``urlopen`` has it, but for http and https alone, and with connections that a call's stop ends."""
+
+    class Plain(http.client.HTTPConnection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._create_connection = connected
+
+    class Tls(http.client.HTTPSConnection):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._create_connection = connected
+
+    def connected(address: tuple[str, int], timeout: float, *_: object) -> socket.socket:
+        sock = connect(*address, timeout, line.call)
+        line.uses(sock)
+        return sock
+
+    class Http(urllib.request.HTTPHandler):
+        def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Plain, request)
+
+    class Https(urllib.request.HTTPSHandler):
+        def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+            return self.do_open(Tls, request)
+
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(), Http(), Https(), urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
+    ):  # fmt: skip
+        opener.add_handler(handler)
+    return opener
 
 
 def _copy(response: http.client.HTTPResponse, part: Path, total: int | None, name: str, digests: list[Any]) -> int:

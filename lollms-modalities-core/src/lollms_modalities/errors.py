@@ -6,11 +6,13 @@ pickle, and can be rebuilt from ``to_json()``, so that an error raised in anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 TYPE_CHECKING = False  # typing costs more to import than all that `import lollms_client` needs
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
+
+_MASK = "**********"
 
 
 class LollmsError(Exception):
@@ -30,14 +32,15 @@ class LollmsError(Exception):
     remote_type: str
 
     def __init__(self, message: str = "", *, hint: str = "", **fields: Any) -> None:
+        message = _printable(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = _printable(hint)
         self.remote_type = ""
         self._take(fields)
 
     def _take(self, fields: Mapping[str, Any]) -> None:
-        self.__dict__.update(fields)
+        self.__dict__.update({k: _printable(v) if isinstance(v, str) else v for k, v in fields.items()})
         for name in ("name", "path"):
             if name in fields and isinstance(self, ImportError):
                 setattr(self, name, fields[name])  # which has slots of these names, that hide the dict's
@@ -55,6 +58,16 @@ class LollmsError(Exception):
         types = [f"{c.__module__}.{c.__qualname__}" for c in type(self).__mro__ if issubclass(c, LollmsError)]
         return {"types": types, "fields": fields}
 
+    def hide(self, secrets: Iterable[str]) -> Self:
+        """Mask these words in the message, the hint and every field; gives the error itself."""
+        words = sorted({word for word in secrets if word}, key=len, reverse=True)
+        if words:
+            for name, value in list(self.__dict__.items()):
+                if not name.startswith("__") and name != "remote_type":
+                    self._take({name: _masked(value, words)})
+            self.args = tuple(_masked(arg, words) for arg in self.args)
+        return self
+
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> LollmsError:
         """The error that ``to_json`` described, as the nearest class of it that is known here.
@@ -70,13 +83,92 @@ class LollmsError(Exception):
         return _rebuild(cls, fields, None)
 
 
+def _printable(text: str) -> str:
+    """``text``, with halves of surrogate pairs written out: no encoding of text can hold them."""
+    if not isinstance(text, str) or text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseException | None) -> LollmsError:
-    message = str(fields.get("message", ""))
+    message = _printable(str(fields.get("message", "")))
     error = cls.__new__(cls, message)
     Exception.__init__(error, message)
     error._take(fields)
     if cause is not None:
         error.__cause__ = cause
+    return error
+
+
+def _masked(value: Any, words: list[str]) -> Any:
+    """``value`` without the words, also inside of lists, dicts and bytes."""
+    if isinstance(value, str):
+        for word in words:
+            if word in value:
+                value = value.replace(word, _MASK)
+        return value
+    if isinstance(value, bytes):
+        for word in words:
+            value = value.replace(word.encode("utf-8", "surrogatepass"), _MASK.encode())
+        return value
+    if isinstance(value, dict):
+        return {_masked(k, words): _masked(v, words) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_masked(v, words) for v in value)
+    return value
+
+
+def said(exc: BaseException) -> str:
+    """The kind of an exception and what it says, also where saying it fails."""
+    name = type(exc).__name__
+    try:
+        return f"{name}: {exc}"
+    except Exception as failure:
+        return f"{name}, whose text cannot be had ({type(failure).__name__})"
+
+
+def without_secrets(error: BaseException, secrets: Iterable[str]) -> BaseException:
+    """``error``, with these words masked in all that a logged traceback shows of it and of what it was raised from.
+
+    One that shows them all the same is replaced, in its chain or, as what is returned, itself.
+    """
+    words = sorted({word for word in secrets if word}, key=len, reverse=True)
+    if not words:
+        return error
+    found: list[BaseException] = []
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if one is not None and not any(one is other for other in found):
+            found.append(one)
+            rest += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+    hidden = {id(one): _hidden(one, words) for one in found}
+    for one in found:
+        suppressed = one.__suppress_context__
+        if one.__cause__ is not None and hidden[id(one.__cause__)] is not one.__cause__:
+            one.__cause__ = hidden[id(one.__cause__)]
+        if one.__context__ is not None and hidden[id(one.__context__)] is not one.__context__:
+            one.__context__ = hidden[id(one.__context__)]
+        one.__suppress_context__ = suppressed
+    return hidden[id(error)]
+
+
+def _hidden(error: BaseException, words: list[str]) -> BaseException:
+    if isinstance(error, LollmsError):
+        return error.hide(words)
+
+    def shows() -> bool:
+        text = "\n".join([said(error), *map(str, getattr(error, "__notes__", ()))])
+        return bool(_masked(text, words) != text)
+
+    # What an exception keeps but does not say is left alone: it may be of use to who catches it.
+    if not shows() and not any(_masked(arg, words) != arg for arg in error.args):
+        return error
+    error.args = tuple(_masked(arg, words) for arg in error.args)
+    for name, value in list(getattr(error, "__dict__", {}).items()):
+        error.__dict__[name] = _masked(value, words)
+    if shows():
+        return RuntimeError(_masked(said(error), words)).with_traceback(error.__traceback__)
     return error
 
 
@@ -122,6 +214,10 @@ class OptionError(LollmsError, ValueError):
 
 class MediaError(LollmsError, ValueError):
     """Media that was given is not what it should be."""
+
+
+class SaveError(LollmsError, OSError):
+    """A file cannot be written: no room, no right, a reader that went away. Nothing of it is left."""
 
 
 class ModelNotFoundError(LollmsError, FileNotFoundError):

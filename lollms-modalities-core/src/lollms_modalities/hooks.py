@@ -7,9 +7,10 @@ as if it had not been there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lollms_modalities.call import _telling
 from lollms_modalities.discovery import read_entry_points
 
 if TYPE_CHECKING:
@@ -119,13 +120,72 @@ class Relay:
             pass
 
     def _each(self, hook: str, **event: Any) -> Iterator[tuple[str, Any]]:
-        """Call one implementation after the other: its plug-in's name and what it gave, unless that is None."""
+        """Call one implementation after the other: its plug-in's name and what it gave, unless that is None.
+
+        What is around them (``hookimpl(wrapper=True)``) is given the list of what they gave and may give another. It
+        sees all of them, so that they are then called before the first answer is taken.
+        """
+        impls = list(reversed(getattr(self.manager.hook, hook).get_hookimpls()))
+        wrappers = [impl for impl in impls if impl.wrapper or impl.hookwrapper]
+        plain = self._plain([impl for impl in impls if impl not in wrappers], hook, event)
+        yield from _wrapped(wrappers, hook, event, plain) if wrappers else plain
+
+    def _plain(self, impls: list[Any], hook: str, event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         # Each on its own: pluggy would stop at the first that raises.
-        for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+        for impl in impls:
             try:
-                answer = impl.function(*(event[name] for name in impl.argnames))
+                answer = _told(event, impl.function, *(event[name] for name in impl.argnames))
             except Exception:
                 _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
             else:
                 if answer is not None:
                     yield impl.plugin_name, answer
+
+
+def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of a plug-in. It is not the engine's, and may not ask for the verbs that the engine may ask for."""
+    token = _telling.set(event.get("call"))
+    try:
+        return fn(*args)
+    finally:
+        _telling.reset(token)
+
+
+def _wrapped(
+    wrappers: list[Any], hook: str, event: dict[str, Any], plain: Iterator[tuple[str, Any]]
+) -> Iterator[tuple[str, Any]]:
+    begun = []
+    for impl in wrappers:
+        try:
+            around = impl.function(*(event[name] for name in impl.argnames))
+            _told(event, next, around)
+        except Exception:
+            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+        else:
+            begun.append((impl, around))
+    answers = list(plain)
+    for impl, around in reversed(begun):
+        given = [answer for _, answer in answers]
+        try:
+            wanted = _told(event, _sent, impl, around, given)
+        except Exception:
+            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            continue
+        if wanted is not given:
+            several = wanted if isinstance(wanted, list) else [wanted]
+            names = {id(answer): name for name, answer in answers}
+            answers = [(names.get(id(a), impl.plugin_name), a) for a in several if a is not None]
+    return iter(answers)
+
+
+def _sent(impl: Any, around: Any, given: list[Any]) -> Any:
+    """Give a wrapper what the others gave: what it makes of that."""
+    import pluggy
+
+    outcome = pluggy.Result(given, None) if impl.hookwrapper else None
+    try:
+        around.send(given if outcome is None else outcome)
+    except StopIteration as end:
+        return end.value if outcome is None else outcome.get_result()
+    around.close()
+    raise RuntimeError("a wrapper yields once")

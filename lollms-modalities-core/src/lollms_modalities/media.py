@@ -6,15 +6,18 @@ file name, and keeps what it knows when it is copied or pickled. Nothing heavy i
 
 from __future__ import annotations
 
+import io
 import struct
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, SupportsIndex
 
 from lollms_modalities._result import Provenance as Provenance
 from lollms_modalities._result import Result, check_folder, suffix_format, write_whole
+from lollms_modalities.call import _current
 from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError, OptionError
 from lollms_modalities.media_input import MediaInput as MediaInput
 from lollms_modalities.media_input import check_media as check_media
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image as PILImage
+
+    from lollms_modalities.call import Call
 
 
 class Format(NamedTuple):
@@ -86,16 +91,44 @@ class _Media(Result, bytes):
         known = self.formats.get(self.format)
         return known.mime_type if known else "application/octet-stream"
 
+    def __eq__(self, other: object) -> bool:
+        """As bytes; one without bytes, whose file holds the media, equals those of the same file only."""
+        if self._held_by is None and getattr(other, "_held_by", None) is None:
+            return bytes.__eq__(self, other)
+        return isinstance(other, _Media) and self._held_by == other._held_by
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return bytes.__hash__(self) if self._held_by is None else hash(self._held_by)
+
+    @property
+    def _held_by(self) -> Path | None:
+        """The file, where it holds the media in the place of the object."""
+        return None if len(self) else self.path
+
     def save(self, path: str | Path) -> Path:
         """Write the file, converted to the format of its suffix; whole or not at all. Gives the path.
 
         Raises:
-            OptionError: an unknown suffix, or a folder that does not exist.
+            OptionError: an unknown suffix, or a path that cannot be written to.
+            SaveError: writing failed.
         """
         target = check_folder(Path(path))
         wanted = format_of(target, type(self))
-        media = self if wanted == self.format else self.convert(wanted)
-        return write_whole(target, read_media(media))
+        if wanted == self.format:
+            if len(self):
+                write_whole(target, self)
+            else:
+                with open_media(self) as file:
+                    write_whole(target, file)
+        else:
+            self._save_converted(target, wanted)
+        return target
+
+    def _save_converted(self, target: Path, wanted: str) -> None:
+        write_whole(target, self.convert(wanted))
 
     def convert(self, output_format: str) -> Self:
         """The same in another format."""
@@ -103,11 +136,12 @@ class _Media(Result, bytes):
 
     def moved_to(self, path: Path) -> Self:
         """The media in a file of its own, and an object without the bytes that knows the file."""
-        written = self.convert(format_of(path, type(self)))
-        written.save(path)
+        self.save(path)
         moved = type(self)()
-        moved.__dict__.update(written.__dict__)
-        moved.path = path
+        if format_of(path, type(self)) == self.format:
+            moved.__dict__.update(self.__dict__)
+        moved._provenance = self._provenance
+        moved.path = path.absolute()
         return moved
 
     def __str__(self) -> str:
@@ -135,13 +169,19 @@ class _Media(Result, bytes):
         return f"data:{self.mime_type};base64,{b64encode(read_media(self)).decode()}"
 
 
+def formats_of(kind: type) -> Mapping[str, Format]:
+    """The formats of that kind of media, by name."""
+    formats: Mapping[str, Format] = kind.formats  # type: ignore[attr-defined]
+    return formats
+
+
 def check_format(name: object, kind: type) -> str:
     """The format's name as it stands in the table of that kind of media.
 
     Raises:
         OptionError: it is unknown.
     """
-    formats: Mapping[str, Format] = kind.formats  # type: ignore[attr-defined]
+    formats = formats_of(kind)
     wanted = {"jpg": "jpeg"}.get(name, name) if isinstance(name, str) else name
     if isinstance(wanted, str) and wanted.lower().lstrip(".") in formats:
         return wanted.lower().lstrip(".")
@@ -150,8 +190,7 @@ def check_format(name: object, kind: type) -> str:
 
 def format_of(path: Path, kind: type) -> str:
     """The format that a file name's suffix stands for; an ``OptionError`` where it stands for none."""
-    formats: Mapping[str, Format] = kind.formats  # type: ignore[attr-defined]
-    return suffix_format(path, {suffix: f.name for f in formats.values() for suffix in f.suffixes})
+    return suffix_format(path, {suffix: f.name for f in formats_of(kind).values() for suffix in f.suffixes})
 
 
 def check_output_path(path: object, kind: type) -> Path:
@@ -162,7 +201,7 @@ def check_output_path(path: object, kind: type) -> Path:
     """
     if not isinstance(path, (str, Path)):
         raise OptionError(f"output_path is {type(path).__name__}.", hint="Give a path as str or pathlib.Path.")
-    target = check_folder(Path(path).expanduser())
+    target = check_folder(Path(path).expanduser().absolute())
     format_of(target, kind)
     return target
 
@@ -231,7 +270,7 @@ class AudioChunk:
             return cls(bytes(data[wav.start : wav.start + wav.size]), wav.sample_rate, wav.channels, text)
         from lollms_modalities.audio import decode_frames
 
-        samples, rate = decode_frames(whole)
+        samples, rate = decode_frames(whole, max_duration=None)
         return cls.from_samples(samples[:, 0] if samples.shape[1] == 1 else samples, rate, text)
 
 
@@ -252,18 +291,30 @@ def check_rate(sample_rate: object) -> None:
         raise GenerationError(f"Sound has the sample rate {sample_rate!r}.", hint="It must be a positive int, in Hz.")
 
 
-def wav_header(sample_rate: int, channels: int, size: int) -> bytes:
-    """The 44 bytes before ``size`` bytes of 16-bit PCM (RIFF WAVE, http://soundfile.sapp.org/doc/WaveFormat)."""
+def wav_header(sample_rate: int, channels: int, size: int | None, *, wide: bool = False) -> bytes:
+    """The 44 bytes before ``size`` bytes of 16-bit PCM (RIFF WAVE, http://soundfile.sapp.org/doc/WaveFormat).
+
+    Beyond 4 GB it is the 80 bytes of RF64 (https://tech.ebu.ch/docs/tech/tech3306v1_1.pdf).
+
+    Args:
+        size: None where it is not known and the header will not be written again.
+        wide: always 80 bytes, so that the one can be written over the other.
+    """
     check_rate(sample_rate)
-    if size > 0xFFFFFFFF - 36:
-        raise MediaError(f"{size} bytes of sound are more than a WAV file can hold (4 GB).", hint="Ask for flac.")
     block = 2 * channels
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF", 36 + size, b"WAVE",
-        b"fmt ", 16, 1, channels, sample_rate, sample_rate * block, block, 16,
-        b"data", size,
-    )  # fmt: skip
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, sample_rate, sample_rate * block, block, 16)
+    if size is None:
+        return b"RIFF\xff\xff\xff\xffWAVE" + form + b"data\xff\xff\xff\xff"
+    if size + 72 > 0xFFFFFFFF:
+        long = struct.pack("<4sIQQQI", b"ds64", 28, size + 72, size, size // block, 0)
+        return b"RF64\xff\xff\xff\xffWAVE" + long + form + b"data\xff\xff\xff\xff"
+    room = struct.pack("<4sI28x", b"JUNK", 28) if wide else b""
+    return (
+        struct.pack("<4sI4s", b"RIFF", 36 + len(room) + size, b"WAVE")
+        + room
+        + form
+        + struct.pack("<4sI", b"data", size)
+    )
 
 
 def read_wav_header(head: bytes, length: int) -> _Wav | None:
@@ -281,6 +332,37 @@ def read_wav_header(head: bytes, length: int) -> _Wav | None:
             return _Wav(form[2], form[1], form[5], form[0] in (1, 0xFFFE), at + 8, min(size, max(0, length - at - 8)))
         at += 8 + size + (size & 1)
     return None
+
+
+def _other_kind(chunk: AudioChunk, sample_rate: int, channels: int) -> MediaError:
+    return MediaError(
+        f"A chunk has {chunk.sample_rate} Hz and {chunk.channels} channels, the first had {sample_rate} Hz and "
+        f"{channels}.",
+        hint="All parts of a stream have one rate and one number of channels.",
+    )
+
+
+def _encoded(sample_rate: int, channels: int, wanted: str, frames: int | None, blocks: Iterable[Any]) -> memoryview:
+    from lollms_modalities.audio_encoder import AudioEncoder
+
+    buffer = io.BytesIO()
+    with AudioEncoder(buffer, sample_rate, channels, output_format=wanted, frames=frames) as encoder:
+        for block in blocks:
+            encoder.feed(block)
+    return buffer.getbuffer()
+
+
+def _encoded_part(call: Call, first: AudioChunk, rest: Iterable[AudioChunk]) -> Path:
+    """The chunks in a file that waits for the end of the call; gives its path."""
+    from lollms_modalities.audio_encoder import AudioEncoder
+
+    assert call.output_path is not None
+    encoder = AudioEncoder(call.output_path, first.sample_rate, first.channels)
+    with encoder.kept_back() as part:
+        for chunk in chain([first], rest):
+            encoder.feed(chunk)
+    call.parts = (*call.parts, part)
+    return part.part
 
 
 class Audio(_Media):
@@ -312,7 +394,7 @@ class Audio(_Media):
         if sample_rate is not None or channels is not None or duration is not None:
             self._known = (sample_rate, channels, duration)
         if path is not None:
-            self.path = path
+            self.path = path.absolute()  # the current folder may change
         if mime_type is not None:
             self._format = next((f.name for f in cls.formats.values() if f.mime_type == mime_type), None)
         return self
@@ -345,28 +427,41 @@ class Audio(_Media):
     def from_chunks(cls, chunks: Iterable[AudioChunk], output_format: str = "wav") -> Self:
         """The whole of a stream, with the stream's provenance.
 
+        In a call that was given an ``output_path`` the chunks of an iterator are encoded into that place as they come,
+        and the object that comes back is empty and knows its file: an hour of speech is never held. The file takes its
+        name when the call has ended well.
+
         Raises:
             MediaError: no chunk at all, or chunks that differ in rate or channels.
         """
-        parts: list[bytes] = []
-        kind: tuple[int, int] | None = None
-        for chunk in chunks:
-            kind = kind or (chunk.sample_rate, chunk.channels)
-            if (chunk.sample_rate, chunk.channels) != kind:
-                raise MediaError(
-                    f"A chunk has {chunk.sample_rate} Hz and {chunk.channels} channels, the first had {kind[0]} Hz and "
-                    f"{kind[1]}.",
-                    hint="All parts of a stream have one rate and one number of channels.",
-                )
-            parts.append(chunk.pcm)
-        if kind is None:
+        wanted = check_format(output_format, cls)
+        each = iter(chunks)
+        first = next(each, None)
+        if first is None:
             raise MediaError("The stream gave no sound.", hint="Check that the text has something to say.")
+        call = _current.get()
+        if call is not None and call.output_path is not None and not isinstance(chunks, (list, tuple)):
+            self = cls(path=_encoded_part(call, first, each))
+        elif wanted == "wav":
+            self = cls._joined(first, each)
+        else:
+            self = cls(_encoded(first.sample_rate, first.channels, wanted, None, chain([first], each)))
+            self._format = wanted
+        self._provenance = getattr(chunks, "provenance", None)
+        return self
+
+    @classmethod
+    def _joined(cls, first: AudioChunk, rest: Iterable[AudioChunk]) -> Self:
+        kind = (first.sample_rate, first.channels)
+        parts = [first.pcm]
+        for chunk in rest:
+            if (chunk.sample_rate, chunk.channels) != kind:
+                raise _other_kind(chunk, *kind)
+            parts.append(chunk.pcm)
         size = sum(map(len, parts))
         self = cls(b"".join((wav_header(*kind, size), *parts)))
         self._known = (*kind, size / (2 * kind[1] * kind[0]))
         self._format = "wav"
-        self = self if output_format == "wav" else self.convert(output_format)
-        self._provenance = getattr(chunks, "provenance", None)
         return self
 
     @property
@@ -411,20 +506,31 @@ class Audio(_Media):
         """float32 in [-1, 1], shape (n, channels)."""
         from lollms_modalities.audio import decode_frames
 
-        return decode_frames(self)[0]
+        return decode_frames(self, max_duration=None)[0]
 
     def convert(self, output_format: str) -> Self:
         """The same sound as "wav", "flac", "ogg", "opus" or "mp3". Opus is resampled where it must be."""
         wanted = check_format(output_format, type(self))
         if wanted == self.format:
             return self
-        from lollms_modalities.audio import decode_frames, encode_audio
+        from lollms_modalities.audio import decode_blocks
 
-        samples, rate = decode_frames(self)
-        converted = type(self)(encode_audio(samples, rate, wanted))
+        with decode_blocks(self) as sound:
+            converted = type(self)(_encoded(sound.sample_rate, sound.channels, wanted, sound.frames, sound.blocks))
         converted._format = wanted
         converted._provenance = self._provenance
         return converted
+
+    def _save_converted(self, target: Path, wanted: str) -> None:
+        from lollms_modalities.audio import decode_blocks
+        from lollms_modalities.audio_encoder import AudioEncoder
+
+        with (
+            decode_blocks(self) as sound,
+            AudioEncoder(target, sound.sample_rate, sound.channels, frames=sound.frames) as encoder,
+        ):
+            for block in sound.blocks:
+                encoder.feed(block)
 
     def __repr__(self) -> str:
         if not self:
@@ -457,14 +563,12 @@ class Image(_Media):
     def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
         self = super().__new__(cls, data)
         if path is not None:
-            self.path = path
+            self.path = path.absolute()  # the current folder may change
         return self
 
     @classmethod
     def from_pil(cls, image: PILImage, output_format: str = "png") -> Self:
         """From a Pillow image. JPEG has no transparency: it is laid on white."""
-        import io
-
         wanted = check_format(output_format, cls)
         if wanted == "jpeg" and image.mode != "RGB":
             pillow = _pillow()
@@ -571,7 +675,7 @@ class Video(_Media):
     def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
         self = super().__new__(cls, data)
         if path is not None:
-            self.path = path
+            self.path = path.absolute()  # the current folder may change
         return self
 
     @classmethod

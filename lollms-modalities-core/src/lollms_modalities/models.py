@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections import OrderedDict
@@ -10,21 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from lollms_modalities._locks import CallLock
+from lollms_modalities import _fork, _sweeping
+from lollms_modalities._locks import CallLock, held
 from lollms_modalities.call import Call, _current
+from lollms_modalities.errors import UnsupportedError
 
 _M = TypeVar("_M")
 _N = TypeVar("_N", bound=Hashable)
 
 _registry: dict[Hashable, _Entry] = {}
-# An RLock: the garbage collector may let go of a model in the middle of another operation of the same thread.
+# An RLock: a signal handler may let go of a model in the middle of another operation of the same thread.
 _registry_lock = threading.RLock()
 
 
 class _Entry:
     def __init__(self) -> None:
         self.users = 0
-        self.loading = threading.Lock()
+        self.loading = CallLock()
         self.loaded = False
         self.value: Any = None
         self.lock = CallLock()
@@ -35,22 +38,25 @@ class SharedModel(Generic[_M]):
 
     Args:
         key: what makes two models the same, such as ``(path, revision, device, dtype)``.
-        load: makes the model; called by the first user, while later ones wait.
+        load: makes the model; called by the first user, while later ones wait, until they are told to stop.
         free: called with the model when the last user has let go.
     """
 
+    _held = False
+
     def __init__(self, *, key: Hashable, load: Callable[[], _M], free: Callable[[_M], object] | None = None) -> None:
-        self._held = False
         self._key = key
         self._free = free
+        self._made_in = _fork.generation
+        _sweeping.prepare()
         with _registry_lock:
             entry = self._entry = _registry.setdefault(key, _Entry())
             entry.users += 1
-        self._held = True
+            self._held = True
         try:
-            with entry.loading:
+            with held(entry.loading, _current.get() or Call("load")):
                 if not entry.loaded:
-                    entry.value = load()
+                    entry.value = _fork.load_apart(load)
                     entry.loaded = True
         except BaseException:
             self.release()
@@ -58,7 +64,16 @@ class SharedModel(Generic[_M]):
 
     @property
     def value(self) -> _M:
-        """The model."""
+        """The model.
+
+        Raises:
+            UnsupportedError: it was loaded by the process that this one was forked from.
+        """
+        if self._made_in != _fork.generation:
+            raise UnsupportedError(
+                f"The model {self._key!r} was loaded by the process that this one was forked from.",
+                hint="Load one in this process.",
+            )
         if not self._held:
             raise RuntimeError(f"The model {self._key!r} was released by this user.")
         return self._entry.value  # type: ignore[no-any-return]
@@ -75,24 +90,27 @@ class SharedModel(Generic[_M]):
 
     def release(self) -> None:
         """Let go of the model; the last one to do so frees it. Again does nothing."""
+        if self._made_in != _fork.generation:
+            return
         with _registry_lock:
             if not self._held:
                 return
             self._held = False
             entry = self._entry
             entry.users -= 1
-            if entry.users or not entry.loaded:
-                if not entry.users and _registry.get(self._key) is entry:
-                    del _registry[self._key]
+            if entry.users:
                 return
-            del _registry[self._key]
+            if _registry.get(self._key) is entry:
+                del _registry[self._key]
+            if not entry.loaded:
+                return
             value, entry.value = entry.value, None
         if self._free is not None:
             self._free(value)
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():  # when the process ends, nothing is left to free it with
-            self.release()
+        if self._held and not sys.is_finalizing():  # when the process ends, nothing is left to free it with
+            _sweeping.soon(self.release)
 
 
 class ModelCache(Generic[_N, _M]):
@@ -117,11 +135,14 @@ class ModelCache(Generic[_N, _M]):
         self._key = key
         self._limit = limit
         self._free = free
-        self._models: OrderedDict[_N, SharedModel[_M]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._models: OrderedDict[_N, _Cached[_M]] = OrderedDict()
+        self._lock = CallLock()
 
     def get(self, name: _N) -> _M:
-        """The model, loaded if need be. If that fails, those that are loaded stay. A path is resolved first."""
+        """The model, loaded if need be. If that fails, those that are loaded stay. A path is resolved first.
+
+        The call that asks keeps it in memory until it ends, whatever others are loaded meanwhile.
+        """
         return self._shared(name).value
 
     @contextmanager
@@ -133,30 +154,67 @@ class ModelCache(Generic[_N, _M]):
         """
         call = _current.get() or Call("using")
         shared = self._shared(name)
-        held = call not in shared.lock.holders and shared.lock.acquire(call)
-        try:
+        with held(shared.lock, call):
             yield shared.value
-        finally:
-            if held:
-                shared.lock.release(call)
 
     def _shared(self, name: _N) -> SharedModel[_M]:
         if isinstance(name, Path):
             name = cast("_N", name.resolve())
-        with self._lock:
+        call = _current.get()
+        with held(self._lock, call or Call("load")):
             if name not in self._models:
                 load = self._load
-                self._models[name] = SharedModel(key=(*self._key, name), load=lambda: load(name), free=self._free)
+                shared = SharedModel(key=(*self._key, name), load=lambda: load(name), free=self._free)
+                self._models[name] = _Cached(shared)
                 while len(self._models) > self._limit:
-                    self._models.popitem(last=False)[1].release()
+                    self._models.popitem(last=False)[1].drop()
             self._models.move_to_end(name)
-            return self._models[name]
+            cached = self._models[name]
+            if call is not None and call.active:
+                cached.use(call)
+            return cached.shared
 
     def __len__(self) -> int:
         return len(self._models)
 
     def clear(self) -> None:
         """Let go of all."""
-        with self._lock:
+        with held(self._lock, _current.get() or Call("unload")):
             while self._models:
-                self._models.popitem()[1].release()
+                self._models.popitem()[1].drop()
+
+
+class _Cached(Generic[_M]):
+    """A model of a cache, and the calls that have been given it: as long as one of them runs, it is kept."""
+
+    def __init__(self, shared: SharedModel[_M]) -> None:
+        self.shared = shared
+        self._calls: set[Call] = set()
+        self._dropped = False
+
+    def use(self, call: Call) -> None:
+        if call not in self._calls:
+            self._calls.add(call)
+            call.at_end(lambda: self._ended(call))
+
+    def drop(self) -> None:
+        self._dropped = True
+        if not self._calls:
+            self.shared.release()
+
+    def _ended(self, call: Call) -> None:
+        self._calls.discard(call)
+        if self._dropped and not self._calls:
+            self.shared.release()
+
+
+def _after_fork() -> None:
+    global _registry_lock
+    _registry_lock = threading.RLock()
+    for entry in _registry.values():
+        _fork.keep(entry.value)
+    _registry.clear()  # what is loaded here is another
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

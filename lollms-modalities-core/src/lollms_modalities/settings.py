@@ -9,7 +9,7 @@ import difflib
 import logging
 import types
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -24,11 +24,13 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import GenerateJsonSchema
 
+from lollms_modalities._shown import MASK as MASK
+from lollms_modalities._shown import shown, texts_in
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.older import OF_CALLS, renamed
 
-MASK = "**********"
 _M = TypeVar("_M", bound=BaseModel)
 
 try:
@@ -40,8 +42,9 @@ except Exception:
 
 
 def setting(
-    default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False, **field: Any
-) -> Any:
+    default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False,
+    env: str | tuple[str, ...] = (), **field: Any,
+) -> Any:  # fmt: skip
     """One field of a ``BindingSettings``.
 
     Args:
@@ -49,9 +52,13 @@ def setting(
         description: one sentence for forms, help and documentation.
         reload: a change of it makes the binding load its model again.
         shared: a value of this name that the application shares among its bindings may fill it.
+        env: the environment variables that the binding reads for it. One whose name says that it is a secret is kept
+            from a binding in another process unless it is declared so.
         field: anything that pydantic's ``Field`` takes (``ge=1``, ``min_length=1``, ...).
     """
     marks: JsonDict = {"reload": reload, "shared": shared}
+    if env:
+        marks["env"] = [env] if isinstance(env, str) else list(env)
     return Field(default, description=description, json_schema_extra={"lollms": marks}, **field)
 
 
@@ -126,7 +133,9 @@ def validate(model: type[_M], values: Mapping[str, Any], error: type[LollmsError
     try:
         return model.model_validate(dict(values))
     except ValidationError as exc:
-        raise _explain(exc, model, error, what) from None
+        secrets = [t for n, f in model.model_fields.items() if holds_secrets(f) for t in texts_in(values.get(n))]
+        # A word of a letter or two says nothing, and masked it would spoil the rest.
+        raise _explain(exc, model, error, what).hide(t for t in secrets if len(t) > 3) from None
 
 
 def _explain(exc: ValidationError, model: type[BaseModel], error: type[LollmsError], what: str) -> LollmsError:
@@ -150,7 +159,7 @@ def _explain(exc: ValidationError, model: type[BaseModel], error: type[LollmsErr
 
 def _shown(model: type[BaseModel], item: Mapping[str, Any]) -> str:
     field = model.model_fields.get(str(item["loc"][0])) if item["loc"] else None
-    if field is None or is_secret(field):
+    if field is None or holds_secrets(field):
         return ""
     shown = repr(item["input"])
     return f" (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
@@ -184,6 +193,30 @@ def is_nullable(field: FieldInfo) -> bool:
     return any(t in (None, type(None), Any) for t in _leaves(field.annotation))
 
 
+def holds_secrets(field: FieldInfo) -> bool:
+    """Whether there is room for a secret in the field: as itself, in a list, a dict, or a field of a nested model."""
+    return _has_secret(field.annotation, set())
+
+
+def _has_secret(annotation: Any, seen: set[Any]) -> bool:
+    origin = get_origin(annotation) or annotation
+    if origin is Literal:
+        return False
+    if isinstance(origin, type) and hasattr(origin, "get_secret_value"):
+        return True
+    inner = list(get_args(annotation))
+    if isinstance(origin, type) and origin not in seen:
+        seen.add(origin)
+        if issubclass(origin, BaseModel):
+            inner += [f.annotation for f in origin.model_fields.values()]
+        elif hasattr(origin, "__annotations__") and origin.__module__ not in ("builtins", "typing"):
+            try:
+                inner += get_type_hints(origin).values()
+            except Exception:  # names that are not there at run time
+                inner += origin.__annotations__.values()
+    return any(_has_secret(part, seen) for part in inner if not isinstance(part, (str, int, bytes)))
+
+
 def is_marked(field: FieldInfo, mark: Literal["reload", "shared"]) -> bool:
     """Whether ``setting(..., reload=True)`` or ``shared=True`` was said of the field."""
     extra = field.json_schema_extra
@@ -214,7 +247,7 @@ def _form_row(name: str, field: FieldInfo, value: Any) -> dict[str, Any]:
     literals = [v for t in _members(field.annotation) if get_origin(t) is Literal for v in get_args(t)]
     if literals:
         row["options"] = literals
-    if is_secret(field):
+    if holds_secrets(field):
         row["is_secret"] = True
     return row
 
@@ -250,9 +283,28 @@ def _leaves(annotation: Any) -> list[Any]:
     return found
 
 
+class _Schema(GenerateJsonSchema):
+    """With defaults that JSON cannot hold as they are shown."""
+
+    def encode_default(self, dft: Any) -> Any:
+        try:
+            return shown(super().encode_default(dft))
+        except ValueError:
+            return shown(dft)
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of settings or options."""
+    return model.model_json_schema(schema_generator=_Schema)
+
+
 def dump_public(settings: BaseModel) -> dict[str, Any]:
     """The settings as JSON values, secrets masked: fit to be shown, logged and kept with a result."""
-    return settings.model_dump(mode="json", fallback=str, warnings=False)
+    try:
+        public = settings.model_dump(mode="json", fallback=str, warnings=False)
+    except ValueError:  # bytes that are no text
+        public = {name: shown(value) for name, value in settings}
+    return {name: shown(value) for name, value in public.items()}  # an infinite float is no JSON
 
 
 def dump_secrets(settings: BaseModel) -> dict[str, Any]:
@@ -273,10 +325,51 @@ def changed(settings: _M, update: Iterable[Mapping[str, Any]] | Mapping[str, Any
     values = dict(update) if isinstance(update, Mapping) else dict(_rows(update, what))
     fields = type(settings).model_fields
     values = renamed(values, fields, what)
+    public = dump_public(settings)
     for name, field in fields.items():
-        if is_secret(field) and values.get(name) == MASK:
-            del values[name]
+        if name in values:
+            secret = holds_secrets(field)
+            if secret and _is_mask(values[name]):
+                del values[name]
+            else:
+                values[name] = _restored(values[name], public[name], getattr(settings, name), name, secret)
     return validate(type(settings), {**dump_secrets(settings), **values}, SettingsError, what)
+
+
+def _is_mask(value: Any) -> bool:
+    if isinstance(value, (SecretStr, SecretBytes)):
+        value = value.get_secret_value()
+    return value in (MASK, MASK.encode())
+
+
+def _restored(new: Any, public: Any, old: Any, where: str, secret: bool) -> Any:
+    """``new``, and the old value wherever it says what was shown of that: a mask, or bytes by their number.
+
+    Of lists the places count, of dicts and nested models the names.
+
+    Raises:
+        SettingsError: a mask where there was no secret before.
+    """
+    if type(new) is type(public) and new == public:
+        return old
+    if secret and _is_mask(new):
+        if old is None:
+            raise SettingsError(
+                f"setting {where!r} is a masked secret, and there is none that it could stand for.",
+                hint="Give the secret itself, or leave it out.",
+            )
+        return old
+    if isinstance(new, (list, tuple)) and isinstance(old, (list, tuple)) and isinstance(public, (list, tuple)):
+        before = [*zip(public, old, strict=False), *[(None, None)] * len(new)]
+        return [_restored(value, *before[n], f"{where}.{n}", secret) for n, value in enumerate(new)]
+    if isinstance(new, Mapping) and isinstance(public, Mapping):
+        known = old if isinstance(old, Mapping) else getattr(old, "__dict__", {})
+        return {k: _restored(v, public.get(k), known.get(k), f"{where}.{k}", secret) for k, v in new.items()}
+    if secret and isinstance(new, (list, tuple)):
+        return [_restored(value, None, None, f"{where}.{n}", secret) for n, value in enumerate(new)]
+    if secret and isinstance(new, Mapping):
+        return {k: _restored(v, None, None, f"{where}.{k}", secret) for k, v in new.items()}
+    return new
 
 
 def _rows(rows: Iterable[Mapping[str, Any]], what: str) -> Iterable[tuple[str, Any]]:

@@ -7,24 +7,30 @@ to is current inside the engine code and nowhere else, and it may be stepped by 
 from __future__ import annotations
 
 import contextvars
+import logging
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from lollms_modalities import hooks
-from lollms_modalities.call import Asker, Call, _current, _deadlines, asker
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError
+from lollms_modalities import _fork, _sweeping, hooks
+from lollms_modalities._askers import Asker, asker
+from lollms_modalities.call import Call, _current
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError, said
 from lollms_modalities.verbs import Plan, settle
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.media import Provenance
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _END: Any = object()
+# The engines' iterators of the open streams. The garbage collector must not find them together with their streams: it
+# would end a generator by itself, wherever it happens to run.
+_open: dict[int, object] = {}
 
 
 class Stream(Iterator[_T], Generic[_T]):
@@ -47,11 +53,13 @@ class Stream(Iterator[_T], Generic[_T]):
         self._provenance: Any = None
         self._stepping = threading.Lock()
         self._stepper: int | None = None
+        self._begun_in: int | None = None
+        self._abandoned = False
         self._context = contextvars.copy_context()
         self._context.run(_current.set, call)
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
-        call.on_cancel(lambda: _deadlines.outside(stop) if (stop := stopped()) else None)
+        self._unlisten = call.on_cancel(lambda: stop() if (stop := stopped()) else None)
 
     def __iter__(self) -> Self:
         return self
@@ -65,6 +73,11 @@ class Stream(Iterator[_T], Generic[_T]):
     def _step(self, consumer: Asker) -> _T:
         """The next item, or ``_END``; ``consumer`` is who waits for it."""
         me = threading.get_ident()
+        if self._forked():
+            raise UnsupportedError(
+                f"{self._call.verb}: the stream was begun in the process that this one was forked from.",
+                hint="Make a binding and a stream of its own here.",
+            )
         if self._stepper == me:
             raise BusyError(f"{self._call.verb}: the stream was asked for its next item from inside itself.")
         try:
@@ -79,37 +92,39 @@ class Stream(Iterator[_T], Generic[_T]):
             if self._done:
                 reason, self._reason = self._reason, None
                 if reason is not None:
-                    raise reason
+                    raise _not_an_end(self._call, reason)
                 end: _T = _END
                 return end
-            self._stepper = me
-            self._call.consumer = consumer
             try:
+                self._stepper = me
+                self._call.consumer = consumer
                 item = self._context.run(self._advance)
                 if item is _END:
                     self._end()
                 return item
             except BaseException as exc:
                 error = settle(self._binding, self._call, exc)
-                self._end(error)
+                self._log(self._end(error))
+                error = _not_an_end(self._call, error)
                 if error is exc:
                     raise
-                raise error from exc
+                raise error from error.__cause__ or exc
             finally:
                 self._stepper = None
 
     def _advance(self) -> _T:
         if self._start is not None:
+            self._begun_in = _fork.generation
             start, self._start = self._start, None
-            self._items = self._answer() or self._begin(start)
+            self._items = _open[id(self)] = self._answer() or self._begin(start)
             self._content = None
         assert self._items is not None
         item: _T = next(self._items, _END)
         self._call.check()
         if item is not _END and not isinstance(item, self._plan.returns):
+            who = f"the plug-in {self._call.answered_by!r}" if self._call.answered_by else self._binding.binding_name
             raise GenerationError(
-                f"{self._binding.binding_name}: {self._call.verb} gave {type(item).__name__}, "
-                f"not {self._plan.verb.returns}.",
+                f"{who}: {self._call.verb} gave {type(item).__name__}, not {self._plan.verb.returns}.",
                 hint="This is a fault of the binding; tell its authors.",
             )
         if item is not _END and (relay := hooks.relay()) is not None:
@@ -117,6 +132,7 @@ class Stream(Iterator[_T], Generic[_T]):
         return item
 
     def _begin(self, start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
+        _sweeping.prepare()
         self._binding._enter(self._call, self._plan)
         self._entered = True
         if (relay := hooks.relay()) is not None and self._plan.begins_here:
@@ -124,7 +140,7 @@ class Stream(Iterator[_T], Generic[_T]):
         return iter(start())
 
     def _answer(self) -> Iterator[_T] | None:
-        """The items of a plug-in in the place of the engine's; None where none answers."""
+        """The items of a plug-in in the place of the engine's; None where none answers, or not with such items."""
         if (relay := hooks.relay()) is None:
             return None
         self._call.begin()
@@ -135,9 +151,17 @@ class Stream(Iterator[_T], Generic[_T]):
             return None
         if self._binding._closed:
             raise self._binding._closed_error(self._call)
+        try:
+            items: Iterator[_T] = iter(answer)
+            first = next(items, _END)
+            if first is not _END and not isinstance(first, self._plan.returns):
+                raise TypeError(f"its first item is {type(first).__name__}, not {self._plan.verb.returns}")
+        except Exception:  # the engine does it, as it does where a whole answer cannot be used
+            self._call.check()
+            relay.reject_answer(self._call)
+            return None
         self._provenance = getattr(answer, "provenance", None)
-        items: Iterator[_T] = iter(answer)
-        return items
+        return _Again(first, items)
 
     @property
     def provenance(self) -> Provenance | None:
@@ -148,51 +172,92 @@ class Stream(Iterator[_T], Generic[_T]):
         return provenance
 
     def close(self) -> None:
-        """End the stream and free what it holds. Waits for a step that runs in another thread; again does nothing."""
-        if self._done:
-            return
+        """End the stream and free what it holds. Waits for a step that runs in another thread; again does nothing.
+
+        Raises:
+            GenerationError: the engine failed while it was being ended.
+        """
+        error = self._close()
+        if error is not None:
+            error = settle(self._binding, Call(self._call.verb, self._binding), error)
+            raise _not_an_end(self._call, error)
+
+    def _close(self) -> BaseException | None:
+        """End the stream; what the engine raised meanwhile."""
+        if self._done or self._forked():
+            return None
+        error = None
+        self._unlisten()  # this ends it, and not the stop that wakes a step elsewhere
         self._call.cancel("its stream was closed")
         if self._stepper == threading.get_ident():
-            return  # from inside a step: it ends at its next check
+            return None  # from inside a step: it ends at its next check
         with self._stepping:
             if not self._done:
-                self._end()
+                error = self._end()
         self._reason = None
+        return error
 
     def _stopped(self) -> None:
         """The call is to stop. An idle stream frees its binding at once and tells the reason when it is next asked."""
         if self._stepping.acquire(blocking=False):
             try:
-                if not self._done:
-                    self._end()
+                if not self._done and not self._forked():
+                    self._log(self._end())
                     self._reason = self._call._error or self._call._stop
             finally:
                 self._stepping.release()
 
-    def _end(self, error: BaseException | None = None) -> None:
-        """Close the engine's generator and leave the call. The caller holds ``_stepping``."""
+    def _forked(self) -> bool:
+        """Whether the process that began it is another; what it holds there is left as it is."""
+        if self._begun_in is None or self._begun_in == _fork.generation:
+            return False
+        if not self._done:
+            self._done = self._abandoned = True
+            _fork.keep(self._items)
+            _open.pop(id(self), None)
+        return self._abandoned
+
+    def _end(self, error: BaseException | None = None) -> BaseException | None:
+        """Close the engine's generator and leave the call: what the engine raised meanwhile.
+
+        The caller holds ``_stepping``. ``error`` is what the stream ends with.
+        """
         self._done = True
         try:
-            close: Callable[[], object] | None = getattr(self._items, "close", None)
-            if close is not None:
-                self._context.run(close)
-        except LollmsError:
-            if not self._call.stopped:
-                raise
-            # The engine code noticed, while it was closing, that its call has been stopped.
+            return self._close_engine()
         finally:
             self._items = None
             self._start = None
             self._content = None
-            if self._entered:
-                self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
-            relay = hooks.relay()
-            if (self._entered or self._call.answered_by) and relay is not None:
-                if error is not None:
-                    relay.call_failed(self._binding, self._call, error)
-                else:
-                    relay.after_call(self._binding, self._call, None)
-            self._binding._leave(self._call)
+            _open.pop(id(self), None)
+            try:
+                if self._entered:
+                    self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
+                relay = hooks.relay()
+                if (self._entered or self._call.answered_by) and relay is not None:
+                    if error is not None:
+                        relay.call_failed(self._binding, self._call, error)
+                    else:
+                        relay.after_call(self._binding, self._call, None)
+            finally:
+                self._binding._leave(self._call)
+
+    def _close_engine(self) -> BaseException | None:
+        close: Callable[[], object] | None = getattr(self._items, "close", None)
+        try:
+            if close is not None:
+                self._context.run(close)
+        except Exception as exc:
+            # The engine code may have noticed, while it was closing, that its call has been stopped.
+            if not (self._call.stopped and isinstance(exc, LollmsError)) and exc is not self._call._error:
+                return exc
+        return None
+
+    def _log(self, error: BaseException | None) -> None:
+        """For what the engine raises at an end that has a reason of its own, which the caller is to see."""
+        if error is not None:
+            name, text = self._binding.binding_name, self._binding._without_secrets(said(error))
+            _log.warning("%s: %s failed while it was being ended: %s", name, self._call.verb, text)
 
     def __enter__(self) -> Self:
         return self
@@ -200,11 +265,48 @@ class Stream(Iterator[_T], Generic[_T]):
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        if exc is None:
+            self.close()
+        else:
+            self._log(self._close())
 
     def __del__(self) -> None:
         if not self._done and not sys.is_finalizing():
-            self.close()
+            self._call.consumer = None  # whoever waits for it does not wait for its consumer
+            _sweeping.soon(self._forgotten)
+
+    def _forgotten(self) -> None:
+        self._log(self._close())
+
+
+class _Again(Iterator[_T]):
+    """An iterator with an item that has been taken from it put back."""
+
+    def __init__(self, first: _T, items: Iterator[_T]) -> None:
+        self._first = first
+        self._items = items
+
+    def __next__(self) -> _T:
+        item, self._first = self._first, _END
+        return next(self._items) if item is _END else item
+
+    def close(self) -> None:
+        """End what it iterates over."""
+        close: Callable[[], object] | None = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+
+def _not_an_end(call: Call, error: BaseException) -> BaseException:
+    """``error``, unless whoever takes items would see it as the end of the stream."""
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    told = GenerationError(
+        f"{call.verb}: its progress callable raised {type(error).__name__}, which would pass for the end of a stream.",
+        hint="Let it raise something else.",
+    )
+    told.__cause__ = error
+    return told
 
 
 class AsyncStream(AsyncIterator[_T], Generic[_T]):
@@ -216,8 +318,11 @@ class AsyncStream(AsyncIterator[_T], Generic[_T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> _T:
-        consumer = asker()
+    def __anext__(self) -> Coroutine[Any, Any, _T]:
+        # Who asks is noted here: what runs the coroutine may be a task of its own, as in wait_for before Python 3.12.
+        return self._next(asker())
+
+    async def _next(self, consumer: Asker) -> _T:
         self._stream._call.asker = consumer
         item = await run_in_thread(self._stream._call, lambda: self._stream._step(consumer))
         if item is _END:
@@ -239,7 +344,11 @@ class AsyncStream(AsyncIterator[_T], Generic[_T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.aclose()
+        if exc is None:
+            await self.aclose()
+        else:
+            error = await run_in_thread(self._stream._call, self._stream._close)
+            self._stream._log(error)
 
 
 async def run_in_thread(call: Call, fn: Callable[[], _T]) -> _T:

@@ -8,20 +8,25 @@ gets an awaitable twin whose name has an ``a`` before it.
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lollms_modalities import hooks
-from lollms_modalities.call import Call, _current, asker
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError
+from lollms_modalities._askers import asker
+from lollms_modalities._shown import secrets_in, shown
+from lollms_modalities.call import Call, _current, _telling
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, OptionError, said, without_secrets
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
     from lollms_modalities.settings import CallOptions
 
+_log = logging.getLogger(__name__)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _CONTROLS = ("progress", "cancel", "timeout")
+_PLAIN = (str, int, bool, type(None))
 _WHOLE_MEDIA = ("Audio", "Image", "Video")
 
 
@@ -89,9 +94,9 @@ def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
     @functools.wraps(fn)
     def call_verb(self: LollmsBinding, *args: Any, **kwargs: Any) -> Any:
         outer = _current.get()
-        if outer is not None and outer.holds(self):
-            return fn(self, *args, **kwargs)
         plan = type(self)._plans.get(fn) or type(self)._plan_class.of(type(self), fn, spec)
+        if outer is not None and outer.holds(self) and _is_engine(self, outer, plan):
+            return fn(self, *args, **kwargs)
         call, content, arguments = plan.prepare(self, outer, args, kwargs)
         if spec.stream:
             from lollms_modalities.streams import Stream
@@ -101,6 +106,26 @@ def _wrap(fn: Callable[..., Any], spec: Verb) -> Callable[..., Any]:
 
     call_verb.__lollms_raw__ = fn  # type: ignore[attr-defined]
     return call_verb
+
+
+def _is_engine(binding: LollmsBinding, outer: Call, plan: Plan) -> bool:
+    """Whether it is the engine code of ``outer`` that asks for another verb, such as with ``super()``.
+
+    It knows what it does. Whoever else asks from inside a call of the same binding gets the checks of any call, or is
+    refused where the engine is in the middle of something.
+    """
+    if not plan.begins_here:
+        return True  # in another process: the raw verb refuses
+    telling = _telling.get()
+    if outer.binding is binding and outer is not telling:
+        return True
+    if telling is not None and telling.holds(binding):
+        raise BusyError(
+            f"{binding.binding_name}: {plan.verb.name} was asked for from inside one of its own calls, by a progress "
+            "callable or a plug-in.",
+            hint="Ask when that has ended.",
+        )
+    return False
 
 
 def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[..., Any]:
@@ -239,11 +264,21 @@ class Plan:
     def _output(self, call: Call, path: Any, output_format: Any) -> None:
         from lollms_modalities import media
 
+        own = "output_format" in self.names  # the engine's, which may know more than we do
         if path is not None:
             call.output_path = media.check_output_path(path, self.returns)
-            if output_format is None and "output_format" not in self.names:
-                output_format = media.format_of(call.output_path, self.returns)
-        if output_format is not None and "output_format" not in self.names:
+            by_suffix = media.format_of(call.output_path, self.returns)
+            known = output_format is not None and (not own or output_format in media.formats_of(self.returns))
+            if known and media.check_format(output_format, self.returns) != by_suffix:
+                raise OptionError(
+                    f"output_path={call.output_path.name!r} stands for {by_suffix}, "
+                    f"and output_format={output_format!r}.",
+                    hint="Leave output_format out, or change the suffix.",
+                    names=["output_path", "output_format"],
+                )
+            if not own:
+                output_format = by_suffix
+        if output_format is not None and not own:
             call.output_format = media.check_format(output_format, self.returns)
 
     def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -271,25 +306,18 @@ class Plan:
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
         """The result as its class, in the format and place that was asked for, with its provenance."""
         if isinstance(result, list):
-            if call.output_path is not None and len(result) != 1:
-                raise OptionError(
-                    f"{call.verb} made {len(result)} results for one output_path.",
-                    hint="Save each yourself with .save().",
-                )
+            _check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
         if not isinstance(result, self.returns):
             result = _adopt_plain(binding.binding_name, self, call, result)
-        if call.output_format is not None and result.format != call.output_format:
-            result = result.convert(call.output_format)
-        if call.output_path is not None and result.path != call.output_path:
-            result = result.moved_to(call.output_path)
+        result = _placed(call, result)
         result._provenance = self.stamp(binding, call, arguments)
         return result
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
         """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
         elapsed = call.elapsed or call.so_far()
-        kept = {k: v if not isinstance(v, bytes) else f"<{len(v)} bytes>" for k, v in arguments.items()}
+        kept = {n: v if type(v) in _PLAIN else shown(v) for n, v in arguments.items()}
         return functools.partial(
             _provenance,
             type(binding),
@@ -308,14 +336,11 @@ class Plan:
     def answered(self, call: Call, answer: Any) -> Any:
         """A plug-in's answer, in the format and place that was asked for."""
         if isinstance(answer, list):
+            _check_one(call, answer)
             return [self.answered(call, item) for item in answer]
         if not isinstance(answer, self.returns):
             answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, call, answer)
-        if call.output_format is not None and answer.format != call.output_format:
-            answer = answer.convert(call.output_format)
-        if call.output_path is not None:
-            answer = answer.moved_to(call.output_path)
-        return answer
+        return _placed(call, answer)
 
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
@@ -335,8 +360,9 @@ def _accepted(fn: Callable[..., Any]) -> frozenset[str] | None:
 
 def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> Any:
     """Run a verb that gives its result whole."""
-    token = _current.set(call)
+    before = _current.get()
     try:
+        _current.set(call)
         relay = hooks.relay()
         if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
             return relay.after_call(binding, call, result)
@@ -355,10 +381,12 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             relay.call_failed(binding, call, error)
         if error is exc:
             raise
-        raise error from exc
+        raise error from error.__cause__ or exc
     finally:
-        _current.reset(token)
-        binding._leave(call)
+        try:
+            _current.set(before)
+        finally:
+            binding._leave(call)
 
 
 def _answer(
@@ -379,6 +407,28 @@ def _answer(
         return None
 
 
+def _check_one(call: Call, results: list[Any]) -> None:
+    if call.output_path is not None and len(results) != 1:
+        raise OptionError(
+            f"{call.verb} made {len(results)} results for one output_path.", hint="Save each yourself with .save()."
+        )
+
+
+def _placed(call: Call, result: Any) -> Any:
+    """The result in the place and the format that was asked for."""
+    if call.output_path is None:
+        wanted = call.output_format
+        return result if wanted is None or result.format == wanted else result.convert(wanted)
+    if result._held_by == call.output_path:
+        return result  # the engine has written it there
+    for part in call.parts:
+        if result._held_by == part.part:
+            part.keep()
+            result.path = call.output_path
+            return result
+    return result.moved_to(call.output_path)
+
+
 def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:
     plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
     if isinstance(result, plain):
@@ -393,8 +443,6 @@ def _provenance(
     cls: type[LollmsBinding], name: str | None, settings: Any, arguments: dict[str, Any],
     recorded: dict[str, Any] | None, started: float, elapsed: float,
 ) -> Any:  # fmt: skip
-    from pydantic_core import to_jsonable_python
-
     from lollms_modalities.media import Provenance
     from lollms_modalities.settings import dump_public
 
@@ -410,7 +458,7 @@ def _provenance(
         engine_version=said.get("engine_version") or cls.engine_version(engine),
         model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
         settings=dump_public(settings),
-        options=to_jsonable_python(arguments, fallback=repr),
+        options=arguments,
         seed=arguments.get("seed"),
         started=started,
         elapsed=elapsed,
@@ -420,17 +468,30 @@ def _provenance(
 
 
 def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseException:
-    """The exception that the caller of a failed call is to see."""
+    """The exception that the caller of a failed call is to see. Its cause is set where ``exc`` must not be shown."""
     if call._error is not None:
         return call._error
     if not isinstance(exc, Exception):
         return exc
+    secrets = [*secrets_in(binding.settings), *secrets_in(call.options)]
+    cause = without_secrets(exc, secrets)
+    error = _settled(binding, call, exc, secrets)
+    if cause is not exc and error is not exc:
+        error.__cause__ = cause
+    return error
+
+
+def _settled(binding: LollmsBinding, call: Call, exc: Exception, secrets: list[str]) -> BaseException:
     if call._stop is not None:
         return call._stop
     if isinstance(exc, LollmsError):
         return exc
-    translated = binding.translate_error(exc)
+    try:
+        translated = binding.translate_error(exc)
+    except Exception:  # as when the error cannot even be shown
+        _log.exception("%s: its translate_error failed", binding.binding_name)
+        translated = None
     if translated is not None:
-        return translated
-    text = binding._without_secrets(f"{type(exc).__name__}: {exc}")
-    return GenerationError(f"{binding.binding_name}: {call.verb} failed in its engine: {text}")
+        return translated.hide(secrets)
+    text = f"{binding.binding_name}: {call.verb} failed in its engine: {said(exc)}"
+    return GenerationError(text).hide(secrets)

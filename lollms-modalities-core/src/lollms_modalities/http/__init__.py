@@ -9,3 +9,4 @@ from lollms_modalities.http.client import Answer as Answer
 from lollms_modalities.http.client import HttpClient as HttpClient
 from lollms_modalities.http.client import clean_address as clean_address
 from lollms_modalities.http.upload import Upload as Upload
+from lollms_modalities.http.upload import image_upload as image_upload

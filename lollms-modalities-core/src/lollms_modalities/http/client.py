@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from lollms_modalities.call import Call, current_call
+from lollms_modalities.call import Call, _deadlines, current_call
 from lollms_modalities.errors import (
     BindingDependencyError,
     LollmsError,
@@ -132,7 +132,10 @@ class HttpClient:
         headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
         accept: str = "application/json", max_bytes: int | None = None, retries: int | None = None,
     ) -> Answer:  # fmt: skip
-        """Ask, and wait for the whole answer. Tried again after 408, 409, 429, 5xx and where no connection was made.
+        """Ask, and wait for the whole answer.
+
+        Tried again after 408, 429, a 503 with Retry-After, and where nothing of the body went out; a GET also after
+        any 5xx and where the answer broke off.
 
         Args:
             path: added to the address, or a whole URL of the same origin.
@@ -174,8 +177,7 @@ class HttpClient:
                     raise self._error(reading.error_of(answer.status, answer.headers, answer.body, self.name))
                 return answer
             except ServiceError as exc:
-                # What was sent and not answered is not sent again, unless asking changes nothing.
-                again = exc.retryable and (exc.status is not None or method == "GET" or getattr(exc, "unsent", False))
+                again = exc.retryable and (method == "GET" or _not_begun(exc))
                 pause = exc.retry_after if exc.retry_after is not None else 0.5 * 2**number * random.uniform(0.5, 1.5)
                 remaining = call.remaining()
                 if last or not again or pause > _LONGEST_PAUSE or (remaining is not None and pause >= remaining):
@@ -192,6 +194,7 @@ class HttpClient:
         Raises:
             ServiceResponseError: another host, or no https (this machine excepted, where the server is on it).
         """
+        self._origin(url)
         target = urlsplit(url)
         host = (target.hostname or "").lower()
         own = (urlsplit(self.address).hostname or "").lower()
@@ -233,47 +236,48 @@ class HttpClient:
         from lollms_modalities.http.connection import Attempt, attempt
 
         call.check()
-        trial = Attempt(call)
         until = time.monotonic() + self._total
         remaining = call.remaining()
         read = self._timeouts[1] if remaining is None else max(0.01, min(self._timeouts[1], remaining + 1))
-        token = attempt.set(trial)
-        remove = call.on_cancel(trial.abort)
         response: requests.Response | None = None
-        try:
-            response = (session or self._pooled()).request(
-                method, url, data=body, params=params, headers=dict(headers), timeout=(self._timeouts[0], read),
-                allow_redirects=False, stream=True, verify=self._verify,
-            )  # fmt: skip
-            data = reading.bounded(
-                self._chunks(response, call, until), response.headers.get("Content-Encoding", ""), max_bytes
-            )
-            return Answer(response.status_code, response.headers, data, url)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            if isinstance(exc, LollmsError):
-                raise self._error(exc) from exc.__cause__
-            call.check()  # closed because the call was stopped
-            raise self._unanswered(exc) from None
-        except ServiceError as exc:
-            raise self._error(exc) from exc.__cause__
-        finally:
-            remove()
-            attempt.reset(token)
-            if response is not None:
-                response.close()
+        with Attempt(call) as trial:
+            token = attempt.set(trial)
+            # Headers and uploads can trickle as a body can.
+            late = _deadlines.at(until, trial.abort)
+            try:
+                response = (session or self._pooled()).request(
+                    method, url, data=body, params=params, headers=dict(headers), timeout=(self._timeouts[0], read),
+                    allow_redirects=False, stream=True, verify=self._verify,
+                )  # fmt: skip
+                data = reading.bounded(
+                    self._chunks(response, call, until), response.headers.get("Content-Encoding", ""), max_bytes
+                )
+                return Answer(response.status_code, response.headers, data, url)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+                if isinstance(exc, LollmsError):
+                    raise self._error(exc) from exc.__cause__
+                call.check()  # closed because the call was stopped
+                if time.monotonic() >= until:
+                    raise self._too_long() from None
+                raise self._unanswered(exc, trial.sent) from None
+            finally:
+                late.cancel()
+                attempt.reset(token)
+                if response is not None:
+                    response.close()
 
     def _chunks(self, response: requests.Response, call: Call, until: float) -> Iterator[bytes]:
         read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
         while True:
             call.check()
             if time.monotonic() >= until:
-                raise ServiceError(
-                    f"{self.name} took longer than {self._total:g} s to answer.", hint="Ask for less.", retryable=True
-                )
+                raise self._too_long()
             # read1: what has come, so that a slow drip does not hide the clock.
             data = response.raw.read1(_CHUNK, decode_content=False) if hasattr(response.raw, "read1") else read(1024)
             if not data:
                 call.check()  # an end that we made looks like any other
+                if time.monotonic() >= until:
+                    raise self._too_long()
                 return
             yield data
 
@@ -283,8 +287,8 @@ class HttpClient:
             location = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
-            target = urljoin(url, location)
-            if origin(target) != origin(self.address):
+            target = self._joined(url, location)
+            if self._origin(target) != origin(self.address):
                 raise self._error(
                     ServiceResponseError(
                         f"{self.name} redirects to another place, {urlsplit(target).hostname!r:.100}: not followed.",
@@ -303,10 +307,15 @@ class HttpClient:
             url = target
         raise self._error(ServiceResponseError(f"{self.name} redirects in a circle."))
 
-    def _unanswered(self, exc: Exception) -> ServiceError:
+    def _too_long(self) -> ServiceError:
+        return ServiceError(
+            f"{self.name} took longer than {self._total:g} s to answer.", hint="Ask for less.", retryable=True
+        )
+
+    def _unanswered(self, exc: Exception, sent: bool) -> ServiceError:
         import requests
 
-        unsent = isinstance(exc, (requests.ConnectTimeout,)) or "NewConnectionError" in repr(exc) or (
+        unreached = isinstance(exc, (requests.ConnectTimeout,)) or "NewConnectionError" in repr(exc) or (
             "NameResolutionError" in repr(exc)
         )  # fmt: skip
         if isinstance(exc, requests.exceptions.SSLError):
@@ -317,17 +326,17 @@ class HttpClient:
                 )
             )
         if isinstance(exc, requests.Timeout):
-            what = "could not be reached in time" if unsent else "did not answer in time"
-        elif unsent:
+            what = "could not be reached in time" if unreached else "did not answer in time"
+        elif unreached:
             what = "cannot be reached"
         else:
             what = "broke off"
         return self._error(
             ServiceError(
                 f"{self.name} at {self._shown()} {what}: {_cause(exc)}.",
-                hint="Check that it runs, and its address." if unsent else "",
+                hint="Check that it runs, and its address." if unreached else "",
                 retryable=True,
-                unsent=unsent,
+                unsent=not sent,
             )
         )
 
@@ -356,15 +365,13 @@ class HttpClient:
 
     def _make_session(self, headers: Mapping[str, str]) -> requests.Session:
         try:
-            import requests
+            from lollms_modalities.http.connection import Adapter, Session
         except ImportError as exc:
             raise BindingDependencyError(
                 "Services are asked with requests, which is not installed.",
                 hint='Run pip install "lollms-modalities-core[http]".',
             ) from exc
-        from lollms_modalities.http.connection import Adapter
-
-        session = requests.Session()
+        session = Session()
         # Else a .netrc would put its own Authorization in the place of ours, and give it to whom we ask.
         session.auth = _as_it_is
         session.headers.update({"User-Agent": "lollms-modalities", "Accept-Encoding": "identity", **headers})
@@ -376,10 +383,26 @@ class HttpClient:
     def _url(self, path: str) -> str:
         if "://" not in path:
             return f"{self.address}/{path.lstrip('/')}"
-        if origin(path) != origin(self.address):
+        if self._origin(path) != origin(self.address):
             host = urlsplit(path).hostname
             raise self._error(ServiceResponseError(f"{self.name} points to another place, {host!r:.100}: not asked."))
         return path
+
+    def _origin(self, url: str) -> tuple[str, str, int]:
+        """Of an address that an answer gave, which may be none."""
+        try:
+            return origin(url)
+        except ValueError as exc:
+            raise self._no_address(url, exc) from None
+
+    def _joined(self, url: str, location: str) -> str:
+        try:
+            return urljoin(url, location)
+        except ValueError as exc:
+            raise self._no_address(location, exc) from None
+
+    def _no_address(self, url: str, exc: ValueError) -> ServiceResponseError:
+        return self._error(ServiceResponseError(f"{self.name} points to {url[:100]!r}, which is no address: {exc}."))
 
     def _pause(self, call: Call, seconds: float) -> None:
         woken = threading.Event()
@@ -396,11 +419,14 @@ class HttpClient:
 
     def _error(self, error: _E) -> _E:
         """The error without our secrets."""
-        for secret in self._secrets:
-            error.message = error.message.replace(secret, "**********")
-            error.hint = error.hint.replace(secret, "**********")
-        error.args = (error.message,)
-        return error
+        return error.hide(self._secrets)
+
+
+def _not_begun(error: ServiceError) -> bool:
+    """Whether the server cannot have begun with what it was asked, so that asking again makes nothing twice."""
+    if error.status is None:
+        return getattr(error, "unsent", False)
+    return error.status in (408, 429) or (error.status == 503 and error.retry_after is not None)
 
 
 def _as_it_is(request: Any) -> Any:

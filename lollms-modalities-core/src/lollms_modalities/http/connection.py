@@ -1,80 +1,94 @@
-"""Connections that end when the call that uses them is stopped."""
+"""Connections that end when the call that uses them is stopped, through a proxy too, and that are not used too long."""
 
 from __future__ import annotations
 
-import os
-import select
+import functools
+import http.client
 import socket
-import time
 from contextvars import ContextVar
 from typing import Any
 
+import requests
 import requests.adapters
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from lollms_modalities._sockets import Lifeline, connect
 from lollms_modalities.call import Call
 from lollms_modalities.errors import LollmsError
 
-_POLL = 0.05  # seconds between two looks at the call while a connection is being made
 
+class Attempt(Lifeline):
+    """One try of one request.
 
-class Attempt:
-    """One try of one request: the socket that it uses, to be closed from another thread."""
+    Attributes:
+        sent: whether a byte of the body, or the whole of a request without one, may have gone out.
+    """
 
     def __init__(self, call: Call) -> None:
-        self.call = call
-        self._sock: socket.socket | None = None
-
-    def uses(self, sock: socket.socket | None) -> None:
-        """The request goes through this socket now."""
-        self._sock = sock
-        if self.call.stopped:
-            self.abort()
-
-    def abort(self) -> None:
-        """End it, whatever it is waiting for."""
-        sock = self._sock
-        if sock is not None:
-            try:
-                # Wakes the thread that reads, in the middle of a TLS record too.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                return  # the other side was first
+        super().__init__(call)
+        self.sent = False
 
 
 attempt: ContextVar[Attempt | None] = ContextVar("lollms_http_attempt", default=None)
 
 
+class _Response(http.client.HTTPResponse):
+    def begin(self) -> None:
+        super().begin()
+        if self.status >= 500:
+            # Many a server closes the connection a moment after, without saying so: the next request would be lost.
+            self.will_close = True
+
+
 class _Stoppable(HTTPConnection):
+    """Mixed into each class of connections that requests uses."""
+
+    response_class = _Response
+    _has_body = False
+    _headers_sent = False
+
     def _new_conn(self) -> socket.socket:
         current = attempt.get()
         if current is None:
             return super()._new_conn()
-        return _connect(self, current)
+        sock = super()._new_conn() if hasattr(self, "_socks_options") else _connect(self, current.call)
+        try:
+            current.uses(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
-    def connect(self) -> None:
-        super().connect()
-        if (current := attempt.get()) is not None:
-            current.uses(self.sock)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if (current := attempt.get()) is not None:
+    def request(self, method: str, url: str, body: Any = None, *args: Any, **kwargs: Any) -> None:
+        current = attempt.get()
+        if current is not None and self.sock is not None:
             current.uses(self.sock)  # one that was kept open
-        super().request(*args, **kwargs)
+        self._has_body, self._headers_sent = body is not None, False
+        super().request(method, url, body, *args, **kwargs)
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        if not self._has_body:
+            self._note_sent()
+        super().endheaders(*args, **kwargs)
+        self._headers_sent = True
+
+    def send(self, data: Any) -> None:
+        if self._headers_sent:
+            self._note_sent()
+        super().send(data)
+
+    @staticmethod
+    def _note_sent() -> None:
+        if (current := attempt.get()) is not None:
+            current.sent = True
 
 
-class _StoppableTLS(_Stoppable, HTTPSConnection):
-    pass
+class Session(requests.Session):
+    """A session that leaves redirects alone: else it reads their bodies, of whatever size, before we can."""
 
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Stoppable
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _StoppableTLS
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Adapter(requests.adapters.HTTPAdapter):
@@ -82,44 +96,36 @@ class Adapter(requests.adapters.HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        _make_stoppable(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return _make_stoppable(super().proxy_manager_for(proxy, **kwargs))
 
 
-def _connect(connection: HTTPConnection, current: Attempt) -> socket.socket:
-    """As ``socket.create_connection``, looking at the call meanwhile."""
-    timeout = connection.timeout
-    until = time.monotonic() + (timeout if isinstance(timeout, (int, float)) else 30.0)
+def _make_stoppable(manager: Any) -> Any:
+    pools = manager.pool_classes_by_scheme.items()
+    manager.pool_classes_by_scheme = {scheme: _stoppable(pool) for scheme, pool in pools}
+    return manager
+
+
+@functools.cache
+def _stoppable(pool: Any) -> Any:
+    """The same kind of pool, with connections that can be stopped."""
+    if issubclass(pool.ConnectionCls, _Stoppable):
+        return pool
+    connection = type(f"Stoppable{pool.ConnectionCls.__name__}", (_Stoppable, pool.ConnectionCls), {})
+    return type(f"Stoppable{pool.__name__}", (pool,), {"ConnectionCls": connection})
+
+
+def _connect(connection: HTTPConnection, call: Call) -> socket.socket:
+    timeout = connection.timeout if isinstance(connection.timeout, (int, float)) else 30.0
     try:
-        found = socket.getaddrinfo(connection._dns_host, connection.port, 0, socket.SOCK_STREAM)
+        return connect(connection._dns_host, connection.port, timeout, call, options=connection.socket_options or ())
+    except LollmsError:
+        raise
     except socket.gaierror as exc:
         raise NameResolutionError(connection.host, connection, exc) from exc
-    failure: OSError | None = None
-    for family, kind, protocol, _, address in found:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            code = sock.connect_ex(address)
-            while code:
-                current.call.check()
-                if time.monotonic() >= until:
-                    raise ConnectTimeoutError(connection, f"no connection to {connection.host} in time")
-                if select.select([], [sock], [], _POLL)[1]:
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                    if code:
-                        raise OSError(code, os.strerror(code))
-                    break
-            sock.setblocking(True)
-            for option in connection.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(timeout if isinstance(timeout, (int, float)) else None)
-            return sock
-        except LollmsError:
-            sock.close()
-            raise
-        except OSError as exc:
-            failure = exc
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-    raise NewConnectionError(connection, str(failure)) from failure
+    except TimeoutError as exc:
+        raise ConnectTimeoutError(connection, str(exc)) from exc
+    except OSError as exc:
+        raise NewConnectionError(connection, str(exc)) from exc

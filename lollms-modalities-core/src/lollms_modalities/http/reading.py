@@ -16,6 +16,7 @@ from lollms_modalities.errors import (
 )
 
 SHOWN = 300  # characters of a server's words that an error repeats
+_MEMBER = b"\x1f\x8b"  # begins each member of a gzip, which may have several
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
 
 
@@ -28,30 +29,40 @@ def bounded(chunks: Iterator[bytes], encoding: str, limit: int) -> bytes:
     kind = encoding.strip().lower()
     if kind not in ("", "identity", "gzip", "deflate", "x-gzip"):
         raise ServiceResponseError(f"The answer came in the encoding {encoding[:40]!r}, which was not asked for.")
-    inflate = zlib.decompressobj(47) if kind in ("gzip", "deflate", "x-gzip") else None
+    packed = kind in ("gzip", "deflate", "x-gzip")
     parts: list[bytes] = []
     size = 0
-    for chunk in chunks:
-        data = chunk
-        while data:
-            if inflate is None:
-                part, data = data, b""
-            else:
-                try:
-                    # A little at a time: a few kilobytes may stand for gigabytes.
-                    part = inflate.decompress(data, 1 << 20)
-                except zlib.error as exc:
-                    raise ServiceResponseError(f"The answer's compression is damaged ({exc}).") from exc
-                data = inflate.unconsumed_tail
-                if not part and not data:
-                    break
-            size += len(part)
-            if size > limit:
-                raise ServiceResponseError(
-                    f"The answer is larger than {limit} bytes.", hint="Ask for less, or write to a file in parts."
-                )
-            parts.append(part)
+    for part in _inflated(chunks) if packed else chunks:
+        size += len(part)
+        if size > limit:
+            raise ServiceResponseError(
+                f"The answer is larger than {limit} bytes.", hint="Ask for less, or write to a file in parts."
+            )
+        parts.append(part)
     return b"".join(parts)
+
+
+def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """What was compressed, a little at a time: a few kilobytes may stand for gigabytes."""
+    inflate, rest = None, b""
+    for chunk in chunks:
+        data, rest = rest + chunk, b""
+        while data:
+            if inflate is not None and inflate.eof:
+                if data == _MEMBER[:1]:
+                    rest = data
+                if not data.startswith(_MEMBER):
+                    break  # what follows is nobody's
+                inflate = None
+            inflate = inflate or zlib.decompressobj(47)
+            try:
+                part = inflate.decompress(data, 1 << 20)
+            except zlib.error as exc:
+                raise ServiceResponseError(f"The answer's compression is damaged ({exc}).") from exc
+            data = inflate.unconsumed_tail or inflate.unused_data
+            yield part
+    if inflate is not None and not inflate.eof:
+        raise ServiceResponseError("The answer's compression is damaged (it ends early).", retryable=True)
 
 
 def parse_json(body: bytes, content_type: str, what: str) -> Any:

@@ -83,3 +83,19 @@ class Multipart:
 def _quoted(text: str) -> str:
     # As browsers do it, so that a name cannot end its header.
     return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def image_upload(media: MediaInput, name: str) -> Upload:
+    """An image under the name and type that are true; what services do not read becomes PNG.
+
+    Raises:
+        MediaError: it is no image.
+    """
+    from lollms_modalities.media import IMAGE_FORMATS, Image, sniff
+    from lollms_modalities.media_input import read_media
+
+    data = read_media(media)
+    kind = sniff(data[:64])
+    if kind not in IMAGE_FORMATS:
+        data, kind = bytes(Image(data).convert("png")), "png"
+    return Upload(data, f"{name}{IMAGE_FORMATS[kind].suffixes[0]}", IMAGE_FORMATS[kind].mime_type)

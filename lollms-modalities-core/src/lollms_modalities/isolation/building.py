@@ -501,10 +501,10 @@ def _differences(environment: Environment, kept: Record | None) -> Iterator[str]
         return
     from importlib.metadata import distributions
 
+    from lollms_modalities.discovery import name_of
     from lollms_modalities.isolation.finding import normal
 
-    found_there = [d for d in distributions(path=environment.site_packages) if d.metadata["Name"]]
-    there = {normal(d.metadata["Name"]): d.version for d in found_there}
+    there = {normal(n): d.version for d in distributions(path=environment.site_packages) if (n := name_of(d))}
     for pin in kept.pins:
         name, at, version = pin.partition("==")
         if not at:

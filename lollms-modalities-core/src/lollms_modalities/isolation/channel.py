@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from lollms_modalities.isolation.protocol import ACK, CHUNK, DATA, HEAD, ITEMS, 
 
 CLOSED: Json = {"type": "closed"}
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
+_AT_ONCE = 512  # buffers that one write is given; systems take 1024 or more
 Payloads = Sequence[Buffer]
 
 
@@ -41,7 +42,7 @@ class Exchange:
         self._acknowledged: threading.Semaphore | None = None
         self._room: threading.Semaphore | None = None
         self._taken = 0
-        self._partial: tuple[Json, bytearray, int] | None = None
+        self._incoming: _Incoming | None = None
 
     def get(self, timeout: float | None = None) -> tuple[Json, Payloads]:
         """The next message and its payloads. Raises ``queue.Empty`` after ``timeout`` seconds."""
@@ -73,10 +74,9 @@ class Exchange:
             return
         acknowledged = self._acknowledged = self._acknowledged or threading.Semaphore(WINDOW)
         self._channel.send(message, (), look)
-        for view in views:
-            for start in range(0, view.nbytes, CHUNK):
-                self._wait(acknowledged, look)
-                self._channel.send({"type": DATA, "id": self.number}, (view[start : start + CHUNK],), look)
+        for chunk in _chunks(views):
+            self._wait(acknowledged, look)
+            self._channel.send({"type": DATA, "id": self.number}, chunk, look)
 
     def wait_for_room(self) -> None:
         """Before an item of a stream is sent: wait until the other side has taken enough of those before it."""
@@ -101,6 +101,12 @@ class Exchange:
         """No more messages are expected."""
         self._channel.exchanges.pop(self.number, None)
 
+    def forget(self) -> None:
+        """In a forked child: what has arrived is the parent's, and nothing more will."""
+        self._arrived = SimpleQueue()
+        self._acknowledged = self._room = None
+        self.put(CLOSED)
+
     def _wait(self, semaphore: threading.Semaphore, look: Callable[[], object] | None) -> None:
         if self._channel.closed:
             raise Disconnected
@@ -122,26 +128,67 @@ class Exchange:
             if self._room is not None:
                 self._room.release(message["count"])
         elif (sizes := message.get("sizes")) is not None and payload is None and sum(sizes):
-            self._partial = (message, bytearray(sum(sizes)), 0)
+            self._incoming = _Incoming(message)
         else:
             self._arrived.put((message, _split(payload, sizes)))
 
-    def room_for_chunk(self, size: int) -> memoryview:
-        """Where the next chunk is to be written."""
-        if self._partial is None or self._partial[2] + size > len(self._partial[1]):
+    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
+        """Take in a chunk, which ``read_into`` writes where it is told to."""
+        incoming = self._incoming
+        if incoming is None:
             raise ValueError("a chunk of no payload")
-        _, room, at = self._partial
-        return memoryview(room)[at : at + size]
-
-    def chunk_arrived(self, size: int) -> None:
-        """A chunk was written there."""
-        assert self._partial is not None
-        message, room, at = self._partial
-        self._partial = (message, room, at + size)
+        incoming.chunk(size, read_into)
         self._arrived.put(None)
-        if at + size == len(room):
-            self._partial = None
-            self._arrived.put((message, _split(room, message["sizes"])))
+        if not incoming.missing:
+            self._incoming = None
+            self._arrived.put((incoming.message, incoming.payloads()))
+
+
+class _Incoming:
+    """Payloads that come in chunks. Each is written where it stays and becomes bytes as it is: none is held twice."""
+
+    def __init__(self, message: Json) -> None:
+        self.message = message
+        self.missing = sum(message["sizes"])
+        # Given bytes that nobody else has, a BytesIO writes into them and gives them back.
+        self._rooms = [io.BytesIO(bytes(size)) for size in message["sizes"]]
+        self._at = [0, 0]  # which room, and where in it
+
+    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
+        """Fill the next ``size`` bytes."""
+        if size > self.missing:
+            raise ValueError("a chunk is too large")
+        self.missing -= size
+        while size:
+            which, start = self._at
+            with self._rooms[which].getbuffer() as room:
+                part = min(size, len(room) - start)
+                if part:
+                    read_into(room[start : start + part])
+                self._at = [which, start + part] if start + part < len(room) else [which + 1, 0]
+            size -= part
+
+    def payloads(self) -> Payloads:
+        """When nothing is missing."""
+        return [room.getvalue() for room in self._rooms]
+
+
+def _chunks(views: Sequence[memoryview]) -> Iterator[list[memoryview]]:
+    """The payloads in pieces of at most ``CHUNK`` bytes: large ones are cut, small ones go together."""
+    chunk: list[memoryview] = []
+    room = CHUNK
+    for view in views:
+        at = 0
+        while at < view.nbytes:
+            part = view[at : at + room]
+            chunk.append(part)
+            at += part.nbytes
+            room -= part.nbytes
+            if not room:
+                yield chunk
+                chunk, room = [], CHUNK
+    if chunk:
+        yield chunk
 
 
 def _split(payload: bytearray | None, sizes: Sequence[int] | None) -> Payloads:
@@ -165,6 +212,7 @@ class Channel:
         self._numbers = itertools.count(1)
         self.exchanges: dict[int, Exchange] = {}
         self.closed = False
+        self.fault = ""  # what the other side said that nobody understands, which has ended the connection
 
     def exchange(self) -> Exchange:
         """Begin an exchange."""
@@ -194,25 +242,30 @@ class Channel:
             self._sending.release()
 
     def _write(self, parts: list[Any], look: Callable[[], object] | None) -> None:
-        while parts:
+        first = 0
+        while first < len(parts):
             try:
-                sent = self._sock.sendmsg(parts)
+                sent = self._sock.sendmsg(parts[first : first + _AT_ONCE])
             except BlockingIOError:
                 if look is not None:
                     look()
                 continue
-            while parts and sent >= len(parts[0]):
-                sent -= len(parts.pop(0))
+            while first < len(parts) and sent >= len(parts[first]):
+                sent -= len(parts[first])
+                first += 1
             if sent:
-                parts[0] = memoryview(parts[0])[sent:]
+                parts[first] = memoryview(parts[first])[sent:]
 
     def read(self, cancelled: Callable[[Json], object] = lambda message: None) -> None:
         """Read and hand out until the other side is gone; ``cancelled`` is given the wish to stop an exchange."""
         try:
             while True:
                 self._read_frame(cancelled)
-        except (OSError, EOFError, ValueError, RuntimeError):
-            pass  # it is gone, or says what nobody understands, which comes to the same
+        except (OSError, EOFError):
+            pass  # it is gone
+        except Exception as exc:
+            if not self.closed:  # else it is our own closed file
+                self.fault = f"{type(exc).__name__}: {exc}"
         finally:
             self.close()
             for exchange in list(self.exchanges.values()):
@@ -231,8 +284,7 @@ class Channel:
         if message["type"] == DATA:
             if exchange is None:
                 raise ValueError("a chunk of no exchange")
-            self._read_into(exchange.room_for_chunk(size))
-            exchange.chunk_arrived(size)
+            exchange.chunk(size, self._read_into)
             return
         if message["type"] == protocol.CANCEL:
             cancelled(message)
@@ -270,6 +322,9 @@ class Channel:
         """Close our copy of the connection, and only that: this process was forked from the one that it belongs to."""
         self.closed = True
         os.close(self._sock.detach())
+        self._sending = threading.Lock()  # a thread that is not here may have held it
+        for exchange in list(self.exchanges.values()):
+            exchange.forget()
 
 
 __all__ = ["CLOSED", "Channel", "Disconnected", "Empty", "Exchange"]

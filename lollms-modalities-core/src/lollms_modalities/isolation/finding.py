@@ -7,9 +7,11 @@ name is taken as a requirement. A project on this machine is built, a wheel is t
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_string
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -17,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lollms_modalities import __version__
-from lollms_modalities.errors import BindingNotFoundError, EnvironmentBuildError
+from lollms_modalities.errors import BindingNotFoundError, EnvironmentBuildError, LollmsError
 from lollms_modalities.isolation.installers import Installer
 from lollms_modalities.isolation.recipe import FILE, Recipe, parse_recipe
 
@@ -77,13 +79,13 @@ def find(
 
     Raises:
         BindingNotFoundError: the folder does not hold it, or what was found offers no binding.
-        EnvironmentBuildError: its recipe cannot be read.
+        EnvironmentBuildError: it is damaged, or its recipe cannot be read.
         InstallerFailed: it could not be built or fetched.
     """
     own: _Local | str
     if source:
-        here = _in_folder(Path(source))
-        own, found_extras = _offers(name, here, Path(source)), _client_extras().get(normal(name), ("", ()))[1]
+        here, damaged = _in_folder(Path(source))
+        own, found_extras = _offers(name, here, Path(source), damaged), _client_extras().get(normal(name), ("", ()))[1]
         local = here if any(normal(one.name) == _CORE for one in here) else [*here, *_installed_from_folders([_CORE])]
     else:
         local = _installed_from_folders()
@@ -95,7 +97,8 @@ def find(
         requirement = own
         target = work / "fetched"
         installer.fetch(requirement, target, python)
-        read = _read(target, normal(_name_of(requirement)))
+        with _damage_told(requirement):
+            read = _read(target, normal(_name_of(requirement)))
     recipe = parse_recipe(read.recipe, f"of {read.distribution} {read.version}")
     wanted = tuple(sorted({*found_extras, *recipe.extras, *extras}))
     builder.add_all(read.requires, wanted)
@@ -128,8 +131,8 @@ class _Local:
         return normal(name) in {normal(offered) for offered in (*self.offers, self.name)}
 
 
-def _in_folder(folder: Path) -> list[_Local]:
-    """The distributions in a folder: its projects, else its wheels."""
+def _in_folder(folder: Path) -> tuple[list[_Local], list[EnvironmentBuildError]]:
+    """The distributions in a folder: its projects, else its wheels; and what is wrong with those that are damaged."""
     if not folder.is_dir():
         raise EnvironmentBuildError(
             f"{str(folder)!r} is no folder.",
@@ -137,33 +140,82 @@ def _in_folder(folder: Path) -> list[_Local]:
             reason="requirements",
         )
     projects = [p for depth in ("", "*/", "*/*/") for p in sorted(folder.glob(f"{depth}pyproject.toml"))]
-    found = [local for path in projects if (local := _project(path.parent)) is not None]
-    return found or [_wheel(path) for path in sorted(folder.glob("*.whl"))]
+    damaged: list[EnvironmentBuildError] = []
+
+    def readable(read: Callable[[Path], _Local | None], paths: Iterable[Path]) -> list[_Local]:
+        found = []
+        for path in paths:
+            try:
+                local = read(path)
+            except EnvironmentBuildError as exc:
+                damaged.append(exc)  # which hides no other
+            else:
+                found += [local] if local is not None else []
+        return found
+
+    found = readable(lambda path: _project(path.parent), projects) or readable(_wheel, sorted(folder.glob("*.whl")))
+    return found, damaged
 
 
 def _project(folder: Path) -> _Local | None:
-    """A project with static metadata, as all of ours have."""
-    try:
-        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8")).get("project", {})
-    except (OSError, tomllib.TOMLDecodeError):
-        return None
-    if "name" not in project:
-        return None
-    offers = {name for group, entries in project.get("entry-points", {}).items() if _is_ours(group) for name in entries}
-    return _Local(project["name"], str(project.get("version", "0")), folder.absolute(), frozenset(offers))
+    """A project with static metadata, as all of ours have; None where it has no name."""
+    path = folder / "pyproject.toml"
+    with _damage_told(path):
+        project = tomllib.loads(path.read_text("utf-8")).get("project", {})
+        if "name" not in project:
+            return None
+        groups = project.get("entry-points", {}).items()
+        offers = frozenset(str(name) for group, entries in groups if _is_ours(group) for name in dict(entries))
+        return _Local(*_identity(project["name"], project.get("version", "0")), folder.absolute(), offers)
 
 
 def _wheel(path: Path) -> _Local:
-    with zipfile.ZipFile(path) as archive:
-        read = _read(zipfile.Path(archive))
+    read = _read_wheel(path)
     return _Local(read.distribution, read.version, path.absolute(), frozenset(read.bindings))
 
 
-def _offers(name: str, local: Iterable[_Local], folder: Path) -> _Local:
+def _identity(name: object, version: object) -> tuple[str, str]:
+    """Name and version, if they can be."""
+    from packaging.version import Version
+
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?", name, re.ASCII):
+        raise ValueError(f"its name is {name!r:.80}")
+    if not isinstance(version, str):
+        raise ValueError(f"its version is {version!r:.80}")
+    Version(version)
+    return name, version
+
+
+@contextmanager
+def _damage_told(path: object) -> Iterator[None]:
+    """What is damaged fails in any way, so that anything that fails in the block says that ``path`` is damaged."""
+    try:
+        yield
+    except LollmsError:
+        raise
+    except Exception as exc:
+        what = str(exc) if isinstance(exc, ValueError) else f"{type(exc).__name__}: {exc}"
+        raise EnvironmentBuildError(
+            f"{path} cannot be read: {what[:300]}.",
+            hint="Build or fetch it again, or take it out of the folder.",
+            reason="requirements",
+        ) from exc
+
+
+def _offers(name: str, local: Iterable[_Local], folder: Path, damaged: list[EnvironmentBuildError]) -> _Local:
     there = _newest_first(local)
     for found in there:
         if found.is_called(name):
             return found
+    if damaged:
+        # It may be one of these.
+        what = " ".join(error.message for error in damaged[:3])
+        more = f" So it is with {len(damaged) - 3} more." if len(damaged) > 3 else ""
+        raise EnvironmentBuildError(
+            f"No distribution in {folder} that can be read offers a binding {name!r}. {what}{more}",
+            hint=damaged[0].hint,
+            reason="requirements",
+        ) from damaged[0]
     offered = sorted(offered for found in there for offered in found.offers)
     close = difflib.get_close_matches(name, offered, n=1)
     told = f"It offers {', '.join(offered)}." if offered else "It offers none."
@@ -244,7 +296,10 @@ def _installed_from_folders(names: Iterable[str] | None = None) -> list[_Local]:
     found = []
     for name in sorted(names):
         path = _came_from(name)
-        local = None if path is None else _project(path) if path.is_dir() else _wheel(path)
+        try:
+            local = None if path is None else _project(path) if path.is_dir() else _wheel(path)
+        except EnvironmentBuildError:
+            continue  # it is taken from where others find it
         if local is not None and normal(local.name) == normal(name):
             found.append(local)
     return found
@@ -257,7 +312,10 @@ def _came_from(name: str) -> Path | None:
         text = distribution(name).read_text("direct_url.json")
     except PackageNotFoundError:
         return None
-    url = urlsplit(json.loads(text)["url"]) if text else None
+    try:
+        url = urlsplit(json.loads(text)["url"]) if text else None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None  # damaged: it does not tell
     if url is None or url.scheme != "file":
         return None
     path = Path(unquote(url.path))
@@ -283,8 +341,7 @@ class _Builder:
         target = wheels / built.name
         target.write_bytes(built.read_bytes())
         self.wheels[normal(local.name)] = target
-        with zipfile.ZipFile(target) as archive:
-            return _read(zipfile.Path(archive))
+        return _read_wheel(target)
 
     def add_all(self, requirements: Iterable[str], extras: Iterable[str] = ()) -> None:
         """Make the wheels of what is required, with these extras, where it is on this machine."""
@@ -316,27 +373,42 @@ class _Read:
     recipe: str
 
 
+def _read_wheel(path: Path) -> _Read:
+    """What a wheel says.
+
+    Raises:
+        EnvironmentBuildError: it is damaged.
+    """
+    with _damage_told(path), zipfile.ZipFile(path) as archive:
+        return _read(zipfile.Path(archive))
+
+
 def _read(files: _Files, name: str | None = None) -> _Read:
-    """A distribution's metadata and recipe, from its files."""
+    """A distribution's metadata and recipe, from its files; fails in any way where they are damaged."""
     for entry in files.iterdir():
         if not entry.name.endswith(".dist-info"):
             continue
         metadata = message_from_string(entry.joinpath("METADATA").read_text("utf-8"))
-        if name is not None and normal(metadata["Name"]) != name:
+        if name is not None and normal(metadata["Name"] or "") != name:
             continue
         return _with_recipe(files, entry, metadata)
-    raise EnvironmentBuildError(f"{files} holds no distribution.", reason="requirements")
+    raise ValueError("it holds no distribution")
 
 
 def _with_recipe(files: _Files, info: _Files, metadata: object) -> _Read:
     from email.message import Message
+
+    from packaging.requirements import Requirement
+    from packaging.specifiers import SpecifierSet
+
+    from lollms_modalities.discovery import target_of
 
     assert isinstance(metadata, Message)
     points = info.joinpath("entry_points.txt")
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in _Metadata(points.read_text("utf-8") if points.is_file() else "").entry_points:
         if _is_ours(entry.group):
-            groups.setdefault((entry.group, entry.value), []).append(entry.name)
+            groups.setdefault((entry.group, target_of(entry.value)), []).append(entry.name)
     recipe = ""
     for _, target in groups:
         path = files.joinpath(target.partition(":")[0].partition(".")[0], FILE)
@@ -345,14 +417,11 @@ def _with_recipe(files: _Files, info: _Files, metadata: object) -> _Read:
             break
     # As everywhere, the canonical name is the shortest, then the first by alphabet.
     bindings = {name: min(names, key=lambda n: (len(n), n)) for names in groups.values() for name in names}
-    return _Read(
-        metadata["Name"],
-        metadata["Version"],
-        metadata.get("Requires-Python", ""),
-        tuple(metadata.get_all("Requires-Dist") or ()),
-        bindings,
-        recipe,
-    )
+    requires_python, requires = metadata.get("Requires-Python", ""), tuple(metadata.get_all("Requires-Dist") or ())
+    SpecifierSet(requires_python)
+    for text in requires:
+        Requirement(text)
+    return _Read(*_identity(metadata["Name"], metadata["Version"]), requires_python, requires, bindings, recipe)
 
 
 class _Metadata(Distribution):

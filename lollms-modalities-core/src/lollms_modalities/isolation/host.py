@@ -9,10 +9,10 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from pydantic import ConfigDict
@@ -22,6 +22,7 @@ from lollms_modalities._result import Provenance
 from lollms_modalities._scheduler import Scheduler, Ticket
 from lollms_modalities.call import Call, CancelToken
 from lollms_modalities.errors import (
+    BindingClosedError,
     BindingIncompatibleError,
     CallTimeout,
     LollmsError,
@@ -30,7 +31,8 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import CLOSED, Channel, Disconnected
-from lollms_modalities.isolation.process import WorkerProcess, hold_if_ending
+from lollms_modalities.isolation.masking import Secrets, declared_variables
+from lollms_modalities.isolation.process import Output, WorkerProcess, hold_if_ending, worker_variables
 from lollms_modalities.isolation.protocol import Buffer, Json
 from lollms_modalities.settings import CallOptions
 
@@ -51,6 +53,9 @@ class WorkerPolicy:
         max_growth: or when it has grown by so many bytes since its first call; None for never (Linux).
         idle_timeout: or ended when it had nothing to do for so many seconds; None for never.
         variables: environment variables of the workers, besides the host's.
+        pass_variables: names of the host's variables that workers get although the names say that they hold secrets
+            (KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL); ``*`` stands for anything. Those that the binding declares
+            (``setting(env=...)``) it gets anyway.
     """
 
     pool: int = 1
@@ -60,6 +65,7 @@ class WorkerPolicy:
     max_growth: int | None = None
     idle_timeout: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    pass_variables: Sequence[str] = ()
 
 
 class Spec:
@@ -84,6 +90,8 @@ class Spec:
         self.policy = policy
         self.lock = lock
         self.settings: dict[str, Any] | None = None
+        self.version = 0  # of the settings
+        self.secrets = Secrets()
         self.shared: dict[str, Any] = {}
         # Under the binding's name, so that a program can turn one engine's chatter up or down.
         self.log = logging.getLogger(f"lollms_modalities.isolation.{name}")
@@ -91,6 +99,7 @@ class Spec:
     def change(self, settings: Mapping[str, Any]) -> None:
         """Workers that are started from now on have these settings."""
         self.settings = {**(self.settings or {}), **settings}
+        self.version += 1
 
     def __str__(self) -> str:
         return f"The worker of the {self.modality} binding {self.name!r} ({self.place})"
@@ -101,19 +110,28 @@ class Worker:
 
     Attributes:
         ready: what it said of the binding when that was made.
-        calls: how many it runs now; ``done``: how many it has ended.
+        started: whether it has the binding, with the settings of now: others than its starter may ask it.
+        uses: how many requests it runs now; ``calls``: how many of them are verbs; ``done``: how many it has ended.
+        unfit: whether it did not take settings that the others have: it ends with its last request.
     """
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
-        self.process = WorkerProcess(spec.python, spec.log, spec.policy.variables, own=own, lock=spec.lock)
+        variables = {**worker_variables(own, spec.policy.pass_variables), **spec.policy.variables}
+        self._variables = frozenset(variables)
+        spec.secrets.note_variables(variables)
+        output = Output(spec.log, spec.secrets.clean)
+        self.process = WorkerProcess(spec.python, output, variables, own=own, lock=spec.lock)
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
+        self.started = False
+        self.uses = 0
         self.calls = 0
         self.done = 0
         self.memory = 0
         self.first_memory = 0
         self.reported = False
+        self.unfit = False
         self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
         self._read.start()
         # What the engine has started may keep the connection open: it ends with the worker itself.
@@ -152,13 +170,30 @@ class Worker:
 
     def make(self, call: Call) -> None:
         """Wait until it has made the binding. Raises what that raised, or ``WorkerCrashedError``."""
+        described = self.ready["description"]["settings"]
+        for given in (self.spec.settings, self.spec.shared):
+            self.spec.secrets.note(given, described)
+        declared = {n: os.environ[n] for n in declared_variables(described) if n in os.environ}
+        self.spec.secrets.note_variables(declared)
         out: list[Buffer] = []
         message = {
             "type": protocol.MAKE,
+            "variables": {n: v for n, v in declared.items() if n not in self._variables},
             "settings": protocol.pack(self.spec.settings, out),
             "shared": protocol.pack(self.spec.shared, out),
         }
         self.ready |= self._begin(call, message, out)
+
+    def catch_up(self, call: Call) -> None:
+        """Take over settings that were changed while it started."""
+        out: list[Buffer] = []
+        message = {
+            "type": protocol.CALL,
+            "name": "set_settings",
+            "positional": protocol.pack([self.spec.settings], out),
+            "arguments": {},
+        }
+        self._begin(call, message, out)
 
     def _begin(self, call: Call, message: Json, out: list[Buffer]) -> Json:
         try:
@@ -176,16 +211,22 @@ class Worker:
             try:
                 exchange.send({"type": protocol.BYE}, (), lambda: _in_time(until))
                 exchange.get(timeout=self.spec.policy.grace)
+                self.process.wait(0.5)
             except (Disconnected, Empty, TimeoutError):
                 pass  # it is killed below
-            self.process.wait(0.5)
+            except BaseException:  # Ctrl-C: whoever stops it has let go of it
+                self.process.kill("it was stopped", 0.0)
+                raise
         self.process.kill("it was stopped")
-        self.process.wait(5.0)
         self.channel.close()
+        self.process.wait(5.0)
+        self._read.join(5.0)
 
     def crash(self) -> WorkerCrashedError:
         """The error that says how it ended."""
         cause = self.process.cause()
+        if self.channel.fault:
+            cause = f"it said what nobody understands ({self.spec.secrets.clean(self.channel.fault):.200})"
         lines = self.process.last_lines()
         said = "".join(f"\n  {line}" for line in lines)
         return WorkerCrashedError(
@@ -215,6 +256,9 @@ class Request:
         call: whose progress and stopping it is.
         grace: seconds between asking it to stop and killing the worker.
         limit: seconds that it may take in all; the worker is killed after that.
+
+    Attributes:
+        ended: whether it has: with its last message, an error, or the worker's end.
     """
 
     def __init__(
@@ -227,7 +271,7 @@ class Request:
         self._kill_at = None if limit is None else time.monotonic() + limit
         self._limit = limit
         self._asked_to_stop = False
-        self._ended = False
+        self.ended = False
         if worker.spec.policy.max_growth is not None:
             message["watch_memory"] = True
         exchange = self._exchange = worker.channel.exchange()
@@ -273,16 +317,16 @@ class Request:
         except Disconnected:
             raise self._crashed() from None
         except BaseException as exc:
-            if not self._ended and not isinstance(exc, LollmsError):
+            if not self.ended and not isinstance(exc, LollmsError):
                 self.stop("interrupted")  # Ctrl-C, or a warning that is an error here
             raise
 
     def stop(self, reason: str = "") -> None:
         """Ask the worker to stop it, and wait until it has; the worker is killed if it takes too long."""
-        if self._ended:
+        if self.ended:
             return
         self._ask_to_stop(reason)
-        while not self._ended:
+        while not self.ended:
             try:
                 message, _ = self._exchange.get(self._patience())
             except Empty:
@@ -373,8 +417,8 @@ class Request:
         return self._worker.crash()
 
     def _end(self) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self._remove()
             self._exchange.end()
 
@@ -387,6 +431,7 @@ class Workers:
         self._own = own
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
+        self._waiting: list[SimpleQueue[None]] = []
         self._crashes = 0
         self._not_before = 0.0
         self._idle: Ticket | None = None
@@ -396,7 +441,7 @@ class Workers:
 
     def open(self, cancel: CancelToken | None = None) -> None:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
-        worker = Worker(self.spec, own=self._own)
+        worker = self._begun()
         call = Call("create_binding")
         call.control(None, cancel, None)
         try:
@@ -418,92 +463,200 @@ class Workers:
         except BaseException:
             self._workers.clear()
             raise
+        worker.started = True
         self.ready = worker.ready
 
-    def take(self, call: Call, *, beyond: bool = False) -> Worker:
-        """A worker for one request, started if need be; ``beyond`` takes one that is fully busy, too.
+    def take(self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = ()) -> Worker:
+        """A worker for one request, started if need be; waits for one that is free.
+
+        Args:
+            call: whose request it is; stopping it ends the waiting.
+            beyond: one that is fully busy will do, too: the request is no verb.
+            other_than: not one of these; with them, raises ``LookupError`` where one would have to be waited for.
 
         Raises:
             WorkerCrashedError: workers have crashed one after another, and the next start has to wait.
+            BindingClosedError: ``close`` was called.
         """
-        with self._lock:
-            alive = [w for w in self._workers if w.alive]
-            for gone in [w for w in self._workers if not w.alive]:
-                self._workers.remove(gone)
-                self._note_crash(gone)
-            fresh = False
-            free = sorted((w for w in alive if w.calls < self._at_once), key=lambda w: w.calls)
-            if free and (free[0].calls == 0 or len(alive) >= self.spec.policy.pool):
-                worker = free[0]
-            elif alive and beyond:
-                worker = min(alive, key=lambda w: w.calls)
-            else:
-                self._check_not_looping()
-                worker, fresh = Worker(self.spec, own=self._own), True
-                self._workers.append(worker)
-            worker.calls += 1
-            if self._idle is not None:
-                self._idle.cancel()
-                self._idle = None
-        if fresh:
-            self._start(worker, call)
-        return worker
+        woken: SimpleQueue[None] = SimpleQueue()
+        worker, fresh = None, False
+        try:
+            while True:
+                with self._lock:
+                    worker, fresh = self._choose(call, beyond, other_than)
+                    if worker is not None:
+                        worker.uses += 1
+                        worker.calls += not beyond
+                        if self._idle is not None:
+                            self._idle.cancel()
+                            self._idle = None
+                        break
+                    self._waiting.append(woken)
+                remove = call.on_cancel(lambda: woken.put(None))
+                try:
+                    woken.get()
+                finally:
+                    remove()
+                call.check()
+            if fresh:
+                self._start(worker, call)
+            return worker
+        except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
+            if worker is not None:
+                if fresh:
+                    self._drop(worker, exc)
+                self.give(worker, ok=False, beyond=beyond)
+            raise
 
-    def give(self, worker: Worker, *, ok: bool) -> None:
-        """A request has ended."""
+    def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
+        """A worker that can be asked now, and whether it has to be started first; none is to be waited for."""
+        if self._closed:
+            raise BindingClosedError(
+                f"{self.spec.name}: {call.verb} was asked for after close().", hint="Make a new binding."
+            )
+        for gone in [w for w in self._workers if not w.alive]:
+            self._workers.remove(gone)
+            self._note_crash(gone)
+        ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
+        best = min(ready, key=lambda w: w.calls, default=None)
+        room = len(self._workers) < self.spec.policy.pool
+        if best is not None and (best.calls == 0 or beyond or not room):
+            return best, False
+        if room and not (beyond and self._workers):
+            self._check_not_looping()
+            worker = self._begun()
+            self._workers.append(worker)
+            return worker, True
+        if other_than:
+            raise LookupError("each of the others is busy")
+        return None, False
+
+    def give(self, worker: Worker, *, ok: bool, beyond: bool = False) -> None:
+        """A request has ended; arguments as for ``take``."""
         policy = self.spec.policy
         with self._lock:
-            worker.calls -= 1
+            worker.uses -= 1
+            worker.calls -= not beyond
             worker.done += 1
             if worker.alive and ok:
                 self._crashes = 0
             grown = worker.memory - worker.first_memory
             old = policy.max_calls is not None and worker.done >= policy.max_calls
             fat = policy.max_growth is not None and grown > policy.max_growth
-            retired = worker.calls == 0 and (old or fat) and worker in self._workers
-            if retired:
-                self._workers.remove(worker)
-            if policy.idle_timeout is not None and not any(w.calls for w in self._workers):
+            retired = self._retires(worker, old or fat)
+            if policy.idle_timeout is not None and not any(w.uses for w in self._workers):
                 pool = weakref.ref(self)
                 when = time.monotonic() + policy.idle_timeout
                 self._idle = _idle.at(when, lambda: _end_idle(pool))
+            self._wake()
         if retired:
             worker.stop()
+
+    def _retires(self, worker: Worker, wanted: bool) -> bool:
+        """Whether it is to be stopped now: it has served its time, or has other settings, and does nothing."""
+        if worker.uses or not (wanted or worker.unfit):
+            return False
+        known = worker in self._workers
+        if known:
+            self._workers.remove(worker)
+        return known or worker.unfit
+
+    @contextlib.contextmanager
+    def asked(self, change: Mapping[str, Any] | None = None, but: Worker | None = None) -> Iterator[list[Worker]]:
+        """All that run, for a request to each: none is ended meanwhile.
+
+        Args:
+            change: settings that those which are started from now on have, and those which are starting take over.
+            but: not this one.
+        """
+        with self._lock:
+            if change is not None:
+                self.spec.change(change)
+            workers = [w for w in self._workers if w.alive and w.started and w is not but]
+            for worker in workers:
+                worker.uses += 1
+        try:
+            yield workers
+        finally:
+            for worker in workers:
+                with self._lock:
+                    worker.uses -= 1
+                    retired = self._retires(worker, False)
+                    self._wake()
+                if retired:
+                    worker.stop()
+
+    def retire(self, worker: Worker) -> None:
+        """Give it nothing more to do. It ends when what it does has ended."""
+        with self._lock:
+            worker.unfit = True
+            if worker in self._workers:
+                self._workers.remove(worker)
 
     def all(self) -> list[Worker]:
         """Those that run."""
         with self._lock:
-            return [w for w in self._workers if w.alive and w.ready]
+            return [w for w in self._workers if w.alive and w.started]
 
     def close(self) -> None:
-        """End them all."""
+        """End them all. Interrupted, it can be asked for again."""
         with self._lock:
-            workers, self._workers = self._workers, []
             self._closed = True
-        for worker in workers:
-            worker.stop()
+            self._wake()
+        while workers := list(self._workers):
+            workers[0].stop()
+            with self._lock:
+                if workers[0] in self._workers:
+                    self._workers.remove(workers[0])
 
     def kill(self) -> None:
-        """End them all at once: nobody can ask them anything any more."""
-        for worker in self._workers:
+        """End them all at once: nobody can ask them anything any more. Takes no lock: the garbage collector may ask."""
+        self._closed = True
+        for worker in list(self._workers):
             worker.process.kill("its binding was dropped", 0.0)
 
     @property
     def _at_once(self) -> int:
         return int(self.ready.get("description", {}).get("concurrency", 1))
 
-    def _start(self, worker: Worker, call: Call) -> None:
+    def _begun(self) -> Worker:
         try:
-            worker.open(call)
-            worker.make(call)
-        except BaseException as exc:
+            return Worker(self.spec, own=self._own)
+        except OSError as exc:
+            raise WorkerCrashedError(
+                f"{self.spec} could not be started: {exc}.",
+                hint="Look whether its interpreter is still there, and whether the system has room for a process.",
+                cause=str(exc),
+            ) from exc
+
+    def _start(self, worker: Worker, call: Call) -> None:
+        """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
+        worker.open(call)
+        version = self.spec.version
+        worker.make(call)
+        while True:
             with self._lock:
-                worker.calls -= 1
-                if worker in self._workers:
-                    self._workers.remove(worker)
-                if isinstance(exc, WorkerCrashedError):
-                    self._note_crash(worker)
-            raise
+                if version == self.spec.version:
+                    worker.started = True
+                    self._wake()
+                    return
+                version = self.spec.version
+            worker.catch_up(call)
+
+    def _drop(self, worker: Worker, exc: BaseException) -> None:
+        """It could not be started."""
+        worker.process.kill("it could not be started")
+        with self._lock:
+            if worker in self._workers:
+                self._workers.remove(worker)
+            if isinstance(exc, WorkerCrashedError):
+                self._note_crash(worker)
+
+    def _wake(self) -> None:
+        """Let those who wait for a worker look again."""
+        waiting, self._waiting = self._waiting, []
+        for woken in waiting:
+            woken.put(None)
 
     def _note_crash(self, worker: Worker) -> None:
         if worker.reported or worker.process.killed_because:
@@ -526,7 +679,7 @@ class Workers:
     def end_idle(self) -> None:
         """End those that have nothing to do."""
         with self._lock:
-            idle = [w for w in self._workers if not w.calls]
+            idle = [w for w in self._workers if not w.uses]
             for worker in idle:
                 self._workers.remove(worker)
         # Stopping may take a while, and other timers wait for this thread.
@@ -536,6 +689,8 @@ class Workers:
     def _forget(self) -> None:
         """In a forked child: the workers are the parent's."""
         self._lock = threading.Lock()
+        self._waiting = []
+        self._idle = None
         for worker in self._workers:
             worker.channel.forget()
         self._workers = []

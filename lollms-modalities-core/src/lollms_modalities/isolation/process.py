@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
+import fnmatch
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,12 +16,18 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from lollms_modalities.errors import UnsupportedError
 
 _TAIL = 60  # lines of what a worker printed that an error shows; a crash prints the stack of every thread
+_WIDTH = 1000  # characters of a line; a longer one is told as several
+_SHOWN = 8000  # characters that an error shows
+_LONGEST_SECRET = 4096  # characters
+_LINE_END = re.compile(r"\r\n?|\n")
+# A tokenizer is no token: what TOKENIZERS_PARALLELISM says is for engines to know.
+_SECRET_NAME = re.compile(r"KEY|TOKEN(?!IZ)|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _DRAIN = 0.03  # seconds to wait for a dead worker's last lines
 _NOT_PASSED = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
 _ending = False
@@ -30,8 +39,8 @@ class WorkerProcess:
 
     Args:
         python: the interpreter.
-        log: gets what the process prints, line by line.
-        variables: environment variables besides the host's.
+        output: gets what the process prints.
+        variables: its environment variables.
         own: whether the interpreter is the one that runs here, which then sees what ``PYTHONPATH`` says.
         lock: a file on which it holds a shared lock while it lives, or None.
 
@@ -41,13 +50,13 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, python: Path, log: logging.Logger, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
-    ) -> None:  # fmt: skip
+        self, python: Path, output: Output, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
+    ) -> None:
         if os.name != "posix":
             raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
         held = [] if lock is None else [_shared_lock(lock)]
-        self.sock, theirs = socket.socketpair()
-        output, printed = os.pipe()
+        self.sock, theirs = map(_socket_above, socket.socketpair())
+        printed_here, printed = map(_above, os.pipe())
         # -P: not the folder it starts in. -I: nor anything else of the host's Python.
         alone = ["-P"] if own else ["-I"]
         command = [
@@ -65,11 +74,11 @@ class WorkerProcess:
             self._popen = subprocess.Popen(
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=[theirs.fileno(), *held],
-                env={**(os.environ if own else clean_variables()), **variables}, start_new_session=True,
+                env=dict(variables), start_new_session=True,
             )  # fmt: skip
         except BaseException:
             self.sock.close()
-            os.close(output)
+            os.close(printed_here)
             raise
         finally:
             theirs.close()
@@ -77,29 +86,39 @@ class WorkerProcess:
                 os.close(descriptor)
         self.pid = self._popen.pid
         self.killed_because = ""
-        self._lines: deque[str] = deque(maxlen=_TAIL)
+        self._output = output
         self._ended = threading.Event()
+        self._known = True  # how it ended
+        self._reaper: threading.Thread | None = None
         _watch(f"+{self.pid}\n")
         _all.add(self)
-        self._reader = threading.Thread(target=self._read, args=(output, log), name="lollms-output", daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(printed_here,), name="lollms-output", daemon=True)
         self._reader.start()
 
     def reap(self, ended: Callable[[], object]) -> None:
         """Wait for the end, in a thread, then call ``ended``."""
-        threading.Thread(target=self._reap, args=(ended,), name="lollms-reaper", daemon=True).start()
+        self._reaper = threading.Thread(target=self._reap, args=(ended,), name="lollms-reaper", daemon=True)
+        self._reaper.start()
 
     def kill(self, because: str, wait: float = 1.0) -> None:
-        """End it and all that it started, and wait for that for at most ``wait`` seconds."""
+        """End it and all that it started, and wait for that for at most ``wait`` seconds.
+
+        With 0 it takes no lock, so that the garbage collector may ask for it, in the middle of whatever it interrupts.
+        """
+        if self._ended.is_set():
+            return  # by itself
         self.killed_because = self.killed_because or because
-        if not self._ended.is_set():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if wait:
             self._ended.wait(wait)
 
     def wait(self, timeout: float) -> None:
-        """Wait at most ``timeout`` seconds for the end and for the last that it printed."""
+        """Wait at most ``timeout`` seconds for each: its end, the last that it printed, the end of what watches it."""
         if self._ended.wait(timeout):
             self._reader.join(timeout)
+            if self._reaper is not None:
+                self._reaper.join(timeout)
 
     def cause(self) -> str:
         """Why it ended."""
@@ -108,6 +127,8 @@ class WorkerProcess:
         if self.killed_because:
             return self.killed_because
         code = self._popen.returncode
+        if not self._known:
+            return "it ended, and how is not known, since this program ignores SIGCHLD or waits for every child itself"
         if code >= 0:
             return f"it ended with exit code {code}"
         try:
@@ -119,45 +140,125 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """As ``subprocess`` has it: negative for a signal; None while it runs."""
-        return self._popen.returncode if self._ended.is_set() else None
+        """As ``subprocess`` has it: negative for a signal; None while it runs, and where it is not known."""
+        return self._popen.returncode if self._ended.is_set() and self._known else None
 
     def last_lines(self) -> list[str]:
         """The last lines that it printed."""
         if self._ended.is_set():
             self._reader.join(_DRAIN)
-        return list(self._lines)
+        return self._output.last_lines()
 
     def forget(self) -> None:
         """In a forked child: the process is not ours."""
         self._popen.returncode = 0  # else Popen would complain that it still runs
+        self.killed_because = "it belongs to the process that this one was forked from"
         self._ended = threading.Event()
         self._ended.set()
 
-    def _read(self, output: int, log: logging.Logger) -> None:
-        with open(output, "rb", buffering=1 << 13) as file:
-            for line in file:
-                text = line.decode("utf-8", "replace").rstrip()
-                self._lines.append(text)
-                log.info("%s", text)
+    def _read(self, printed: int) -> None:
+        with open(printed, "rb", buffering=0) as file:
+            while data := file.read(1 << 16):
+                self._output.feed(data)
+        self._output.feed(b"", final=True)
 
     def _reap(self, ended: Callable[[], object]) -> None:
         if hasattr(os, "waitid"):
             # Not yet reaped, its number can't be another group's: what it started and left is ended with it.
-            with contextlib.suppress(ChildProcessError):
+            try:
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            except ChildProcessError:
+                self._known = False
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
         self._ended.set()
-        _watch(f"-{self.pid}\n")
         ended()
+        _watch(f"-{self.pid}\n")
+
+
+class Output:
+    """What a worker prints, line by line: it goes to the log, and the last of it is kept. Both are bounded.
+
+    Args:
+        log: gets each line; at level DEBUG those that a carriage return lets the next one overwrite, as bars do.
+        clean: takes the secrets out of a text.
+    """
+
+    def __init__(self, log: logging.Logger, clean: Callable[[str], str]) -> None:
+        self._log = log
+        self._clean = clean
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._lines: deque[str] = deque(maxlen=_TAIL)
+        self._overwritten = False
+
+    def feed(self, data: bytes, *, final: bool = False) -> None:
+        """Take in more of it; ``final`` is the end."""
+        text = self._rest + self._decoder.decode(data, final)
+        at = 0
+        for end in _LINE_END.finditer(text):
+            if end.group() == "\r" and end.end() == len(text) and not final:
+                break  # it may be half of a line's end
+            self._line(text[at : end.start()], passing=end.group() == "\r")
+            at = end.end()
+        rest = text[at:]
+        if final and rest:
+            self._line(rest, passing=False)
+        elif len(rest) > _LONGEST_SECRET + _WIDTH:
+            # No end in sight. A secret at the end of what is there may be half one.
+            rest = self._clean(rest)
+            whole = max(0, len(rest) - _LONGEST_SECRET)
+            self._line(rest[:whole], passing=False)
+            rest = rest[whole:]
+        self._rest = "" if final else rest
+
+    def last_lines(self) -> list[str]:
+        """The last lines, as many as fit into an error."""
+        kept: list[str] = []
+        room = _SHOWN
+        for line in reversed(self._lines.copy()):
+            room -= len(line)
+            if room < 0:
+                break
+            kept.append(line)
+        return kept[::-1]
+
+    def _line(self, text: str, *, passing: bool) -> None:
+        text = self._clean(text).rstrip()
+        if passing and not text:
+            return  # bars begin with a carriage return
+        if self._overwritten and self._lines:
+            self._lines.pop()
+        self._overwritten = passing
+        for start in range(0, max(1, len(text)), _WIDTH):
+            part = text[start : start + _WIDTH]
+            if start and passing:
+                break
+            self._lines.append(part)
+            self._log.log(logging.DEBUG if passing else logging.INFO, "%s", part)
+
+
+def _above(descriptor: int) -> int:
+    """A descriptor above 2. Where this program has closed some of its first three, what is opened next gets their
+    numbers, which mean input and output to a child, and to whatever here prints."""
+    if descriptor > 2:
+        return descriptor
+    import fcntl
+
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
+
+
+def _socket_above(sock: socket.socket) -> socket.socket:
+    return sock if sock.fileno() > 2 else socket.socket(fileno=_above(sock.detach()))
 
 
 def _shared_lock(path: Path) -> int:
     import fcntl
 
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = _above(os.open(path, os.O_RDONLY))
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
@@ -167,32 +268,64 @@ def clean_variables() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k not in _NOT_PASSED}
 
 
+def is_secret_variable(name: str) -> bool:
+    """Whether an environment variable of that name is likely to hold a key, a token or a password."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def worker_variables(own: bool, passed: Iterable[str] = ()) -> dict[str, str]:
+    """This program's environment variables for a worker: those that hold secrets only where ``passed`` names them.
+
+    Args:
+        own: whether the worker runs in the Python that runs here.
+        passed: names, in which ``*`` stands for anything.
+    """
+    variables = dict(os.environ) if own else clean_variables()
+    return {
+        k: v
+        for k, v in variables.items()
+        if not is_secret_variable(k) or any(fnmatch.fnmatchcase(k, pattern) for pattern in passed)
+    }
+
+
 # --- the watcher ----------------------------------------------------------------------------------------------------
 
 _watcher: subprocess.Popen[bytes] | None = None
 _to_watcher = -1  # the pipe that only this process can write to
+_watched: set[str] = set()  # the numbers that it has been told
 _watching = threading.Lock()
 
 
 def _watch(line: str) -> None:
-    """Tell the watcher, one for this process, which is started when it is first told something."""
+    """Tell the watcher, one for this process, which is there while there is something to watch."""
     global _watcher, _to_watcher
+    sign, number = line[0], line[1:-1]
+    done: subprocess.Popen[bytes] | None = None
     with _watching:
         if _ending:
             return  # nobody is told any more; whatever runs is being killed
-        if _watcher is None or _watcher.poll() is not None:
+        (_watched.add if sign == "+" else _watched.discard)(number)
+        if not _watched:
+            done, _watcher = _watcher, None
+            if _to_watcher >= 0:
+                os.close(_to_watcher)
+                _to_watcher = -1
+        elif _watcher is None or _watcher.poll() is not None:
             program = str(Path(__file__).with_name("_watcher.py"))
             if _to_watcher >= 0:
                 os.close(_to_watcher)
-            read, _to_watcher = os.pipe()
+            read, _to_watcher = map(_above, os.pipe())
             _watcher = subprocess.Popen(
                 [sys.executable, "-I", "-S", program, str(os.getpid())],
                 stdin=read, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
             os.close(read)
-            line = "".join(f"+{p.pid}\n" for p in _all if not p._ended.is_set()) + line
-        with contextlib.suppress(BrokenPipeError):
-            os.write(_to_watcher, line.encode())
+            line = "".join(f"+{watched}\n" for watched in _watched)
+        if _to_watcher >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(_to_watcher, line.encode())
+    if done is not None:
+        done.wait()
 
 
 @contextlib.contextmanager
@@ -233,6 +366,7 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     global _watcher, _to_watcher, _watching
     _watching = threading.Lock()
+    _watched.clear()
     if _watcher is not None:
         if _to_watcher >= 0:
             os.close(_to_watcher)

@@ -6,15 +6,20 @@ object's ``type`` names the message, its ``id`` the exchange that it belongs to.
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import logging
 import struct
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, fields, is_dataclass
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path, PurePath
 from typing import Any, Final
+from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
@@ -59,6 +64,12 @@ ERROR = "error"  # error, traceback: the end
 DATA = "data"  # the next chunk of the payload of the message before it
 ACK = "ack"  # one chunk was taken
 
+# What must be there, so that whoever takes a message in may rely on it.
+_FIELDS: Final = {
+    CALL: ("name", "arguments"), TAKEN: ("count",), BEGIN: ("options",), PROGRESS: ("report",),
+    WARNING: ("category", "message"), ITEM: ("value",), RESULT: ("value",), ERROR: ("error",),
+}  # fmt: skip
+
 _log = logging.getLogger(__name__)
 
 Buffer = bytes | bytearray | memoryview
@@ -71,6 +82,11 @@ def encode(message: Json, payload_size: int) -> bytes:
         text = to_json(message, inf_nan_mode="constants")
     except ValueError:  # half a character, as names of files can hold: slower, and takes anything
         text = json.dumps(message).encode()
+    if len(text) > LARGEST_TEXT:
+        raise OptionError(
+            f"What is to be told to another process holds {len(text)} bytes of text; it may be {LARGEST_TEXT}.",
+            hint="Give large data as bytes, or as a file.",
+        )
     return HEAD.pack(len(text), payload_size) + text
 
 
@@ -80,14 +96,22 @@ def decode(text: bytes) -> Json:
         message = from_json(text)
     except ValueError:
         message = json.loads(text)
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str) or "id" not in message:
         raise ValueError("a frame holds no message")
+    if missing := [name for name in _FIELDS.get(message["type"], ()) if name not in message]:
+        raise ValueError(f"a message {message['type']!r} lacks {missing[0]!r}")
     return message
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
 
 _TAG = "$"
+
+
+def _microseconds(value: datetime.timedelta) -> str:
+    return str(value // datetime.timedelta(microseconds=1))
+
+
 _PLAIN = (str, int, float, bool, type(None))
 _PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
 _TUPLES = ("_known", "_pixels", "_facts", "segments")
@@ -109,11 +133,13 @@ def pack(value: Any, payloads: list[Buffer]) -> Any:
         return value
     if kind is dict:
         if not all(isinstance(k, str) for k in value):
-            raise OptionError("A dict with keys that are no strings cannot be given to an isolated binding.")
+            return {_TAG: "pairs", "items": [[pack(k, payloads), pack(v, payloads)] for k, v in value.items()]}
         packed = {k: pack(v, payloads) for k, v in value.items()}
         return {_TAG: "dict", "items": packed} if _TAG in packed else packed
     if kind in (list, tuple, set, frozenset):
         return [pack(v, payloads) for v in value]
+    if isinstance(value, Enum):
+        return pack(value.value, payloads)
     for name, packer in _PACKERS:
         if isinstance(value, name):
             return packer(value, payloads)
@@ -121,10 +147,33 @@ def pack(value: Any, payloads: list[Buffer]) -> Any:
         return pack(value.get_secret_value(), payloads)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a scalar of numpy's or torch's
         return pack(value.item(), payloads)
+    if (of := _value_name(value)) is not None:
+        return {_TAG: "value", "of": of, "text": _VALUES[of][1](value)}
+    if (dump := getattr(value, "model_dump", None)) is not None:  # a pydantic model
+        return pack(dump(), payloads)
+    if is_dataclass(value) and not isinstance(value, type):
+        return pack({f.name: getattr(value, f.name) for f in fields(value)}, payloads)
     raise OptionError(
         f"A value of the type {kind.__module__}.{kind.__qualname__} cannot cross to another process.",
         hint="Give plain values, paths, bytes, or media.",
     )
+
+
+# What is one value, and has a text from which it can be made again.
+_VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
+    "decimal": (Decimal, str, Decimal),
+    "fraction": (Fraction, str, Fraction),
+    "complex": (complex, str, complex),
+    "uuid": (UUID, str, UUID),
+    "datetime": (datetime.datetime, lambda v: v.isoformat(), datetime.datetime.fromisoformat),
+    "date": (datetime.date, lambda v: v.isoformat(), datetime.date.fromisoformat),
+    "time": (datetime.time, lambda v: v.isoformat(), datetime.time.fromisoformat),
+    "timedelta": (datetime.timedelta, _microseconds, lambda text: datetime.timedelta(microseconds=int(text))),
+}
+
+
+def _value_name(value: Any) -> str | None:
+    return next((name for name, (kind, _, _) in _VALUES.items() if isinstance(value, kind)), None)
 
 
 def _pack_media(value: Any, payloads: list[Buffer]) -> Json:
@@ -184,7 +233,7 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
     (media.Segment, lambda v, p: {_TAG: "Segment", **asdict(v)}),
     (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
-    (Path, lambda v, p: {_TAG: "path", "path": str(v)}),
+    (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
     (bytes, _pack_bytes),
     (bytearray, _pack_bytes),
     (memoryview, _pack_bytes),
@@ -194,6 +243,7 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (float, lambda v, p: float(v)),
     (Mapping, lambda v, p: pack(dict(v), p)),
     (Sequence, lambda v, p: [pack(item, p) for item in v]),
+    (Set, lambda v, p: [pack(item, p) for item in v]),
     (_File, _pack_file),
 )
 
@@ -209,6 +259,10 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
         return {k: unpack(v, payloads) for k, v in value.items()}
     if kind == "dict":
         return {k: unpack(v, payloads) for k, v in value["items"].items()}
+    if kind == "pairs":
+        return {_hashable(unpack(k, payloads)): unpack(v, payloads) for k, v in value["items"]}
+    if kind == "value":
+        return _VALUES[value["of"]][2](value["text"])
     if kind == "path":
         return Path(value["path"])
     if kind == "bytes":
@@ -231,6 +285,10 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
             held = unpack(held, payloads)
         made.__dict__[name] = tuple(held) if isinstance(held, list) and name in _TUPLES else held
     return made
+
+
+def _hashable(key: Any) -> Any:
+    return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
 
 
 def _segment(value: Json) -> media.Segment:
@@ -257,10 +315,18 @@ def pack_error(error: BaseException, clean: Callable[[str], str]) -> Json:
     """An error as JSON values. ``clean`` takes the secrets out of its traceback."""
     text = clean("".join(traceback.format_exception(error)))
     if isinstance(error, LollmsError):
-        return {"error": error.to_json(), "traceback": text}
+        return {"error": _cleaned(error.to_json(), clean), "traceback": text}
     name = f"{type(error).__module__}.{type(error).__qualname__}"
     said = GenerationError(clean(f"The worker failed with {name.removeprefix('builtins.')}: {error}"), remote_type=name)
     return {"error": said.to_json(), "traceback": text}
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {k: _cleaned(v, clean) for k, v in value.items()}
+    return [_cleaned(v, clean) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def unpack_error(message: Json) -> LollmsError:

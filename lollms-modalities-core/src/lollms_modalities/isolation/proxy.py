@@ -6,12 +6,11 @@ plug-ins; the worker checks settings and options, holds the model and makes the 
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -19,12 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import BaseModel, Field, SecretStr, create_model
 from pydantic.config import JsonDict
 
-from lollms_modalities import hooks, verbs
+from lollms_modalities import _threads, hooks, verbs
+from lollms_modalities._files import move_whole, part_folder, part_name
 from lollms_modalities._locks import CallLock
+from lollms_modalities._shown import veiled
 from lollms_modalities.binding import LollmsBinding, Origin
 from lollms_modalities.call import Call, CancelToken, ProgressCallback, _current
 from lollms_modalities.capabilities import Capabilities
-from lollms_modalities.errors import BusyError, OptionError, UnsupportedError
+from lollms_modalities.errors import BusyError, LollmsError, OptionError, UnsupportedError, WorkerCrashedError
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.checks import check_interpreter, explain_start
 from lollms_modalities.isolation.host import Request, Spec, Worker, WorkerPolicy, Workers
@@ -35,6 +36,8 @@ from lollms_modalities.settings import MASK, BindingSettings, CallOptions
 
 if TYPE_CHECKING:
     from lollms_modalities.media import Provenance
+
+_PATIENCE = 0.05  # seconds that whoever closes a stream waits for its engine
 
 
 class IsolatedBinding(LollmsBinding):
@@ -102,28 +105,32 @@ class IsolatedBinding(LollmsBinding):
             return self._set(call, settings, kwargs)
 
     def _set(self, call: Call, settings: Any, kwargs: dict[str, Any]) -> bool:
-        first = True
-        workers: list[Worker | None] = [*self._workers.all()] or [None]
-        for worker in workers:
-            try:
-                message = self._run(call, "set_settings", kwargs, (settings,), worker=worker)[0]
-            except BaseException:
-                if first:
-                    raise
-                assert worker is not None
-                worker.process.kill("it did not take the settings that another took")
-                continue
-            if first:
-                self._workers.spec.change(self._taken(settings, message["settings"]))
+        workers = self._workers
+        first = workers.take(call, beyond=True)
+        try:
+            # The first says whether they are right; then the others are told, and those that just start follow.
+            workers.spec.secrets.note(_named(settings), type(self)._description["settings"])
+            message = self._run(call, "set_settings", kwargs, (settings,), worker=first)[0]
+            with workers.asked(self._taken(settings, message["settings"]), but=first) as others:
                 self.settings = self._mirror(message["settings"])
                 self._capabilities = _capabilities(message["capabilities"])
-            first = False
+                told: list[Worker] = []
+                try:
+                    for worker in others:
+                        with suppress(LollmsError):
+                            self._run(call, "set_settings", kwargs, (settings,), worker=worker)
+                            told.append(worker)
+                finally:
+                    for worker in others:
+                        if worker not in told:
+                            workers.retire(worker)
+        finally:
+            workers.give(first, ok=first.alive, beyond=True)
         return True
 
     def _taken(self, settings: Any, now: Json) -> dict[str, Any]:
         """What was changed, as new workers are to be given it."""
-        rows = settings.items() if isinstance(settings, Mapping) else ((row["name"], row["value"]) for row in settings)
-        return {name: value for name, value in rows if not (value == MASK and now.get(name) == MASK)}
+        return {k: v for k, v in _named(settings).items() if not (v == MASK and now.get(k) == MASK)}
 
     def _may_reload(self, settings: Any) -> bool:
         from lollms_modalities.settings import is_marked
@@ -157,10 +164,14 @@ class IsolatedBinding(LollmsBinding):
             f"{self.binding_name}: the model is in another process.", hint="Make the binding without environment=."
         )
 
-    @property
-    def loaded(self) -> bool:
+    def is_loaded(self) -> bool:
         """Whether a worker has the model loaded."""
-        return any(self._run(Call("loaded", self), "is_loaded", {}, worker=w)[1] for w in self._workers.all())
+        with self._workers.asked() as workers:
+            for worker in workers:
+                with suppress(WorkerCrashedError):  # then that one has it no more
+                    if self._run(Call("is_loaded", self), "is_loaded", {}, worker=worker)[1]:
+                        return True
+        return False
 
     def load(
         self, *, progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None,
@@ -173,21 +184,25 @@ class IsolatedBinding(LollmsBinding):
         call = Call("load", self, None, outer)
         call.control(progress, cancel, timeout)
         with self._during(call, exclusive=False):
-            taken: list[Worker] = []
-            try:
-                for _ in range(self._workers.spec.policy.pool):
-                    taken.append(self._workers.take(call))
-                    self._run(call, "load", {}, worker=taken[-1], controls=True)
-            finally:
-                for worker in taken:
-                    self._workers.give(worker, ok=worker.alive)
+            asked: list[Worker] = []
+            # One at a time, as a call has one place. Those that are busy load with what they are busy with.
+            with suppress(LookupError):
+                while len(asked) < self._workers.spec.policy.pool:
+                    worker = self._workers.take(call, other_than=asked)
+                    asked.append(worker)
+                    try:
+                        self._run(call, "load", {}, worker=worker, controls=True)
+                    finally:
+                        self._workers.give(worker, ok=worker.alive)
 
     def _unload(self) -> None:
         if self._closed:
             self._workers.close()
             return
-        for worker in self._workers.all():
-            self._run(Call("unload", self), "unload", {}, worker=worker)
+        with self._workers.asked() as workers:
+            for worker in workers:
+                with suppress(WorkerCrashedError):  # then that one has no model any more
+                    self._run(Call("unload", self), "unload", {}, worker=worker)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
@@ -202,7 +217,12 @@ class IsolatedBinding(LollmsBinding):
         with self._within(call):
             if self._closed:
                 raise self._closed_error(call)
-            return self._run(call, name, kwargs, positional, controls=controls)[1]
+            try:
+                return self._run(call, name, kwargs, positional, controls=controls)[1]
+            except WorkerCrashedError:
+                if self._closed:  # meanwhile, which has ended the worker
+                    raise self._closed_error(call) from None
+                raise
 
     def _run(
         self, call: Call, name: str, arguments: dict[str, Any], positional: tuple[Any, ...] = (), *,
@@ -225,7 +245,7 @@ class IsolatedBinding(LollmsBinding):
             return message, protocol.unpack(message["value"], payloads)
         finally:
             if worker is None:
-                self._workers.give(taken, ok=taken.alive)
+                self._workers.give(taken, ok=taken.alive, beyond=True)
 
     def _from_inside(self, what: str) -> BusyError:
         return BusyError(
@@ -249,6 +269,10 @@ class RemotePlan(verbs.Plan):
         self.returns = getattr(media, spec.returns)
         described = cls._description["verbs"][spec.name]
         self._media = tuple(described["media"])
+        schema = described.get("options") or cls._description["options"]
+        definitions = schema.get("$defs", {})
+        self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
+        self._secrets = schema if self._secret else None
         self._path = "output_path" if spec.returns in verbs._WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -267,7 +291,9 @@ class RemotePlan(verbs.Plan):
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
-                kwargs[self._path] = _part(path) / path.name
+                kwargs[self._path] = part_name(path) / path.name
+            if self._secrets is not None:
+                cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -289,7 +315,7 @@ class RemotePlan(verbs.Plan):
         given: dict[str, Any] = protocol.unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path
-        return given
+        return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
 
     def _checked(self, name: str, value: Any) -> Any:
         content = self.verb.params[0] if self.verb.params else ""
@@ -300,6 +326,8 @@ class RemotePlan(verbs.Plan):
             return [v.absolute() if isinstance(v, Path) else v for v in check_images(value)]
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
+        if isinstance(value, Mapping):
+            return {k: self._checked(name, v) for k, v in value.items()}
         role = self.verb.content if name == content else "media"
         try:
             checked = check_media(value, role=role or "media")
@@ -317,56 +345,96 @@ class RemotePlan(verbs.Plan):
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Provenance | None]:
         """A stream's provenance, as the worker told it at the end."""
-        told = (call.recorded or {}).get("provenance")
-        return lambda: told
+        return lambda: (call.recorded or {}).get("provenance")
 
 
-def _part(path: Path) -> Path:
-    """A folder of its own beside ``path``: what a worker that dies leaves of a file is in there."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:
+    """Whether there is room for a secret in what a JSON schema describes."""
+    if isinstance(schema, list):
+        return any(_has_password(part, definitions, seen) for part in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen:
+        seen.add(name)
+        if _has_password(definitions.get(name), definitions, seen):
+            return True
+    return schema.get("format") == "password" or _has_password(list(schema.values()), definitions, seen)
 
 
 def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, _current.get())
     workers = binding._workers
-    worker = workers.take(call)
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
-    try:
-        if written is not None:
-            os.mkdir(os.path.dirname(written))
-        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-        result = protocol.unpack(message["value"], payloads)
-        if written is not None:
-            call.check()  # a call that was stopped leaves no file
-            assert call.output_path is not None
-            os.replace(written, call.output_path)
-            for made in result if isinstance(result, list) else [result]:
-                made.path = call.output_path
-        return result
-    finally:
-        workers.give(worker, ok=worker.alive)
-        if written is not None:
-            shutil.rmtree(os.path.dirname(written), ignore_errors=True)
-
-
-def _items(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Iterator[Any]:
-    call = cast(Call, _current.get())
-    workers = binding._workers
     worker = workers.take(call)
-    running = None
     try:
-        message, out = request
-        running = Request(worker, call, message, out, grace=workers.spec.policy.grace)
-        while True:
-            message, payloads = running.next()
-            if message["type"] != protocol.ITEM:
-                return
-            yield protocol.unpack(message["value"], payloads)
+        # What a worker that dies leaves of a file is in a folder of its own.
+        with nullcontext() if written is None else part_folder(Path(written).parent):
+            message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+            result = protocol.unpack(message["value"], payloads)
+            if written is not None:
+                call.check()  # a call that was stopped leaves no file
+                assert call.output_path is not None
+                move_whole(Path(written), call.output_path)
+                for made in result if isinstance(result, list) else [result]:
+                    made.path = call.output_path
+            return result
     finally:
-        if running is not None:
-            running.stop("its stream was closed")
         workers.give(worker, ok=worker.alive)
+
+
+class _Items(Iterator[Any]):
+    """The items of a stream. No generator, which the garbage collector would end in the middle of whatever it
+    interrupts: a stream that nobody has is closed by ``Stream``."""
+
+    def __init__(self, binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> None:
+        call = cast(Call, _current.get())
+        self._workers = binding._workers
+        self._worker = self._workers.take(call)
+        self._request: Request | None = None
+        try:
+            message, out = request
+            self._request = Request(self._worker, call, message, out, grace=self._workers.spec.policy.grace)
+        except BaseException:
+            self._workers.give(self._worker, ok=self._worker.alive)
+            raise
+
+    def __next__(self) -> Any:
+        if self._request is None:
+            raise StopIteration
+        try:
+            message, payloads = self._request.next()
+            if message["type"] == protocol.ITEM:
+                return protocol.unpack(message["value"], payloads)
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it. An engine that does not listen is waited for elsewhere: whoever cancels must not be held up."""
+        request, self._request = self._request, None
+        if request is None:
+            return
+        if request.ended:
+            self._workers.give(self._worker, ok=self._worker.alive)
+            return
+        stopped = threading.Event()
+
+        def stop() -> None:
+            try:
+                request.stop("its stream was closed")
+            finally:
+                self._workers.give(self._worker, ok=self._worker.alive)
+                stopped.set()
+
+        try:
+            _threads.start(stop)
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            stop()
+        stopped.wait(_PATIENCE)  # mostly it has listened by then, and its worker is free again
 
 
 # --- the class ------------------------------------------------------------------------------------------------------
@@ -396,7 +464,7 @@ def make_class(base: type[LollmsBinding], ready: Json, place: str) -> type[Isola
 
 
 def _verb(name: str, described: Json) -> Callable[..., Any]:
-    run = _items if described["stream"] else _whole
+    run = _Items if described["stream"] else _whole
 
     def fn(self: IsolatedBinding, request: Any, *args: Any, **kwargs: Any) -> Any:
         if args or kwargs or not isinstance(request, tuple):
@@ -464,6 +532,16 @@ def _annotation(described: Json, definitions: Json) -> Any:
     return _TYPES.get(described.get("type", ""), Any)
 
 
+def _named(settings: Any) -> dict[str, Any]:
+    """Settings in either form as a dict; the worker says what is wrong with rows that are none."""
+    if isinstance(settings, Mapping):
+        return dict(settings)
+    return {str(row["name"]): row["value"] for row in settings if isinstance(row, Mapping) and row.keys() >= _ROW}
+
+
+_ROW = {"name", "value"}
+
+
 def _capabilities(told: Json) -> Capabilities:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
     known = Capabilities.__dataclass_fields__
@@ -486,13 +564,24 @@ class Opener:
         lock: Path | None = None, cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
-        self._spec = Spec(
-            modality, name, path, place or str(path), directory, policy or WorkerPolicy(), distribution, lock
-        )
-        self._workers = Workers(self._spec, own=python is None)
-        check_interpreter(self._spec)
-        with explain_start(self._spec):
+        policy = policy or WorkerPolicy()
+        what = modality, name, path, place or str(path), directory, policy, distribution, lock
+
+        def workers() -> Workers:
+            return Workers(Spec(*what), own=python is None)
+
+        self._workers_of = workers
+        self._spec, self._made = self._open(cancel), False
+
+    def _open(self, cancel: CancelToken | None = None) -> Spec:
+        self._workers = self._workers_of()
+        spec = self._workers.spec
+        check_interpreter(spec)
+        # When nobody has this object any more, and no binding was made, its worker ends.
+        self._dropped = weakref.finalize(self, self._workers.kill)
+        with explain_start(spec):
             self._workers.open(cancel)
+        return spec
 
     def describe(self) -> Json:
         """What the class in the worker says of itself."""
@@ -513,7 +602,11 @@ class Opener:
         if schema.get("additionalProperties") is False:
             # What 1.x had and has no meaning here, keys among it, is not even sent.
             settings = settled(settings, schema["properties"], self._spec.name)
+        if self._made:
+            self._spec, self._made = self._open(), False  # each binding has workers of its own
         self._workers.make(settings, shared or {})
+        self._made = True
+        self._dropped.detach()
         modality = self._spec.modality
         base = getattr(import_module(f"lollms_modalities.{modality}"), f"Lollms{modality.upper()}Binding")
         return make_class(base, self._workers.ready, self._spec.place)(self._workers)

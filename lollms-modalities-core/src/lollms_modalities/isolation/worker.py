@@ -21,7 +21,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
+from lollms_modalities._shown import shown
 from lollms_modalities.call import Call, CancelToken, Progress
+from lollms_modalities.errors import LollmsError
 from lollms_modalities.isolation import protocol
 from lollms_modalities.isolation.channel import Channel, Disconnected, Exchange
 from lollms_modalities.isolation.protocol import Buffer, Json
@@ -58,7 +60,10 @@ class _Request:
                 out = []
                 answer = {"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)}
             self._flush()
-            exchange.send(answer, out)
+            try:
+                exchange.send(answer, out)
+            except LollmsError as exc:  # it cannot be told
+                exchange.send({"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)})
         except Disconnected:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
@@ -72,6 +77,7 @@ class _Request:
             return self._worker.find(message)
         if message["type"] == protocol.MAKE:
             settings, shared = message["settings"], message["shared"]
+            os.environ.update(message.get("variables", {}))
             return self._worker.make(protocol.unpack(settings, payloads), protocol.unpack(shared, payloads))
         if message["type"] == protocol.BYE:
             self._worker.end()
@@ -79,6 +85,7 @@ class _Request:
         binding = self._worker.binding
         if binding is None:
             raise RuntimeError("the binding has not been made")
+        positional = protocol.unpack(message.get("positional", []), payloads)
         arguments = protocol.unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
@@ -86,8 +93,8 @@ class _Request:
             arguments["cancel"] = self._token
             if message.get("progress"):
                 arguments["progress"] = self._report
-        done = getattr(binding, message["name"])(*message.get("positional", ()), **arguments)
-        del arguments
+        done = getattr(binding, message["name"])(*positional, **arguments)
+        del arguments, positional
         if message.get("stream"):
             return self._stream(done) | self._use(message)
         answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)
@@ -117,16 +124,14 @@ class _Request:
 
     def begun(self, call: Call) -> None:
         """The call has its options, its lock and its model."""
-        from pydantic_core import to_jsonable_python
-
         self.tell = False
-        told = _without_bytes(call.options.__dict__) if call.options is not None else {}
-        options = to_jsonable_python(told, fallback=repr)
+        options = shown(call.options.__dict__) if call.options is not None else {}
         self._exchange.send({"type": protocol.BEGIN, "options": options})
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": text})
+        said = self._worker.clean(text)
+        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": said})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
@@ -292,6 +297,8 @@ def _pass_on_warnings() -> None:
 
 def main() -> None:
     """Serve the host at the other end of the socket whose descriptor is the first argument."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
     hooks.replace(_Relay())
@@ -303,15 +310,6 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # at once: nothing is left to be said, and engines like to crash while they are taken apart
-
-
-def _without_bytes(value: Any) -> Any:
-    """Options as they are told: of bytes, wherever they are, how many there are."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"<{len(value)} bytes>"
-    if isinstance(value, dict):
-        return {k: _without_bytes(v) for k, v in value.items()}
-    return [_without_bytes(v) for v in value] if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
     capabilities = Capabilities(seed=True, limits={"max_duration": _LONGEST})
 
     class Settings(BindingSettings):
-        model_name: str = setting("facebook/musicgen-small", description="Name or path of the model.", reload=True)
+        model_name: str = setting(
+            "facebook/musicgen-small", description="Name or path of the model.", reload=True, env="HF_TOKEN"
+        )
         device: Device = setting("auto", description="Where it runs: auto, cpu, cuda, cuda:1, mps.", reload=True)
         output_format: Literal["wav", "mp3", "flac", "ogg", "opus"] = setting(
             "wav", description="Format of the sound where a call asks for none."

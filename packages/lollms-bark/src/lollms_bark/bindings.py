@@ -52,7 +52,7 @@ _HALF_THE_CORES = max(1, (os.cpu_count() or 2) // 2)  # as many as work without 
 class _SpeechSettings(BindingSettings):
     """What the TTS binding's settings begin with."""
 
-    model_name: str = setting("suno/bark-small", description=_MODEL, reload=True)
+    model_name: str = setting("suno/bark-small", description=_MODEL, reload=True, env="HF_TOKEN")
     default_voice: str | None = setting(
         "v2/en_speaker_6", description="Voice preset to use when none is named.", pattern=PATTERN
     )
@@ -62,7 +62,7 @@ class _SpeechSettings(BindingSettings):
 class _EffectSettings(BindingSettings):
     """What the TTM binding's settings begin with."""
 
-    model_name: str = setting("suno/bark-small", description=_MODEL, reload=True)
+    model_name: str = setting("suno/bark-small", description=_MODEL, reload=True, env="HF_TOKEN")
     device: Device = setting("auto", description=_DEVICE, reload=True)
     default_voice_preset: str | None = setting(
         None, description="Voice preset to use when none is named.", pattern=PATTERN

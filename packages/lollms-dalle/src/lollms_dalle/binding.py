@@ -29,7 +29,7 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.http import HttpClient, Upload, clean_address
+from lollms_modalities.http import HttpClient, Upload, clean_address, image_upload
 from lollms_modalities.media import sniff
 from pydantic import SecretStr
 
@@ -80,7 +80,7 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
     Options = ImageOptions
 
     class Settings(BindingSettings):
-        api_key: SecretStr | None = setting(None, description="Key of the service.", reload=True)
+        api_key: SecretStr | None = setting(None, description="Key of the service.", reload=True, env="OPENAI_API_KEY")
         model_name: str = setting(DEFAULT, description="Name of the model.", min_length=1)
         default_size: str | None = setting(None, description="Such as 1024x1024; the model's own when empty.")
         default_quality: str | None = setting(None, description="Such as low, medium, high, standard, hd.")
@@ -134,10 +134,10 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
                 f"The model {model} was given {len(images)} images and takes {rules.most_given}.", names=["images"]
             )
         body = self._body(model, rules, prompt, negative_prompt, options, options.n)
-        uploads = [Upload(image, "image.png", "image/png") for image in images]
+        uploads = [image_upload(image, "image") for image in images]
         files: dict[str, Upload | list[Upload]] = {"image": uploads[0]} if len(uploads) == 1 else {"image[]": uploads}
         if mask is not None:
-            files["mask"] = Upload(mask, "mask.png", "image/png")
+            files["mask"] = image_upload(mask, "mask")
         fields = {name: str(value) for name, value in body.items()}
         return self._ask("images/edits", options.n, fields=fields, files=files)
 

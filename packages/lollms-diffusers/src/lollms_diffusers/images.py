@@ -76,7 +76,10 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
 
     class Settings(PipelineSettings):
         model_id_or_path: str = setting(
-            "stable-diffusion-v1-5/stable-diffusion-v1-5", description="Path or name of the model.", reload=True
+            "stable-diffusion-v1-5/stable-diffusion-v1-5",
+            description="Path or name of the model.",
+            reload=True,
+            env="HF_TOKEN",
         )
         safety_checker_on: bool = setting(
             True, description="Let the model's safety checker, where it has one, black out images.", reload=True

@@ -64,7 +64,7 @@ class DiffusersTTVBinding(DiffusersBinding, LollmsTTVBinding):
 
     class Settings(PipelineSettings):
         model_id_or_path: str = setting(
-            "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", description="Path or name of the model.", reload=True
+            "Wan-AI/Wan2.1-T2V-1.3B-Diffusers", description="Path or name of the model.", reload=True, env="HF_TOKEN"
         )
 
     settings: Settings

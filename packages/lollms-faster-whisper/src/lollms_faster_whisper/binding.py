@@ -54,7 +54,7 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
     capabilities = Capabilities(streaming=True, timestamps=("segment", "word"))
 
     class Settings(BindingSettings):
-        model_name: str | None = setting(None, description="Name or path of the model.", reload=True)
+        model_name: str | None = setting(None, description="Name or path of the model.", reload=True, env="HF_TOKEN")
         device: Literal["auto", "cpu", "cuda"] = setting("auto", description="Where it runs.", reload=True)
         compute_type: _ComputeType = setting(
             "default", description="Precision; the default is int8 on a CPU, float16 on a GPU.", reload=True

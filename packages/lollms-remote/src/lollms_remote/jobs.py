@@ -65,7 +65,8 @@ class LollmsTTVBinding_Impl(Remote, LollmsTTVBinding):
     def generate_video(self, prompt: str, **kwargs: Any) -> Video:
         options = self.Options(**kwargs)
         seconds = None if options.duration is None else f"{options.duration:g}"
-        size = f"{options.width}x{options.height}" if options.width and options.height else None
+        width, height = options.width or options.height, options.height or options.width
+        size = f"{width}x{height}" if width else None
         return Video(_job(self, "v1/videos", "video", {"prompt": prompt, "seconds": seconds, "size": size}, options))
 
     def list_models(self, **kwargs: Any) -> list[str]:

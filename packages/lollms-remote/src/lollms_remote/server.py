@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -10,10 +12,13 @@ from typing import Any, Literal
 from lollms_modalities import (
     BindingSettings,
     LollmsBinding,
+    LollmsError,
+    OptionError,
     ServiceAuthError,
     ServiceError,
     ServiceResponseError,
     SettingsError,
+    current_call,
     setting,
 )
 from lollms_modalities.http import Answer, HttpClient, clean_address
@@ -24,6 +29,8 @@ Protocol = Literal["classic", "modern", "openai"]
 PATHS = ("/lollms/v1", "/v1")  # ends of addresses that mean the server itself
 _found: dict[str, Protocol] = {}
 _finding = threading.Lock()
+_one_file: dict[str, threading.Lock] = {}
+_OF_USERS = "This server transcribes for its users only."
 
 
 class RemoteSettings(BindingSettings):
@@ -57,6 +64,7 @@ class Server:
         self._password = _open(settings.user_password)
         self.address = clean_address(settings.host_address, strip=PATHS)
         self._clients: dict[str, HttpClient] = {}
+        self.first_voice = ""  # of a classic server, once it has told
         self._token = ""
         self._lock = threading.Lock()
 
@@ -67,43 +75,93 @@ class Server:
             return self._settings.protocol
         with _finding:
             if self.address not in _found:
-                _found[self.address] = _find(self._client("anonymous", {}))
+                _found[self.address] = self._find()
             return _found[self.address]
+
+    def _find(self) -> Protocol:
+        anonymous = self._client("anonymous", {})
+        return _find(anonymous, self._with_key() if self._key else anonymous)
+
+    def _with_key(self) -> HttpClient:
+        return self._client("key", {"Authorization": f"Bearer {self._key}"})
+
+    def explain(self, error: ServiceError) -> None:
+        """Where the protocol was given and is another than the server's, the error says so."""
+        given = self._settings.protocol
+        if given == "auto" or not (is_missing(error) or error.status == 500):
+            return
+        try:
+            with _finding:
+                spoken = self._find()
+        except LollmsError:
+            return  # which says less than the error
+        if spoken != given:
+            error.hint = f"protocol={given!r} was given, and the server speaks {spoken!r}: give that, or leave it out."
+
+    @property
+    def one_file(self) -> threading.Lock:
+        """For what a classic server does in one file that all its clients share."""
+        with _finding:
+            return _one_file.setdefault(self.address, threading.Lock())
 
     @property
     def client(self) -> HttpClient:
         """With the credentials of the protocol: a classic server has none in its headers."""
         if self.protocol == "classic" or not self._key:
             return self._client("anonymous", {})
-        return self._client("key", {"Authorization": f"Bearer {self._key}"})
+        return self._with_key()
+
+    def models(self, modality: str) -> list[str]:
+        """Names of the models that the server tells of; a modern one tells of them by modality."""
+        if self.protocol == "modern":
+            told = self.client.get_json("lollms/v1/capabilities")
+            active = told.get("active_bindings") if isinstance(told, dict) else None
+            return _names(active.get(modality) if isinstance(active, dict) else None)
+        told = self.client.get_json("v1/models")
+        return _names(told.get("data") if isinstance(told, dict) else told)
 
     def client_id(self, given: str | None) -> str | None:
         """The client's id with a classic server."""
         return given or self._settings.client_id or self._key or None
 
-    def as_user(self) -> HttpClient:
-        """With a user's token, for what a modern server gives users only.
+    def as_user(self, ask: Callable[[HttpClient], Any]) -> Any:
+        """Ask with a user's token, for what a modern server gives users only; with a new one where it is refused, since
+        a token has its time and ends with the server's key.
 
         Raises:
             SettingsError: no user was given.
         """
+        token = self._user_token("")
+        try:
+            return ask(self._client("user", {"Authorization": f"Bearer {token}"}))
+        except ServiceAuthError as exc:
+            if exc.status != 401:
+                raise
+            token = self._user_token(token)
+        return ask(self._client("user", {"Authorization": f"Bearer {token}"}))
+
+    def _user_token(self, refused: str) -> str:
+        """The token; another one than ``refused``."""
         name = self._settings.user_name
         if not name or not self._password:
-            raise SettingsError("This server transcribes for its users only.", hint="Give user_name and user_password.")
+            raise SettingsError(_OF_USERS, hint="Give user_name and user_password.")
         with self._lock:
-            if not self._token:
+            if self._token in ("", refused):
                 anonymous = self._client("anonymous", {})
                 form = {"username": name, "password": self._password}
                 answer = anonymous.request("POST", "api/auth/token", form=form, retries=0)
-                token = parse_json(answer.body, answer.content_type, "The server").get("access_token")
-                if not isinstance(token, str):
+                told = parse_json(answer.body, answer.content_type, "The server")
+                token = told.get("access_token") if isinstance(told, dict) else None
+                if not isinstance(token, str) or not token:
                     raise ServiceAuthError("The server gave no token to the user.", hint="Check the password.")
                 self._token = token
-        return self._client("user", {"Authorization": f"Bearer {self._token}"})
+                if (old := self._clients.pop("user", None)) is not None:
+                    old.close()
+            return self._token
 
     def close(self) -> None:
         """Close the connections."""
-        for client in self._clients.values():
+        for client in list(self._clients.values()):
             client.close()
 
     def _client(self, kind: str, headers: dict[str, str]) -> HttpClient:
@@ -144,14 +202,26 @@ class Remote(LollmsBinding):
     @contextmanager
     def asked(self) -> Iterator[Server]:
         """The server, for lists: what is listed is no reason to keep connections."""
-        if self.loaded:
-            yield self.model
-            return
-        server = self.load_model()
+        own = not self.loaded
+        server = self.load_model() if own else self.model
         try:
             yield server
+        except ServiceError as exc:
+            server.explain(exc)
+            raise
         finally:
-            server.close()
+            if own:
+                server.close()
+
+    @contextmanager
+    def asking(self) -> Iterator[Server]:
+        """The server, for what it is to make."""
+        server: Server = self.model
+        try:
+            yield server
+        except ServiceError as exc:
+            server.explain(exc)
+            raise
 
 
 def forget_protocols() -> None:
@@ -162,6 +232,32 @@ def forget_protocols() -> None:
 def is_missing(error: ServiceError) -> bool:
     """Whether an error says that the server has no such endpoint."""
     return error.status in (404, 405, 501) or (isinstance(error, ServiceResponseError) and error.status is None)
+
+
+def tell_unused(server: Server, strict: bool, **options: Any) -> None:
+    """Say which of the options that were given the server cannot take.
+
+    Raises:
+        OptionError: there are some, and ``strict``.
+    """
+    unused = [name for name, value in options.items() if value is not None]
+    if not unused:
+        return
+    said = f"A server that speaks {server.protocol!r} does not take {' and '.join(unused)} here."
+    if strict:
+        raise OptionError(said, hint="Leave that out, or leave strict out: then it is told in a warning.", names=unused)
+    warnings.warn(f"{said} The server does without.", stacklevel=3)
+
+
+@contextmanager
+def waiting_for(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock, unless the call is stopped while it is waited for."""
+    while not lock.acquire(timeout=0.05):
+        current_call().check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def first_that_works(ways: list[Callable[[], Any]]) -> Any:
@@ -183,7 +279,7 @@ def first_that_works(ways: list[Callable[[], Any]]) -> Any:
     raise last
 
 
-def _find(client: HttpClient) -> Protocol:
+def _find(client: HttpClient, with_key: HttpClient) -> Protocol:
     probes: tuple[tuple[str, Protocol, Callable[[int, Any], bool]], ...] = (
         ("lollms/v1/capabilities", "modern", _is_modern),
         ("tts_is_ready", "classic", lambda status, json: status == 200 and isinstance(json.get("status"), bool)),
@@ -193,20 +289,33 @@ def _find(client: HttpClient) -> Protocol:
         status, json = _probe(client, path)
         if isinstance(json, dict) and fits(status, json):
             return protocol
+    if with_key is not client:
+        # Some fail where no key is given.
+        status, json = _probe(with_key, "v1/models")
+        if isinstance(json, dict) and _is_openai(status, json):
+            return "openai"
+    for asker, path in itertools.product(dict.fromkeys((client, with_key)), _ROUTES):
+        # Some have no list of models. Nothing is made of nothing, but a route that is there says what is wrong with it.
+        status, json = _probe(asker, path, {})
+        if isinstance(json, dict) and status in (400, 401, 403, 415, 422):
+            return "openai"
     raise ServiceResponseError(
         f"The server at {client.address} speaks none of the protocols classic, modern and openai.",
         hint="Check the address, or say which with protocol=.",
     )
 
 
-def _probe(client: HttpClient, path: str) -> tuple[int, Any]:
+def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
+    """The status, and the JSON object of the answer; of one that says failure its keys alone."""
     try:
-        answer: Answer = client.request("GET", path, retries=0, max_bytes=1 << 20)
+        method = "GET" if body is None else "POST"
+        answer: Answer = client.request(method, path, json=body, retries=0, max_bytes=1 << 20)
         status, body, content_type = answer.status, answer.body, answer.content_type
     except ServiceError as exc:
         if exc.status is None and exc.retryable:
             raise  # nobody is there
-        return exc.status or 0, dict.fromkeys(getattr(exc, "keys", ()))
+        keys = getattr(exc, "keys", ())
+        return exc.status or 0, dict.fromkeys(keys) if keys else None
     # Some answer any GET with 200 and a web page: JSON it must be.
     if "json" not in content_type:
         return status, None
@@ -216,12 +325,28 @@ def _probe(client: HttpClient, path: str) -> tuple[int, Any]:
         return status, None
 
 
+def _names(told: Any) -> list[str]:
+    """The names in what servers tell of models: one, a list, a table by name, or rows that hold theirs."""
+    if isinstance(told, str):
+        return [told] if told else []
+    if isinstance(told, dict):
+        own = next((told[key] for key in ("alias", "id", "name") if isinstance(told.get(key), str)), None)
+        return [own] if own else [str(name) for name in told]
+    if isinstance(told, list):
+        return list(dict.fromkeys(name for row in told for name in _names(row)))
+    return []
+
+
 def _is_modern(status: int, json: Any) -> bool:
     return (status == 200 and "capabilities" in json) or (status in (401, 403) and "detail" in json)
 
 
 def _is_openai(status: int, json: Any) -> bool:
-    return (status == 200 and isinstance(json.get("data"), list)) or (status in (401, 403) and "error" in json)
+    # 400: what a proxy without a database says to a key that it does not know.
+    return (status == 200 and isinstance(json.get("data"), list)) or (status in (400, 401, 403) and "error" in json)
+
+
+_ROUTES = ("v1/audio/speech", "v1/audio/transcriptions", "v1/images/generations")
 
 
 def _open(secret: SecretStr | None) -> str:

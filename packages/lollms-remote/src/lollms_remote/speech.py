@@ -22,7 +22,15 @@ from lollms_modalities import (
 )
 from lollms_modalities.media import sniff
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, is_missing
+from lollms_remote.server import (
+    Remote,
+    RemoteSettings,
+    Server,
+    first_that_works,
+    is_missing,
+    tell_unused,
+    waiting_for,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -42,20 +50,21 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             description="Name of the file that a classic server is to keep.",
             pattern=r"^[^./\\\x00][^/\\\x00]{0,199}$",
         )
+        strict: bool = option(False, description="An option that the server does not take is an error, not a warning.")
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
-        server: Server = self.model
         voice = voice or self.settings.model_name
-        current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
-        report_progress(0, 1)
-        if server.protocol == "classic":
-            data = _classic(server, text, voice, options)
-        else:
-            if options.fn is not None:
-                _tell_of_no_file(options.fn)
-            data = _speech(server, text, voice, options)
-        report_progress(1, 1)
+        with self.asking() as server:
+            current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
+            report_progress(0, 1)
+            if server.protocol == "classic":
+                data = _classic(server, text, voice, options)
+            else:
+                if options.fn is not None:
+                    _tell_of_no_file(options.fn)
+                data = _speech(server, text, voice, options)
+            report_progress(1, 1)
         if not data:
             return Audio()
         audio = Audio(data)
@@ -73,12 +82,14 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
 
 
 def _speech(server: Server, text: str, voice: str | None, options: Any) -> bytes:
+    tell_unused(server, options.strict, client_id=options.client_id)
     path = "lollms/v1/audio/speech" if server.protocol == "modern" else "v1/audio/speech"
     body = {
         "input": text, "voice": voice, "model": options.model, "response_format": "wav",
         "speed": options.speed, "language": options.language,
     }  # fmt: skip
     if server.protocol == "openai":
+        tell_unused(server, options.strict, language=options.language)
         body |= {"model": options.model or "tts-1", "voice": voice or "alloy", "language": None}
     answer = server.client.request("POST", path, json={k: v for k, v in body.items() if v is not None}, accept="*/*")
     return _sound(answer.body)  # the content type is a label only
@@ -88,26 +99,36 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
     """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
     client, name = server.client, options.fn or f"{secrets.token_hex(8)}.wav"
     spoken: list[str] = []
+    tell_unused(server, options.strict, speed=options.speed, model=options.model)
 
     def voice_of_all() -> str:
         # These endpoints want a voice, and not null.
-        return voice or next(iter(_classic_voices(server)), "main_voice")
+        if not voice and not server.first_voice:
+            server.first_voice = next(iter(_classic_voices(server, retries=0)), "")
+        return voice or server.first_voice or "main_voice"
+
+    def without_language() -> None:
+        tell_unused(server, options.strict, language=options.language)
 
     def file() -> bytes:
         body = {"text": text, "speaker": voice, "language": (options.language or "en").split("-")[0]}
         given = {k: v for k, v in body.items() if v is not None}
-        sound = _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
+        # All its clients share one file: of two at once each might get the other's sound, or half of it.
+        with waiting_for(server.one_file):
+            sound = _sound(client.request("POST", "tts/file", json=given, accept="*/*").body)
         if options.fn is not None:
             _tell_of_no_file(options.fn)
         return sound
 
     def wave() -> bytes:
+        without_language()
         url = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name}).get("url")
         if not isinstance(url, str) or not url:
             raise ServiceResponseError("The server spoke and gave no address of the sound.")
         return _sound(client.request("GET", url, accept="*/*").body)
 
     def saved() -> bytes:
+        without_language()
         body = {"text": text, "voice": voice_of_all(), "fn": name}
         if (client_id := server.client_id(options.client_id)) is not None:
             body["client_id"] = client_id
@@ -116,8 +137,11 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         return _sound(client.request("GET", f"audio/{quote(name)}", accept="*/*", retries=0).body)
 
     try:
-        # The first gives the sound and keeps no file.
-        return bytes(first_that_works([file, wave, saved] if options.fn is None else [wave, saved, file]))
+        # A file of one's own is better than one that is shared, but only the latter takes a language.
+        ways = [wave, file, saved] if options.language is None else [file, wave, saved]
+        if options.fn is not None:
+            ways = [wave, saved, file]  # the last keeps no file of that name
+        return bytes(first_that_works(ways))
     except ServiceError:
         if not spoken:
             raise
@@ -129,11 +153,10 @@ def _tell_of_no_file(name: str) -> None:
     _log.info("The server keeps no file %r: the result holds the sound, and output_path= writes it to a file.", name)
 
 
-def _classic_voices(server: Server) -> list[str]:
+def _classic_voices(server: Server, **request: Any) -> list[str]:
+    get = server.client.get_json
     try:
-        found = first_that_works(
-            [lambda: server.client.get_json("tts/voices"), lambda: server.client.get_json("list_voices")]
-        )
+        found = first_that_works([lambda: get("tts/voices", **request), lambda: get("list_voices", **request)])
     except ServiceError as exc:
         if is_missing(exc) or exc.status is not None:
             return []  # it has none to tell of: what is wrong is said when it is to speak

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, BinaryIO
 
 from lollms_modalities import (
     CallOptions,
     Language,
     LollmsSTTBinding,
     MediaInput,
-    Segment,
+    ServiceAuthError,
     ServiceError,
     ServiceResponseError,
     Timestamps,
     Transcript,
-    Word,
     check_media,
     current_call,
     option,
     read_media,
     report_progress,
 )
-from lollms_modalities.audio import probe_audio
+from lollms_modalities.audio import decode_audio, encode_audio, probe_audio
 from lollms_modalities.http import HttpClient, Upload
+from lollms_modalities.media import sniff
+from lollms_modalities.media_input import open_media
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works
+from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, tell_unused
+from lollms_remote.times import read_segments
+
+_RATE = 16000
+# By what a file is: the suffix and the type that servers know it by. Opus lies in Ogg.
+_NAMES = {
+    "wav": ("wav", "audio/wav"), "mp3": ("mp3", "audio/mpeg"), "flac": ("flac", "audio/flac"),
+    "ogg": ("ogg", "audio/ogg"), "opus": ("ogg", "audio/ogg"), "mp4": ("mp4", "audio/mp4"),
+    "webm": ("webm", "audio/webm"),
+}  # fmt: skip
 
 
 class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
@@ -38,49 +48,77 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         prompt: str | None = option(None, description="Words that the speech is likely to hold; openai only.")
         timestamps: Timestamps = "none"
         client_id: str | None = option(None, description="The client's id with a classic server.")
+        strict: bool = option(False, description="An option that the server does not take is an error, not a warning.")
 
     def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
         options = self.Options(**kwargs)
         duration = probe_audio(audio_path)[2]  # sound it is, before it is sent away
-        server: Server = self.model
-        model = model or self.settings.model_name
-        current_call().record(model=model or "", extra={"protocol": server.protocol})
-        report_progress(0, 1)
-        upload = _upload(audio_path)
-        if server.protocol == "classic":
-            made = Transcript(_classic(server, audio_path, upload, options), duration=duration)
-        elif server.protocol == "modern":
-            answer = _send(server.as_user(), "api/discussions/stt", {}, upload)
-            made = Transcript(_text(answer, "text"), duration=duration)
-        else:
-            made = _openai(server, upload, model, options, duration)
-        report_progress(1, 1)
+        given, model = model, model or self.settings.model_name
+        with self.asking() as server:
+            current_call().record(model=model or "", extra={"protocol": server.protocol})
+            report_progress(0, 1)
+            if server.protocol != "classic":
+                tell_unused(server, options.strict, client_id=options.client_id)
+            if server.protocol == "openai":
+                made = _openai(server, _upload(audio_path), model, options, duration)
+            else:
+                timestamps = None if options.timestamps == "none" else options.timestamps
+                tell_unused(
+                    server, options.strict, model=given, language=options.language, prompt=options.prompt,
+                    timestamps=timestamps,
+                )  # fmt: skip
+                text = self._text_of(server, audio_path, options)
+                made = Transcript(text, duration=duration)
+            report_progress(1, 1)
         return made
+
+    def _text_of(self, server: Server, audio: MediaInput, options: Any) -> str:
+        upload = _upload(audio)
+        if server.protocol == "classic":
+            return _classic(server, audio, upload, options)
+        return _text(server.as_user(lambda client: _send(client, "api/discussions/stt", {}, upload)), "text")
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models that the server tells of; empty where it tells of none."""
         with self.asked() as server:
-            if server.protocol == "modern":
-                return []
             try:
-                if server.protocol == "openai":
-                    found = server.client.get_json("v1/models").get("data") or []
-                    return [str(m["id"]) for m in found if isinstance(m, dict) and "id" in m]
+                if server.protocol != "classic":
+                    return server.models("stt")
                 answer = server.client.get_json("list_stt_models", retries=0)
             except ServiceError as exc:
-                if exc.status is None:
+                if exc.status is None or isinstance(exc, ServiceAuthError):
                     raise
                 return []  # it often fails where it has none
-        return [str(m) for m in answer.get("models") or answer.get("voices") or []]
+        found = answer if isinstance(answer, dict) else {}
+        return [str(m) for m in found.get("models") or found.get("voices") or []]
 
 
 def _upload(audio: MediaInput) -> Upload:
-    from lollms_modalities import Audio
-
+    """Under a name and a type that are true: servers look at the suffix. What few of them read becomes FLAC."""
     checked = check_media(audio, role="audio")
-    sound = Audio(checked) if isinstance(checked, bytes) else Audio(path=checked)
-    # Servers look at the suffix.
-    return Upload(checked, f"audio.{sound.format or 'wav'}", sound.mime_type)
+    with open_media(checked) as file:
+        suffix, kind = _NAMES.get(_what(file), ("", ""))
+    if suffix:
+        return Upload(checked, f"audio.{suffix}", kind)
+    # Mono at 16 kHz is what such models hear.
+    samples = decode_audio(checked, _RATE, max_duration=None)
+    return Upload(encode_audio(samples, _RATE, "flac"), "audio.flac", "audio/flac")
+
+
+def _what(file: BinaryIO) -> str:
+    """The format of a sound file, one of ``_NAMES``; "" for all others, those that only begin as one does included."""
+    head = file.read(64)
+    if head.startswith(b"ID3"):  # which stands before MP2 and others, too
+        a, b, c, d = head[6:10]
+        file.seek(10 + (a << 21 | b << 14 | c << 7 | d))
+        return "mp3" if sniff(file.read(64)) == "mp3" else ""
+    found = sniff(head)
+    unlike = {
+        "wav": head[:4] != b"RIFF",  # RF64
+        "mp4": head[8:10] in (b"qt", b"3g"),
+        "webm": b"webm" not in head,  # Matroska
+    }
+    return "" if unlike.get(found) else found
 
 
 def _send(client: HttpClient, path: str, fields: dict[str, str], upload: Upload) -> Any:
@@ -103,22 +141,27 @@ def _classic(server: Server, audio: MediaInput, upload: Upload, options: Any) ->
 
 def _openai(server: Server, upload: Upload, model: str | None, options: Any, duration: float) -> Transcript:
     fields = {"model": model or "whisper-1", "response_format": "json"}
-    if options.timestamps != "none":
-        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": options.timestamps}
+    timestamps = options.timestamps
+    if timestamps != "none":
+        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": timestamps}
     fields |= {k: v for k, v in (("language", options.language), ("prompt", options.prompt)) if v is not None}
-    answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
-    words = [Word(str(w["word"]), float(w["start"]), float(w["end"])) for w in answer.get("words") or []]
-    segments = [
-        Segment(
-            str(s["text"]).strip(), float(s["start"]), float(s["end"]),
-            tuple(w for w in words if s["start"] <= w.start < s["end"]),
-        )
-        for s in answer.get("segments") or []
-    ]  # fmt: skip
-    if words and not segments:
-        segments = [Segment(_text(answer, "text"), words[0].start, words[-1].end, tuple(words))]
+    try:
+        answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
+    except ServiceError as exc:
+        # Some know no such field; most of them tell the times of segments nevertheless.
+        if exc.status not in (400, 422) or "timestamp_granularities" not in exc.message:
+            raise
+        if timestamps == "word":
+            tell_unused(server, options.strict, timestamps=timestamps)
+        del fields["timestamp_granularities[]"]
+        answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
+    text = _text(answer, "text")
+    segments = read_segments(text, answer.get("segments"), answer.get("words"), duration)
     current_call().record(usage=answer["usage"] if isinstance(answer.get("usage"), dict) else None)
-    return Transcript(_text(answer, "text"), segments=segments, language=answer.get("language"), duration=duration)
+    language = answer.get("language")
+    return Transcript(
+        text, segments=segments, language=language if isinstance(language, str) else None, duration=duration
+    )
 
 
 def _text(answer: Any, key: str) -> str:

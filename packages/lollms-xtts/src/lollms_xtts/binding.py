@@ -52,7 +52,9 @@ class XTTSBinding(LollmsTTSBinding):
     engine = "coqui-tts"
 
     class Settings(BindingSettings):
-        model_name: str | Path = setting(models.XTTS_V2, description="Name or folder of the model.", reload=True)
+        model_name: str | Path = setting(
+            models.XTTS_V2, description="Name or folder of the model.", reload=True, env="HF_TOKEN"
+        )
         default_speaker_wav: Path | None = setting(None, description="Recording of the voice where none is named.")
         default_language: str = setting("en", description="Language of the text where none is named.")
         device: Device = setting("auto", description="Where it runs: auto, cpu, cuda, cuda:1, mps.", reload=True)

@@ -76,6 +76,9 @@ def transcribe(
     done: list[_Result] = []
     with opened(Which("stt", binding, environment, isolated, set or ())) as made:
         options = made.options(opt or ()) | ({} if model is None else {"model": model})
+        known = made.description["options"].get("properties", {}).get("timestamps", {})
+        if wanted in (Format.srt, Format.vtt) and known.get("default") == "none":
+            options.setdefault("timestamps", "segment")  # subtitles are nothing without times
         for n, (name, target) in enumerate(zip(names, targets, strict=True), 1):
             label = f"{Path(name).name} ({n} of {len(names)})" if len(names) > 1 else Path(name).name
             try:
