@@ -351,7 +351,8 @@ class Reader(LollmsTTSBinding):
 folder, seconds, formats = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 reader = Reader()
 for name in ("wav", *formats):  # the libraries themselves are not counted
-    reader.generate_audio("2", output_path=folder / f"short.{name}").save(folder / "short.flac")
+    made = reader.generate_audio("2", output_path=folder / f"short.{name}")
+    made.save(folder / ("again.flac" if name != "flac" else "again.wav"))
 before = peak()
 for name in formats:
     made = reader.generate_audio(seconds, output_path=folder / f"long.{name}")

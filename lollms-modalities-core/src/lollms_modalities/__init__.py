@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import LicenseNotAcceptedError as LicenseNotAcceptedError
     from lollms_modalities.errors import LollmsError as LollmsError
     from lollms_modalities.errors import MediaError as MediaError
+    from lollms_modalities.errors import MediaWarning as MediaWarning
     from lollms_modalities.errors import ModelNotFoundError as ModelNotFoundError
     from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
     from lollms_modalities.errors import OptionError as OptionError
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings import Timestamps as Timestamps
     from lollms_modalities.settings import TopK as TopK
     from lollms_modalities.settings import TopP as TopP
+    from lollms_modalities.settings import Track as Track
     from lollms_modalities.settings import Width as Width
     from lollms_modalities.settings import option as option
     from lollms_modalities.settings import setting as setting
@@ -116,7 +118,7 @@ _MODULES = {
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
         "GenerationError LicenseNotAcceptedError OlderKeywordWarning "
-        "LollmsError MediaError ModelNotFoundError OptionError SaveError ServiceAuthError ServiceError "
+        "LollmsError MediaError MediaWarning ModelNotFoundError OptionError SaveError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"
     ),
@@ -129,7 +131,7 @@ _MODULES = {
     "models": "ModelCache SharedModel",
     "settings": (
         "BindingSettings CallOptions Count Duration Fps GuidanceScale Height Language NumFrames "
-        "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Width option setting"
+        "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Track Width option setting"
     ),
     "streams": "AsyncStream Stream",
     "stt": "LollmsSTTBinding LollmsSTTBindingManager",

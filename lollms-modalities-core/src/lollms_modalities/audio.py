@@ -2,8 +2,7 @@
 
 Needs the extra ``[audio]``: numpy, av, soundfile, soxr.
 
-Decoding is PyAV's (FFmpeg), restricted to formats that hold media themselves: a playlist in the clothes of a sound file
-opens nothing else, no file and no address. Encoding is done by ``audio_encoder``.
+Decoding is PyAV's, in ``decoding``; encoding is done by ``audio_encoder``.
 """
 
 from __future__ import annotations
@@ -11,92 +10,70 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lollms_modalities.errors import BindingDependencyError, GenerationError, MediaError
-from lollms_modalities.media import Audio, check_format, check_media, open_media, read_wav_header, sniff
+from lollms_modalities.decoding import CONTAINERS as CONTAINERS
+from lollms_modalities.decoding import MAX_DURATION as MAX_DURATION
+from lollms_modalities.decoding import Damage, heard, missing, shown_as
+from lollms_modalities.decoding import decode as _decode
+from lollms_modalities.errors import GenerationError
+from lollms_modalities.media import Audio, check_format, check_media, open_media
 from lollms_modalities.media_input import MediaInput
+from lollms_modalities.mixing import Made
+from lollms_modalities.probing import probe_audio as probe_audio
+from lollms_modalities.probing import probe_video as probe_video
+from lollms_modalities.structure import refuse_cut
+from lollms_modalities.wav import read_wav
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MAX_DURATION = 4 * 3600.0
-_LOWEST_RATE = 1000  # samples per second
-# FFmpeg's names of the formats that hold media themselves, comma-separated.
-CONTAINERS = (
-    "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
-)
-_OGG_PAGE = 65307  # the largest
 _READ = 65536  # frames of a WAV file at a time
 
 
 def decode_audio(
-    source: MediaInput, sample_rate: int = 16000, *, max_duration: float | None = MAX_DURATION
+    source: MediaInput, sample_rate: int = 16000, *, max_duration: float | None = MAX_DURATION, track: int | None = None
 ) -> npt.NDArray[np.float32]:
-    """The sound as float32 in [-1, 1], mono, shape (n,), at ``sample_rate``.
+    """The sound as float32 in [-1, 1] (clipped), mono, shape (n,), at ``sample_rate``.
+
+    Channels are added, inverted ones turned over first, and the sum is as loud as the loudest of them. Sound that
+    begins late in a film, or has gaps, stands where it belongs, with silence before it. What is damaged is left out,
+    with a ``MediaWarning`` and, in a call, ``skipped_seconds`` and ``skipped_packets`` in ``provenance.extra``.
 
     Args:
         source: a path, bytes, one of our results or a binary file, of any format that FFmpeg reads.
         sample_rate: wanted samples per second.
         max_duration: seconds; longer sound is refused as soon as that much is decoded, so memory stays bounded.
+        track: which sound track, from 0; where it is left out the one that is marked as default, or the first.
 
     Raises:
         AudioFileNotFoundError: there is no such file.
-        MediaError: empty, cut short, no sound in it, longer than ``max_duration``, or no media at all.
+        MediaError: empty, cut short, no sound in it, longer than ``max_duration``, samples that are no numbers, or no
+            media at all.
+        OptionError: there is no such track.
         BindingDependencyError: PyAV is not installed.
     """
-    samples, _ = _decode(source, sample_rate, "mono", max_duration)
+    samples, _ = _decode(source, sample_rate, True, max_duration, track)
     return samples[:, 0]
 
 
 def decode_frames(
-    source: MediaInput, *, max_duration: float | None = MAX_DURATION
+    source: MediaInput, *, max_duration: float | None = MAX_DURATION, track: int | None = None
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """The sound as it is: float32 in [-1, 1], shape (n, channels), and its sample rate; else as ``decode_audio``."""
-    return _decode(source, None, None, max_duration)
+    """The sound as it is: float32 in [-1, 1], shape (n, channels), and its sample rate; else as ``decode_audio``.
 
-
-def _decode(
-    source: MediaInput, rate: int | None, layout: str | None, max_duration: float | None
-) -> tuple[npt.NDArray[np.float32], int]:
-    import numpy as np
-
-    checked = check_media(source, role="audio")
-    _refuse_cut_wav(checked)
-    _refuse_cut_ogg(checked)
-    with _opened(checked) as (container, stream):
-        declared = _declared_duration(container, stream)
-        if max_duration is not None and declared is not None and declared > max_duration:
-            raise _too_long(checked, declared, max_duration)
-        blocks: list[npt.NDArray[np.float32]] = []
-        count = 0
-        rate = rate or stream.rate
-        for block in _blocks(container, stream, rate, layout):
-            blocks.append(block)
-            count += len(block)
-            if max_duration is not None and count > max_duration * rate:
-                raise _too_long(checked, count / rate, max_duration)
-    _check_whole(checked, count, rate, declared)
-    return np.concatenate(blocks), rate
-
-
-def _check_whole(checked: Path | bytes, count: int, rate: int, declared: float | None) -> None:
-    if not count:
-        raise MediaError(f"{_shown(checked)} has a sound track without sound.", hint="Give a whole recording.")
-    if declared is not None and count / rate < declared - max(0.5, 0.05 * declared):
-        raise MediaError(
-            f"{_shown(checked)} is cut short: it says {declared:.1f} s and holds {count / rate:.1f} s.",
-            hint="Fetch or record it again.",
-        )
+    Where rate or channels change midway, all of it has those of its beginning.
+    """
+    return _decode(source, None, False, max_duration, track)
 
 
 class Sound(NamedTuple):
     """Sound that is decoded while it is read.
 
     Attributes:
-        sample_rate, channels: of the sound as it is.
+        sample_rate, channels: of the sound as it is; where they change midway, those of its beginning.
         frames: how many there are, where that is known for certain; else None.
         blocks: the samples: bytes of int16, little endian and interleaved, or float32 of shape (n, channels).
     """
@@ -108,194 +85,41 @@ class Sound(NamedTuple):
 
 
 @contextmanager
-def decode_blocks(source: MediaInput) -> Iterator[Sound]:
+def decode_blocks(source: MediaInput, *, track: int | None = None) -> Iterator[Sound]:
     """The sound as it is, a part at a time, of any length; memory does not grow with it.
 
     Raises as ``decode_audio``, also while the blocks are taken.
     """
     checked = check_media(source, role="audio")
-    _refuse_cut_wav(checked)
-    _refuse_cut_ogg(checked)
+    shown = shown_as(checked)
     with open_media(checked) as file:
-        wav = read_wav_header(file.read(4096), file.seek(0, io.SEEK_END))
+        refuse_cut(file, shown)
+        wav = read_wav(file)
         if wav is not None and wav.pcm and wav.bits == 16 and wav.size:
-            step = 2 * wav.channels
-            frames = wav.size // step
             file.seek(wav.start)
-            sizes = _parts(frames * step, _READ * step)
-            yield Sound(wav.sample_rate, wav.channels, frames, (file.read(size) for size in sizes))
+            sizes = _parts(wav.size, _READ * wav.frame)
+            yield Sound(wav.sample_rate, wav.channels, wav.size // wav.frame, (file.read(size) for size in sizes))
             return
-    with _opened(checked) as (container, stream):
-        declared = _declared_duration(container, stream)
-        blocks = _counted(checked, _blocks(container, stream, stream.rate, None), stream.rate, declared)
-        yield Sound(stream.rate, stream.channels, None, blocks)
+        damage = Damage()
+        made = Made(shown, None, mono=False, max_duration=None)
+
+        def blocks() -> Iterator[npt.NDArray[np.float32]]:
+            for gap, samples, rate in heard(file, shown, track, None, damage):
+                made.add_silence(gap, rate, samples.shape[1])
+                made.add(samples, rate)
+                yield from made.ready()
+            made.finish(str(damage))
+            yield from made.ready()
+            damage.tell(shown, made.duration)
+
+        each = blocks()
+        first = next(each)
+        yield Sound(made.rate, made.channels, None, chain([first], each))
 
 
 def _parts(whole: int, part: int) -> Iterator[int]:
     for start in range(0, whole, part):
         yield min(part, whole - start)
-
-
-def _counted(
-    checked: Path | bytes, blocks: Iterator[npt.NDArray[np.float32]], rate: int, declared: float | None
-) -> Iterator[npt.NDArray[np.float32]]:
-    """The blocks, and a ``MediaError`` at the end where that came too early."""
-    count = 0
-    for block in blocks:
-        count += len(block)
-        yield block
-    _check_whole(checked, count, rate, declared)
-
-
-def _blocks(container: Any, stream: Any, rate: int, layout: str | None) -> Iterator[npt.NDArray[np.float32]]:
-    import av
-
-    resampler = av.AudioResampler(format="flt", layout=layout or stream.layout.name, rate=rate)
-    channels = len(av.AudioLayout(layout).channels) if layout else stream.channels
-    for frame in _resampled(container.decode(stream), resampler):
-        yield frame.to_ndarray().reshape(-1, channels)
-
-
-def _resampled(frames: Any, resampler: Any) -> Iterator[Any]:
-    for frame in frames:
-        frame.pts = None  # times with gaps would be refused; the samples follow each other
-        yield from resampler.resample(frame)
-    yield from resampler.resample(None)
-
-
-@contextmanager
-def _opened(checked: Path | bytes) -> Iterator[tuple[Any, Any]]:
-    """The container and its first sound track; what FFmpeg refuses becomes a ``MediaError``."""
-    av = _av()
-    with open_media(checked) as file:
-        try:
-            with _container(av, file) as container:
-                if not container.streams.audio:
-                    kinds = sorted({f"{s.type} ({s.codec_context.name})" for s in container.streams if s.codec_context})
-                    raise MediaError(
-                        f"{_shown(checked)} holds {', '.join(kinds) or 'nothing'} and no sound.",
-                        hint="Give a recording with a sound track.",
-                    )
-                stream = container.streams.audio[0]
-                if stream.codec_context is None:
-                    raise MediaError(
-                        f"{_shown(checked)} holds sound in a coding that is not known.",
-                        hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
-                    )
-                if stream.rate < _LOWEST_RATE:
-                    # A small file would become hours of sound.
-                    raise MediaError(
-                        f"{_shown(checked)} says that its sample rate is {stream.rate} Hz, which is no sound.",
-                        hint="Write its header anew.",
-                    )
-                yield container, stream
-        except (av.error.FFmpegError, ValueError, OverflowError) as exc:
-            if isinstance(exc, MediaError):
-                raise
-            raise MediaError(
-                f"{_shown(checked)} cannot be read as sound: {getattr(exc, 'strerror', None) or exc}.",
-                hint="Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file.",
-            ) from exc
-
-
-def _container(av: Any, file: BinaryIO) -> Any:
-    # PyAV before 19 gives up on a title that is not UTF-8.
-    lenient = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-    # A file object and no protocol: what the container names is not opened.
-    return av.open(file, options={"protocol_whitelist": "none", "format_whitelist": CONTAINERS}, **lenient)
-
-
-def _declared_duration(container: Any, stream: Any) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / 1e6 if container.duration is not None else None
-
-
-def _refuse_cut_wav(checked: Path | bytes) -> None:
-    """FFmpeg reads a WAV file that ends early as if that were its end."""
-    with open_media(checked) as file:
-        head = file.read(4096)
-        length = file.seek(0, io.SEEK_END)
-    wav = read_wav_header(head, length)
-    if wav is None:
-        return
-    said = int.from_bytes(head[wav.start - 4 : wav.start], "little")
-    # Programs that write to a pipe leave the size at its maximum; SoX at a little less than 0x7FFFF000.
-    if said > wav.size and said < 0x7FFF0000:
-        raise MediaError(
-            f"{_shown(checked)} is cut short: its header says {said} bytes of sound, {wav.size} are there.",
-            hint="Fetch or record it again.",
-        )
-
-
-def _refuse_cut_ogg(checked: Path | bytes) -> None:
-    """FFmpeg drops an Ogg page that is not whole, and there is no length in the header to miss it by."""
-    with open_media(checked) as file:
-        if file.read(4) != b"OggS":
-            return
-        length = file.seek(0, io.SEEK_END)
-        file.seek(max(0, length - 2 * _OGG_PAGE))
-        tail = file.read()
-    page = tail.rfind(b"OggS\0")  # https://www.rfc-editor.org/rfc/rfc3533#section-6
-    if page < 0:
-        return
-    segments = tail[page + 26 : page + 27]
-    sizes = tail[page + 27 : page + 27 + segments[0]] if segments else b""
-    if not segments or len(sizes) < segments[0] or page + 27 + len(sizes) + sum(sizes) > len(tail):
-        raise MediaError(
-            f"{_shown(checked)} is cut short: its last page is not whole.", hint="Fetch or record it again."
-        )
-
-
-def _too_long(checked: Path | bytes, duration: float, limit: float) -> MediaError:
-    return MediaError(
-        f"{_shown(checked)} holds more than {limit:g} s of sound (at least {duration:.0f} s).",
-        hint="Cut it into parts, or allow more with max_duration.",
-    )
-
-
-def _shown(checked: Path | bytes) -> str:
-    if isinstance(checked, Path):
-        return repr(str(checked))
-    kind = sniff(checked[:64]) or f"unknown data that begins with {checked[:8]!r}"
-    return f"{len(checked)} bytes of {kind}"
-
-
-def probe_audio(source: MediaInput) -> tuple[int, int, float, str]:
-    """Sample rate, channels, duration in seconds and format ("wav", "mp3", ...; "" where unknown), by the header.
-
-    Where the header has no duration the sound is decoded. Raises as ``decode_audio``.
-    """
-    checked = check_media(source, role="audio")
-    with _opened(checked) as (container, stream):
-        rate, channels, duration = stream.rate, stream.channels, _declared_duration(container, stream)
-    if duration is None:
-        with decode_blocks(checked) as sound:
-            duration = sum(map(len, sound.blocks)) / rate
-    with open_media(checked) as file:
-        return rate, channels, duration, sniff(file.read(64))
-
-
-def probe_video(source: MediaInput) -> tuple[int, int, float, float, int]:
-    """Width, height, frames per second, duration in seconds and number of frames.
-
-    Raises:
-        MediaError: no video in it.
-    """
-    av = _av()
-    checked = check_media(source, role="video")
-    with open_media(checked) as file:
-        try:
-            with _container(av, file) as container:
-                if not container.streams.video:
-                    raise MediaError(f"{_shown(checked)} holds no video.")
-                stream = container.streams.video[0]
-                fps = float(stream.average_rate or 0)
-                duration = _declared_duration(container, stream) or 0.0
-                frames = stream.frames or round(duration * fps)
-                return stream.width, stream.height, fps, duration, frames
-        except av.error.FFmpegError as exc:
-            raise MediaError(f"{_shown(checked)} cannot be read as video: {exc.strerror}.") from exc
 
 
 def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
@@ -333,7 +157,7 @@ def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDA
     try:
         import soxr
     except ImportError as exc:
-        raise _missing("soxr", exc) from exc
+        raise missing("soxr", exc) from exc
     resampled: npt.NDArray[Any] = soxr.resample(samples, from_rate, to_rate)
     return resampled
 
@@ -357,19 +181,3 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
     with AudioEncoder(buffer, sample_rate, channels, output_format=wanted, frames=len(fixed)) as encoder:
         encoder.feed(fixed)
     return buffer.getvalue()
-
-
-def _av() -> Any:
-    try:
-        import av
-        import av.error
-    except ImportError as exc:
-        raise _missing("av", exc) from exc
-    return av
-
-
-def _missing(package: str, cause: Exception) -> BindingDependencyError:
-    return BindingDependencyError(
-        f"Sound files are read and written with {package}, which cannot be imported ({cause}).",
-        hint='Run pip install "lollms-modalities-core[audio]".',
-    )

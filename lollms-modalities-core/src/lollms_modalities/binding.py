@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from lollms_modalities import _fork, verbs
+from lollms_modalities import _fork, telemetry, verbs
 from lollms_modalities._askers import waits_for_this
 from lollms_modalities._locks import CallLock
 from lollms_modalities._scheduler import Scheduler, Ticket
@@ -93,6 +93,7 @@ class LollmsBinding(ABC):
             cls.__signature__ = _signature(cls)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, binding_name: str | None = None, **settings: Any) -> None:
+        telemetry.switch_off()
         self._binding_name = binding_name
         self.settings = self._checked(args, settings)
         self._begin()
@@ -584,6 +585,14 @@ class LollmsBinding(ABC):
     def _check_content(self, kind: str, value: Any) -> Any:
         """Check the first argument of a verb; the modality's ABC knows what it is."""
         return value
+
+    def _tidy(self, call: Call, content: Any, result: Any) -> Any:
+        """The engine code's result as every caller may rely on it; the modality's ABC knows how that is."""
+        return result
+
+    def _tidy_item(self, call: Call, content: Any, item: Any) -> list[Any]:
+        """The same for an item of a stream, which may become several."""
+        return [item]
 
 
 def _after_fork() -> None:

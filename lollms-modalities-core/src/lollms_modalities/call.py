@@ -162,13 +162,14 @@ class Call:
         drawn: whether its seed was drawn, since none was given.
         answered_by: name of the plug-in that answered in the engine's place, or "".
         defaulted: names of the arguments that the caller left to the binding's default settings.
+        heard: seconds of the longest recording that was decoded in it, or None.
     """
 
     # Slots, since one is made for every call.
     __slots__ = (
         "__weakref__", "_bar", "_ends", "_error", "_leave_parent", "_progress", "_stop", "_stops", "_ticket",
         "_token_remover",
-        "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "locks",
+        "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "heard", "locks",
         "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "timeout",
         "verb",
     )  # fmt: skip
@@ -195,6 +196,7 @@ class Call:
         self.locks: list[CallLock] = []
         self.drawn = False
         self.answered_by = ""
+        self.heard: float | None = None
         # Who takes a stream's items: it would wait for itself if it asked the same instance again.
         self.consumer: Asker | None = None
         # Who asked, where that is another thread than the one that runs the call.

@@ -333,6 +333,10 @@ class DuplicateBindingWarning(UserWarning):
     """Two distributions claim one binding name; the message names both and the one that is used."""
 
 
+class MediaWarning(UserWarning):
+    """A part of a recording is damaged and was left out."""
+
+
 class EnvironmentUsedWarning(UserWarning):
     """A binding that is installed here runs in an environment, since what it requires clashes with what is here."""
 

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from lollms_modalities import telemetry
 from lollms_modalities.discovery import BindingRef, damaged, put_on_path
 from lollms_modalities.errors import (
     BindingBrokenError,
@@ -40,6 +41,7 @@ def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
         )
     put_on_path(ref)
     check_requirements(ref)
+    telemetry.switch_off()
     found = _import(ref)
     if not isinstance(found, type) or not issubclass(found, base):
         what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"

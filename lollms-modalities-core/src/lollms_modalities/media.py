@@ -27,6 +27,7 @@ from lollms_modalities.media_input import read_media as read_media
 from lollms_modalities.transcript import Segment as Segment
 from lollms_modalities.transcript import Transcript as Transcript
 from lollms_modalities.transcript import Word as Word
+from lollms_modalities.wav import Wav, read_wav, with_true_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,14 +119,17 @@ class _Media(Result, bytes):
         target = check_folder(Path(path))
         wanted = format_of(target, type(self))
         if wanted == self.format:
-            if len(self):
-                write_whole(target, self)
-            else:
-                with open_media(self) as file:
-                    write_whole(target, file)
+            self._save_as_it_is(target)
         else:
             self._save_converted(target, wanted)
         return target
+
+    def _save_as_it_is(self, target: Path) -> None:
+        if len(self):
+            write_whole(target, self)
+        else:
+            with open_media(self) as file:
+                write_whole(target, file)
 
     def _save_converted(self, target: Path, wanted: str) -> None:
         write_whole(target, self.convert(wanted))
@@ -265,22 +269,12 @@ class AudioChunk:
     def from_audio(cls, audio: bytes, text: str = "") -> Self:
         """The whole of an ``Audio``, or of other bytes of a sound file, as one chunk."""
         whole = audio if isinstance(audio, Audio) else Audio(audio)
-        if (wav := whole._wav) is not None and wav.bits == 16 and wav.pcm:
-            data = read_media(whole)
-            return cls(bytes(data[wav.start : wav.start + wav.size]), wav.sample_rate, wav.channels, text)
+        if (wav := whole._wav()) is not None and wav.bits == 16 and wav.pcm and not wav.missing:
+            return cls(whole._sound(wav), wav.sample_rate, wav.channels, text)
         from lollms_modalities.audio import decode_frames
 
         samples, rate = decode_frames(whole, max_duration=None)
         return cls.from_samples(samples[:, 0] if samples.shape[1] == 1 else samples, rate, text)
-
-
-class _Wav(NamedTuple):
-    sample_rate: int
-    channels: int
-    bits: int
-    pcm: bool
-    start: int
-    size: int
 
 
 def check_rate(sample_rate: object) -> None:
@@ -315,23 +309,6 @@ def wav_header(sample_rate: int, channels: int, size: int | None, *, wide: bool 
         + form
         + struct.pack("<4sI", b"data", size)
     )
-
-
-def read_wav_header(head: bytes, length: int) -> _Wav | None:
-    """What a WAV header says, with the data's size cut to what is there; None where it is not whole."""
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return None
-    at, form = 12, None
-    while at + 8 <= len(head):
-        name, size = struct.unpack_from("<4sI", head, at)
-        if name == b"fmt " and at + 24 <= len(head):
-            form = struct.unpack_from("<HHIIHH", head, at + 8)
-        if name == b"data":
-            if form is None or not form[1] or not form[2] or not form[4]:
-                return None
-            return _Wav(form[2], form[1], form[5], form[0] in (1, 0xFFFE), at + 8, min(size, max(0, length - at - 8)))
-        at += 8 + size + (size & 1)
-    return None
 
 
 def _other_kind(chunk: AudioChunk, sample_rate: int, channels: int) -> MediaError:
@@ -479,19 +456,23 @@ class Audio(_Media):
         """Seconds."""
         return self._facts()[2]
 
-    @property
-    def _wav(self) -> _Wav | None:
-        if not len(self) and self.path is not None:
-            with self.path.open("rb") as file:
-                return read_wav_header(file.read(4096), self.path.stat().st_size)
-        return read_wav_header(self[:4096], len(self))
+    def _wav(self) -> Wav | None:
+        if not self or self._head()[8:12] != b"WAVE":
+            return None
+        with open_media(self) as file:
+            return read_wav(file)
+
+    def _sound(self, wav: Wav) -> bytes:
+        with open_media(self) as file:
+            file.seek(wav.start)
+            return file.read(wav.size)
 
     def _facts(self) -> tuple[int, int, float]:
         rate, channels, duration = self._known
         if rate is None or channels is None or duration is None:
-            wav = self._wav
-            if wav is not None and wav.bits:
-                found = (wav.sample_rate, wav.channels, wav.size * 8 / (wav.bits * wav.channels * wav.sample_rate))
+            wav = self._wav()
+            if wav is not None and wav.plain:
+                found = (wav.sample_rate, wav.channels, wav.duration)
             else:
                 from lollms_modalities.audio import probe_audio
 
@@ -509,10 +490,13 @@ class Audio(_Media):
         return decode_frames(self, max_duration=None)[0]
 
     def convert(self, output_format: str) -> Self:
-        """The same sound as "wav", "flac", "ogg", "opus" or "mp3". Opus is resampled where it must be."""
+        """The same sound as "wav", "flac", "ogg", "opus" or "mp3". Opus is resampled where it must be.
+
+        A WAV file of which the header does not tell the truth gets another header, also as "wav".
+        """
         wanted = check_format(output_format, type(self))
         if wanted == self.format:
-            return self
+            return self._with_true_header()
         from lollms_modalities.audio import decode_blocks
 
         with decode_blocks(self) as sound:
@@ -531,6 +515,25 @@ class Audio(_Media):
         ):
             for block in sound.blocks:
                 encoder.feed(block)
+
+    def _save_as_it_is(self, target: Path) -> None:
+        if (wav := self._lying_header()) is None:
+            return super()._save_as_it_is(target)
+        with open_media(self) as file:
+            write_whole(target, with_true_header(file, wav))
+
+    def _lying_header(self) -> Wav | None:
+        """The header of a WAV file that would mislead programs, though all of its sound is there."""
+        wav = self._wav()
+        return None if wav is None or wav.true or wav.missing or not wav.size else wav
+
+    def _with_true_header(self) -> Self:
+        if (wav := self._lying_header()) is None:
+            return self
+        with open_media(self) as file:
+            made = type(self)(with_true_header(file, wav).read())
+        made._provenance = self._provenance
+        return made
 
     def __repr__(self) -> str:
         if not self:

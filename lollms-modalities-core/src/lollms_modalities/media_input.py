@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeAlias, cast
 
 from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
+
+# "data:" and a medium's type, or a scheme: a file may be called "data:x.wav".
+_ADDRESS = re.compile(r"data:[^,]*[,;]|[a-z][a-z0-9+.-]{0,9}://", re.IGNORECASE)
 
 
 class MediaInputSchema:
@@ -80,22 +84,37 @@ def _file(name: str | bytes, role: str) -> Path:
     shown = repr(text if len(text) <= 200 else text[:200] + "...")
     if "\0" in text or not text:
         raise MediaError(f"{shown} is no path.", hint="Give the path of a file.")
-    if "://" in text[:12] or text.startswith("data:"):
-        raise MediaError(f"{shown} is an address, not a path.", hint="Fetch it yourself and give the bytes.")
     try:
-        path = Path(text).expanduser()
+        path = _path(text)
         size = path.stat().st_size
         regular = path.is_file()
     except OSError as exc:
+        if _ADDRESS.match(text):
+            raise MediaError(
+                f"{shown} is an address, not a path.", hint="Fetch it yourself and give the bytes."
+            ) from None
         missing = AudioFileNotFoundError if role == "audio" else MediaError
         raise missing(f"There is no {role} file {shown} ({exc.strerror}).", hint="Check the path.", path=text) from None
-    except (RuntimeError, UnicodeEncodeError) as exc:  # an unknown ~user; a lone surrogate
+    except (RuntimeError, UnicodeEncodeError) as exc:  # in a folder of an unknown ~user; a lone surrogate
         raise MediaError(f"{shown} is no path ({exc}).", hint="Give the path of a file.") from None
     if not regular:
         raise MediaError(f"{shown} is no regular file.", hint=f"Give the path of the {role} file itself.")
     if not size:
         raise MediaError(f"The {role} file {shown} is empty (0 bytes).", hint="Give a whole file.")
     return path
+
+
+def _path(text: str) -> Path:
+    """The path of that name. ``~rec.wav`` is a file's name before it is the home of a user who is called rec.wav."""
+    path = Path(text)
+    if text[:1] != "~" or (text[1:2] not in ("", "/", os.sep) and path.exists()):
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user
+        if len(path.parts) > 1:
+            raise
+        return path
 
 
 def media_path(media: MediaInput) -> Path | None:

@@ -125,6 +125,10 @@ TopK = Annotated[int, Field(ge=0, description="Sample among the k likeliest; 0 i
 TopP = Annotated[float, Field(ge=0, le=1, description="Sample among the likeliest that hold this probability.")]
 GuidanceScale = Annotated[float, Field(ge=0, allow_inf_nan=False, description="How closely the prompt is followed.")]
 NumInferenceSteps = Annotated[int, Field(ge=1, description="Number of denoising steps.")]
+Track = Annotated[
+    Annotated[int, Field(ge=0)] | None,
+    Field(description="Which sound track of a film, from 0; the default one when empty."),
+]
 Timestamps = Annotated[Literal["none", "segment", "word"], Field(description="How fine the times are.")]
 
 

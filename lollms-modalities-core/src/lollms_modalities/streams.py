@@ -11,6 +11,7 @@ import logging
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -47,6 +48,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._content = content
         self._arguments = arguments
         self._items: Iterator[_T] | None = None
+        self._ready: deque[_T] = deque()
         self._entered = False
         self._done = False
         self._reason: BaseException | None = None
@@ -117,8 +119,9 @@ class Stream(Iterator[_T], Generic[_T]):
             self._begun_in = _fork.generation
             start, self._start = self._start, None
             self._items = _open[id(self)] = self._answer() or self._begin(start)
-            self._content = None
         assert self._items is not None
+        if self._ready:
+            return self._told(self._ready.popleft())
         item: _T = next(self._items, _END)
         self._call.check()
         if item is not _END and not isinstance(item, self._plan.returns):
@@ -127,7 +130,14 @@ class Stream(Iterator[_T], Generic[_T]):
                 f"{who}: {self._call.verb} gave {type(item).__name__}, not {self._plan.verb.returns}.",
                 hint="This is a fault of the binding; tell its authors.",
             )
-        if item is not _END and (relay := hooks.relay()) is not None:
+        if item is not _END and self._entered and self._plan.begins_here:
+            self._ready.extend(self._binding._tidy_item(self._call, self._content, item))
+            item = self._ready.popleft()
+        self._content = None
+        return item if item is _END else self._told(item)
+
+    def _told(self, item: _T) -> _T:
+        if (relay := hooks.relay()) is not None:
             relay.stream_chunk(self._binding, self._call, item)
         return item
 

@@ -13,6 +13,7 @@ from lollms_modalities.verbs import verb
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities.call import Call
     from lollms_modalities.media import MediaInput, Segment, Transcript
     from lollms_modalities.streams import AsyncStream
 
@@ -72,6 +73,46 @@ class LollmsSTTBinding(LollmsBinding):
         from lollms_modalities.media import check_media
 
         return check_media(value, role="audio") if kind == "audio" else value
+
+    def _tidy(self, call: Call, content: Any, result: Any) -> Any:
+        from copy import copy
+
+        from lollms_modalities.segments import tidied
+        from lollms_modalities.transcript import Transcript
+
+        if not isinstance(result, Transcript):
+            return result
+        made = copy(result)
+        length = call.heard or result.duration
+        if result.segments:
+            made.segments = tuple(tidied(result.segments, length or _length(call, content), _times(call)))
+        made.duration = None if length is None else float(length)
+        return made
+
+    def _tidy_item(self, call: Call, content: Any, item: Any) -> list[Any]:
+        from lollms_modalities.segments import tidied
+
+        times = _times(call)
+        # A segment of a stream has times, or it would be none.
+        return tidied([item], call.heard or _length(call, content), "segment" if times == "none" else times)
+
+
+def _times(call: Call) -> str | None:
+    return getattr(call.options, "timestamps", None)
+
+
+def _length(call: Call, content: Any) -> float | None:
+    """Seconds of the recording, which the engine code did not decode with the core; None where it cannot be told."""
+    from lollms_modalities.errors import LollmsError
+
+    if call.heard is None and content is not None:
+        try:
+            from lollms_modalities.audio import probe_audio
+
+            call.heard = probe_audio(content)[2]
+        except LollmsError:  # the engine could read it: that is what counts
+            return None
+    return call.heard
 
 
 class LollmsSTTBindingManager(BindingManager[LollmsSTTBinding]):

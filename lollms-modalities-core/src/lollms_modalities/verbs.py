@@ -371,6 +371,8 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             relay.before_call(binding, call)
         result = plan.fn(binding, content, **arguments) if plan.content else plan.fn(binding, **arguments)
         call.check()
+        if plan.begins_here:
+            result = binding._tidy(call, content, result)
         result = plan.finished(binding, call, result, arguments)
         if relay is not None:
             result = relay.after_call(binding, call, result)

@@ -16,9 +16,9 @@ from lollms_modalities import (
     LollmsSTTBinding,
     MediaInput,
     ModelCache,
-    OptionError,
     Segment,
     Timestamps,
+    Track,
     Transcript,
     Word,
     current_call,
@@ -26,7 +26,8 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.settings import near_miss
+from lollms_modalities.languages import whisper_language
+from lollms_modalities.segments import LONG_PAUSE
 
 from lollms_faster_whisper import models
 from lollms_faster_whisper.engine import How, loaded_model
@@ -74,6 +75,7 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         language: Language = None
         translate: bool = option(False, description="Give the text in English.")
         timestamps: Timestamps = "segment"
+        track: Track = None
         beam_size: int = option(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
         batch_size: int = option(
             8, description="Windows of 30 s done together; a stream does one by one.", ge=1, le=256
@@ -110,9 +112,9 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
 
         found = models.find_model(model or self.settings.model_name, self.settings.models_path)
         engine: WhisperModel = self.model.get(found)
-        language = _language(engine, options.language, str(found))
+        language = whisper_language(options.language, engine.supported_languages, str(found))
         current_call().record(model=str(found))
-        samples = decode_audio(audio, _RATE)
+        samples = decode_audio(audio, _RATE, track=options.track)
         report_progress(0, len(samples) / _RATE, unit="s")
         arguments: dict[str, Any] = {
             "language": language,
@@ -126,9 +128,19 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
             arguments["temperature"] = options.temperature
         if options.batch_size > 1 and options.vad_filter and len(samples) > _WINDOW * _RATE:
             pipeline = BatchedInferencePipeline(engine)
-            segments, info = pipeline.transcribe(samples, batch_size=batch_size, without_timestamps=False, **arguments)
+            arguments |= {"batch_size": batch_size, "without_timestamps": False}
+            transcribe = pipeline.transcribe
         else:
-            segments, info = engine.transcribe(samples, **arguments)
+            transcribe = engine.transcribe
+        segments, info = transcribe(samples, **arguments)
+        if options.timestamps == "segment" and info.duration - info.duration_after_vad > LONG_PAUSE:
+            # What is left out makes one segment of what stood before and after it; by its words it is cut again.
+            # Nothing has been heard yet.
+            heard_out = info.language_probability
+            segments, info = transcribe(
+                samples, **{**arguments, "word_timestamps": True, "language": language or info.language}
+            )
+            info.language_probability = heard_out
         return info, _segments(segments, info)
 
     def list_models(self, **kwargs: Any) -> list[str]:
@@ -160,18 +172,3 @@ def _segments(segments: Any, info: TranscriptionInfo) -> Iterator[Segment]:
         )
         report_progress(min(segment.end, info.duration), info.duration, unit="s")
     report_progress(info.duration, info.duration, unit="s")
-
-
-def _language(engine: WhisperModel, tag: str | None, model: str) -> str | None:
-    """Whisper's code for a language tag."""
-    if tag is None:
-        return None
-    code = tag.replace("_", "-").split("-")[0].lower()
-    known = engine.supported_languages
-    if code in known:
-        return code
-    raise OptionError(
-        f"option 'language': the model {model} does not know {tag!r}.",
-        hint=near_miss(code, known, "languages"),
-        names=["language"],
-    )

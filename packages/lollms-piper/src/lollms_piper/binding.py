@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from lollms_piper.engine import loaded_voices
 if TYPE_CHECKING:
     from piper import PiperVoice
 
+_NOT_PHONEMES = re.compile(r"\[(?=\[)")  # two of these begin phonemes, for Piper
 LONGEST = 200  # characters of a piece; some 0.6 s of work on one core
 
 
@@ -71,6 +73,7 @@ class PiperTTSBinding(LollmsTTSBinding):
         noise_w_scale: float | None = option(None, description="Variation of the rhythm.", ge=0)
         volume: float = option(1.0, description="1.0 is full volume.", ge=0, le=10)
         normalize_audio: bool = option(True, description="Bring each sentence to full volume.")
+        phonemes: bool = option(False, description="Speak what stands in [[...]] as phonemes (IPA), not as text.")
         sentence_silence: float = option(0.0, description="Silence between sentences, in seconds.", ge=0, le=60)
 
     settings: Settings
@@ -102,7 +105,7 @@ class PiperTTSBinding(LollmsTTSBinding):
         report_progress(0, len(text), unit="character")
         for piece in pieces(text, LONGEST):
             spoken = piece
-            for chunk in engine.synthesize(piece, config):
+            for chunk in engine.synthesize(piece if options.phonemes else _NOT_PHONEMES.sub("[ ", piece), config):
                 if heard and options.sentence_silence:
                     silence = bytes(2 * round(options.sentence_silence * chunk.sample_rate))
                     yield AudioChunk(silence, chunk.sample_rate)

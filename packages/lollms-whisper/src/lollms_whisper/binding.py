@@ -16,17 +16,17 @@ from lollms_modalities import (
     LollmsSTTBinding,
     MediaInput,
     ModelCache,
-    OptionError,
     Seed,
     Segment,
     Timestamps,
+    Track,
     Transcript,
     current_call,
     option,
     report_progress,
     setting,
 )
-from lollms_modalities.settings import near_miss
+from lollms_modalities.languages import whisper_language
 from lollms_modalities.torch import translate_error, use_threads
 
 from lollms_whisper import models
@@ -72,6 +72,7 @@ class WhisperSTTBinding(LollmsSTTBinding):
         language: Language = None
         translate: bool = option(False, description="Give the text in English.")
         timestamps: Timestamps = "segment"
+        track: Track = None
         beam_size: int = option(5, description="Width of the search; 1 is fastest.", ge=1, le=64)
         temperature: float | None = option(
             None, description="Randomness; when empty, 0, and more where that fails.", ge=0, le=2
@@ -107,7 +108,7 @@ class WhisperSTTBinding(LollmsSTTBinding):
         engine: Whisper = self.model.get(path)
         current_call().record(model=str(path))
         ask = Ask(
-            language=_language(engine, options.language, path),
+            language=whisper_language(options.language, _known(engine), str(path)),
             task="translate" if options.translate else "transcribe",
             beam_size=options.beam_size,
             temperatures=_TEMPERATURES if options.temperature is None else (options.temperature,),
@@ -118,7 +119,7 @@ class WhisperSTTBinding(LollmsSTTBinding):
             seed=options.seed or 0,
         )
         use_threads(self.settings.n_threads)
-        return path, Hearing(engine, decode_audio(audio, _RATE), ask)
+        return path, Hearing(engine, decode_audio(audio, _RATE, track=options.track), ask)
 
     def _heard(self, path: Path, hearing: Hearing) -> Iterator[Segment]:
         """The engine call; the segments are made as they are asked for."""
@@ -144,18 +145,8 @@ class WhisperSTTBinding(LollmsSTTBinding):
         return translate_error(error)
 
 
-def _language(engine: Whisper, tag: str | None, path: Path) -> str | None:
-    """Whisper's code for a language tag."""
+def _known(engine: Whisper) -> list[str]:
+    """Codes of the languages that the model has."""
     from whisper.tokenizer import LANGUAGES
 
-    if tag is None:
-        return None
-    code = tag.replace("_", "-").split("-")[0].lower()
-    known = list(LANGUAGES)[: engine.num_languages] if engine.is_multilingual else ["en"]
-    if code in known:
-        return code
-    raise OptionError(
-        f"option 'language': the model {path} does not know {tag!r}.",
-        hint=near_miss(code, known, "languages"),
-        names=["language"],
-    )
+    return list(LANGUAGES)[: engine.num_languages] if engine.is_multilingual else ["en"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from lollms_modalities import (
     OptionError,
     Segment,
     Timestamps,
+    Track,
     Transcript,
     UnsupportedError,
     current_call,
@@ -28,6 +28,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
+from lollms_modalities.languages import WHISPER_LANGUAGES, whisper_language
 
 from lollms_whispercpp import models, output
 from lollms_whispercpp.process import Running
@@ -75,6 +76,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
         language: Language = None
         translate: bool = option(False, description="Give the text in English.")
         timestamps: Timestamps = "segment"
+        track: Track = None
         beam_size: int = option(5, description="Width of the search; 1 is fastest.", ge=1, le=8)
         temperature: float | None = option(
             None, description="Randomness; when empty, 0, and more where that fails.", ge=0, le=1
@@ -112,7 +114,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
         language = _language(options.language, found)
         current_call().record(model=str(found.path), engine_version=programs.whisper.version or None)
         with tempfile.TemporaryDirectory(prefix="lollms-whispercpp-") as name:
-            sound = as_wav(audio, Path(name), programs.ffmpeg)
+            sound = as_wav(audio, Path(name), programs.ffmpeg, options.track)
             report_progress(0, sound.duration, unit="s")
             written = Path(name, "heard.json")
             command = [
@@ -198,10 +200,8 @@ def _asked(options: WhisperCppSTTBinding.Options, program: Program) -> Iterator[
 
 def _language(tag: str | None, model: models.Model) -> str:
     """Whisper's code for a language tag; "auto" where it is to be heard out."""
-    code = (tag or "auto").replace("_", "-").split("-")[0].lower()
-    if not re.fullmatch("[a-z]{2,20}", code) or (model.english_only and code not in ("en", "english", "auto")):
-        raise _unknown_language(tag, model)
-    return "en" if model.english_only else code
+    known = ["en"] if model.english_only else WHISPER_LANGUAGES
+    return whisper_language(tag, known, repr(str(model.path))) or ("en" if model.english_only else "auto")
 
 
 def _unknown_language(tag: str | None, model: models.Model) -> OptionError:
