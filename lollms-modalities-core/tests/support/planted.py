@@ -236,12 +236,12 @@ class LogsItsSecret(HasSecret):
 
 
 class TakesTheMaskForASecret(HasSecret):
-    """A masked secret that comes back becomes the secret."""
+    """A masked secret that comes back becomes a part of the secret."""
 
     def set_settings(self, settings: Any, **kwargs: Any) -> bool:
         rows = dict(settings) if isinstance(settings, Mapping) else {r["name"]: r["value"] for r in settings}
         if rows.get("api_key"):
-            rows["api_key"] = SecretStr(rows["api_key"])
+            rows["api_key"] = SecretStr(f"Bearer {rows['api_key']}")
         return super().set_settings(rows, **kwargs)
 
 
@@ -467,12 +467,12 @@ class HearsAnything(LoudnessSTTBinding):
             return Transcript("quiet" if len(read_media(audio_path)) < 100 else "loud")
 
 
-class MixesUpTimes(LoudnessSTTBinding):
-    """Its segments end before they begin."""
+class LosesASegment(LoudnessSTTBinding):
+    """What its segments say is not all of what it heard."""
 
-    def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
-        for segment in super().stream_transcript(audio_path, model, **kwargs):
-            yield Segment(segment.text, segment.end, segment.start)
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        made = super().transcribe_audio(audio_path, model, **kwargs)
+        return Transcript(made, segments=made.segments[:-1])
 
 
 class ComposesNothing(ChordTTMBinding):

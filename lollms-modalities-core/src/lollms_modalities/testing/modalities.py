@@ -142,6 +142,13 @@ class STTBindingSuite(_Common):
             contract(0 <= segment.start <= segment.end, "A segment's times are in order.", "results", segment)
             for word in segment.words:
                 contract(0 <= word.start <= word.end, "A word's times are in order.", "results", word)
+        said = "".join("".join(s.text for s in result.segments).split())
+        contract(
+            not result.segments or said == "".join(result.split()),
+            "The segments say what the transcript says.",
+            "results",
+            (said, result),
+        )
 
     def check_saved(self, result: Any, folder: Path) -> None:
         for suffix in (".txt", ".srt", ".vtt", ".json"):
