@@ -9,8 +9,10 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -475,18 +477,25 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     ours, theirs = pty.openpty()
     shown: list[bytes] = []
 
-    def read() -> str:
-        os.set_blocking(ours, False)
-        try:
+    def take() -> None:
+        with suppress(OSError):  # as a terminal says that nobody has it open any more
             while data := os.read(ours, 65536):
                 shown.append(data)
-        except OSError:
-            pass
+
+    # While the process runs: a terminal holds few bytes, and whoever writes more waits.
+    reader = threading.Thread(target=take)
+    reader.start()
+    open_ = [theirs]
+
+    def read() -> str:
+        os.close(open_.pop())
+        reader.join(LIMIT)
         return b"".join(shown).decode("utf-8", "replace")
 
     yield theirs, read
+    if open_:
+        read()
     os.close(ours)
-    os.close(theirs)
 
 
 def test_progress_is_shown_on_a_terminal_alone(lollms: Shell, terminal: tuple[int, Callable[[], str]]) -> None:

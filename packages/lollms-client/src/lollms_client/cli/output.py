@@ -56,7 +56,8 @@ def place(output: str | None, output_format: str | None, kind: Any, stem: str) -
     if output is not None:
         if wanted is not None:
             raise UsageError("-o FILE and --format both say the format.", hint="The suffix of FILE is enough.")
-        return Place(check_output_path(output, kind), None, False)
+        check_output_path(output, kind)
+        return Place(Path(output).expanduser(), None, False)
     first = next(iter(kind.formats.values())) if wanted is None else kind.formats[wanted]
     return Place(free_name(stem, first.suffixes[0]), None, True)
 
@@ -74,10 +75,10 @@ def deliver(result: Any, where: Place, *, as_json: bool) -> None:
     """Say where the result is; or write it to standard output, if that is where it goes."""
     if where.path is None:
         write_bytes(read_media(result))
-        print_facts(result, as_json, sys.stderr.write)
+        print_facts(result, None, as_json, sys.stderr.write)
         return
     if as_json:
-        print_facts(result, True, sys.stdout.write)
+        print_facts(result, where.path, True, sys.stdout.write)
         return
     if where.chosen:
         print(where.path)
@@ -85,15 +86,14 @@ def deliver(result: Any, where: Place, *, as_json: bool) -> None:
         print(repr(result), file=sys.stderr)
 
 
-def print_facts(result: Any, as_json: bool, write: Callable[[str], object]) -> None:
-    """What is known of a result, as JSON."""
+def print_facts(result: Any, path: Path | None, as_json: bool, write: Callable[[str], object]) -> None:
+    """What is known of a result, and where it is, as JSON."""
     if as_json:
-        write(json.dumps(facts(result), indent=2, ensure_ascii=False) + "\n")
+        write(json.dumps(facts(result, path), indent=2, ensure_ascii=False) + "\n")
 
 
-def facts(result: Any) -> dict[str, Any]:
+def facts(result: Any, path: Path | None) -> dict[str, Any]:
     """What is known of a result, as JSON values."""
-    path = result.path
     told: dict[str, Any] = {
         "path": None if path is None else str(path),
         "format": result.format,
