@@ -450,9 +450,14 @@ class _Compressed:
 
     def _refusal(self, exc: Exception) -> GenerationError:
         return GenerationError(
-            f"{self._channels} channels at {self.rate} Hz cannot be written as {self._name}: {exc}.",
+            f"{self._channels} channels at {self.rate} Hz cannot be written as {self._name}: {_words(exc)}.",
             hint="Ask for wav or flac.",
         )
+
+
+def _words(exc: Exception) -> str:
+    """What libsndfile said, without the object that it was said of."""
+    return str(getattr(exc, "error_string", exc)).strip().rstrip(".") or type(exc).__name__
 
 
 def _rate_for(name: str, rate: int) -> int:
