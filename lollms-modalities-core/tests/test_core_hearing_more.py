@@ -21,8 +21,7 @@ WAV = bytes(Audio.from_samples(TONE, RATE))
 FORM, DATA = WAV[12:36], WAV[44:]
 
 
-@pytest.mark.parametrize("channels", [9, 70, 255])
-@pytest.mark.parametrize("form", ["ogg", "opus"])
+@pytest.mark.parametrize(("form", "channels"), [("ogg", 9), ("ogg", 100), ("opus", 10)])
 def test_more_than_eight_planes_are_read_and_not_beyond(form: str, channels: int) -> None:
     factors = ((np.arange(channels) + 1) / channels).astype(np.float32)
     samples, rate = decode_frames(encode_audio(TONE[:4000, None] * factors, RATE, form))
