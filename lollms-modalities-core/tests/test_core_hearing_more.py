@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from lollms_modalities import Audio, AudioChunk, GenerationError
 from lollms_modalities.audio import decode_audio, decode_blocks, decode_frames, encode_audio, probe_audio
+from lollms_modalities.audio_encoder import AudioEncoder
 from lollms_modalities.mixing import Made
 
 RATE = 16000
@@ -99,3 +100,13 @@ def test_a_refusal_of_the_encoder_names_no_object_of_ours() -> None:
     with pytest.raises(GenerationError, match="6 channels at 16000 Hz cannot be written as mp3") as refused:
         encode_audio(np.zeros((100, 6), np.float32), RATE, "mp3")
     assert "object at" not in str(refused.value)
+
+
+def test_numbers_of_numpy_are_numbers_and_true_is_none() -> None:
+    out = io.BytesIO()
+    with AudioEncoder(out, np.int64(RATE), np.int64(2)) as encoder:
+        encoder.feed(STEREO)
+    assert Audio(out.getvalue()).channels == 2
+    for rate, channels in ((True, 1), (RATE, True), (RATE, 1.0)):
+        with pytest.raises(GenerationError):
+            AudioEncoder(io.BytesIO(), rate, channels)  # type: ignore[arg-type]
