@@ -150,6 +150,15 @@ def to_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     return np.ascontiguousarray(scaled.astype("<i2"))
 
 
+def resampler(from_rate: int, to_rate: int, channels: int) -> Any:
+    """soxr's, for float32 of shape (n, channels), a part at a time."""
+    try:
+        import soxr
+    except ImportError as exc:
+        raise missing("soxr", exc) from exc
+    return soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
+
+
 def resample(samples: npt.NDArray[Any], from_rate: int, to_rate: int) -> npt.NDArray[Any]:
     """The same sound at another rate, same type and number of dimensions (soxr, high quality)."""
     if from_rate == to_rate:

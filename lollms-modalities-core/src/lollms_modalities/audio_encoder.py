@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, SupportsIndex, cast
 
 from lollms_modalities._files import WholeFile, explained
 from lollms_modalities.call import _current
@@ -83,10 +83,11 @@ class AudioEncoder:
             raise OptionError(f"The target is {type(target).__name__}.", hint="Give a path or a file open for writing.")
         self.format = _wanted(path, output_format)
         check_rate(sample_rate)
-        if isinstance(channels, bool) or not isinstance(channels, int) or not 1 <= channels <= 255:
+        whole = isinstance(channels, SupportsIndex) and not isinstance(channels, bool)
+        if not whole or not 1 <= channels.__index__() <= 255:
             raise GenerationError(f"Sound has {channels!r} channels.", hint="There may be 1 to 255.")
         self.sample_rate = int(sample_rate)
-        self.channels = channels
+        self.channels = int(channels)
         self.frames = 0
         self._done = False
         self._expected = frames
@@ -450,9 +451,14 @@ class _Compressed:
 
     def _refusal(self, exc: Exception) -> GenerationError:
         return GenerationError(
-            f"{self._channels} channels at {self.rate} Hz cannot be written as {self._name}: {exc}.",
+            f"{self._channels} channels at {self.rate} Hz cannot be written as {self._name}: {_words(exc)}.",
             hint="Ask for wav or flac.",
         )
+
+
+def _words(exc: Exception) -> str:
+    """What libsndfile said, without the object that it was said of."""
+    return str(getattr(exc, "error_string", exc)).strip().rstrip(".") or type(exc).__name__
 
 
 def _rate_for(name: str, rate: int) -> int:

@@ -150,7 +150,7 @@ def _sound(
                 damage.lost(seconds, exc)
             continue
         for frame in frames:
-            rate = frame.sample_rate
+            rate = rate_of(frame, stream)
             if not frame.samples:
                 continue
             if rate < LOWEST_RATE:
@@ -168,6 +168,14 @@ def _sound(
             yield clock.place(time, frame.samples / rate), np.clip(samples, -1, 1), rate
     _refuse_missing(container, stream, shown, ended, reached, damage)
     damage.all_in_all((_exact_duration(container, stream) or 0.0) - decoded)
+
+
+def rate_of(frame: Any, stream: Any) -> int:
+    """Samples per second of a frame that was just decoded."""
+    # The first frame of joined MP3 files, and each after a change, has the rate of another one.
+    context = stream.codec_context
+    rate: int = context.sample_rate if context.name.startswith("mp3") else frame.sample_rate
+    return rate
 
 
 def length_of(packet: Any) -> float:

@@ -19,6 +19,7 @@ from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseE
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a byte
+_PASSING = frozenset({408, 425, 429})  # what may be gone the next time, besides 5xx
 
 
 def download(
@@ -39,8 +40,9 @@ def download(
     """
     check_folder(target)
     with _opened(url) as response:
-        announced = response.headers.get("Content-Length")
-        total = size if size is not None else int(announced) if announced else None
+        if md5 is None and sha256 is None and target.suffix not in (".gz", ".tgz"):
+            _refuse_packed(url, response)
+        total = size if size is not None else _announced(response)
         digests = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
         with written_whole(target) as part:
             done = _copy(response, part, total, target.name, list(digests.values()))
@@ -52,6 +54,7 @@ def download(
 def read_url(url: str, limit: int = 64 << 20) -> bytes:
     """The body of a small document. Raises as ``download``."""
     with _opened(url) as response:
+        _refuse_packed(url, response)
         body: bytes = response.read(limit + 1)
         current_call().check()  # a response that was shut down looks like one that has ended
         if len(body) > limit:
@@ -63,16 +66,34 @@ def read_url(url: str, limit: int = 64 << 20) -> bytes:
     return body
 
 
+def _announced(response: http.client.HTTPResponse) -> int | None:
+    said = response.headers.get("Content-Length", "").strip()
+    return int(said) if said.isascii() and said.isdigit() else None
+
+
+def _refuse_packed(url: str, response: http.client.HTTPResponse) -> None:
+    """A body that is compressed, though that was not asked for, is not the document."""
+    packed = response.headers.get("Content-Encoding", "").strip()
+    if packed.lower() not in ("", "identity"):
+        raise ServiceResponseError(f"{url} came in the encoding {packed[:40]!r}, which was not asked for.")
+
+
 @contextmanager
 def _opened(url: str) -> Iterator[http.client.HTTPResponse]:
     """The answer of a server, which ends when the current call is to stop; what goes wrong with it is typed."""
-    if not url.startswith(("https://", "http://")):
+    if not url.lower().startswith(("https://", "http://")):
         raise ServiceError(f"{url!r} is no http address.", hint="Give one that begins with https://.")
     call = current_call()
     call.check()
     with Lifeline(call) as line:
         try:
             with _opener(line).open(url, timeout=_TIMEOUT) as response:
+                if response.status != 200:  # nothing, or a part, is not what was asked for
+                    raise ServiceResponseError(
+                        f"{url} answered {response.status} {response.reason}, and not with the whole.",
+                        hint="Check the address.",
+                        status=response.status,
+                    )
                 try:
                     yield response
                 except LollmsError:
@@ -88,14 +109,14 @@ def _opened(url: str) -> Iterator[http.client.HTTPResponse]:
                     f"{url} answered {exc.code} {exc.reason}.",
                     hint="Check the name; it may have moved.",
                     status=exc.code,
-                    retryable=exc.code >= 500,
+                    retryable=exc.code >= 500 or exc.code in _PASSING,
                 ) from None
         except (OSError, http.client.HTTPException, ValueError) as exc:
             call.check()
             raise ServiceError(
                 f"{url} cannot be reached: {getattr(exc, 'reason', exc)}.",
                 hint="Check the network, or fetch the file elsewhere and copy it here.",
-                retryable=True,
+                retryable=not isinstance(exc, (ValueError, http.client.InvalidURL)),  # an address that is none
             ) from exc
 
 

@@ -280,7 +280,7 @@ class AudioChunk:
 def check_rate(sample_rate: object) -> None:
     """A ``GenerationError`` where it is no rate that sound can have; encoders crash on some of those."""
     # A WAV header also holds the rate times the bytes a frame, of at most 255 channels, in 32 bits.
-    whole = isinstance(sample_rate, SupportsIndex)
+    whole = isinstance(sample_rate, SupportsIndex) and not isinstance(sample_rate, bool)
     if not whole or not 1 <= sample_rate.__index__() <= 0xFFFFFFFF // 512:  # type: ignore[attr-defined]
         raise GenerationError(f"Sound has the sample rate {sample_rate!r}.", hint="It must be a positive int, in Hz.")
 

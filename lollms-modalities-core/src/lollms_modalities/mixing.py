@@ -14,20 +14,35 @@ if TYPE_CHECKING:
 # In one block of so many seconds it is decided which channels are turned over.
 BLOCK = 0.5
 _ALIKE = 0.5  # correlation from which two channels have the same source
+_PLANES = 8  # of a frame of FFmpeg, before those that stand elsewhere
+_PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "fltp": "<f4", "dblp": "<f8"}
 
 
 def as_floats(frame: Any) -> npt.NDArray[np.float32]:
     """The samples of a frame of PyAV: float32 in [-1, 1] unless the frame says otherwise, shape (n, channels)."""
     import numpy as np
 
-    values = frame.to_ndarray()
-    samples = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar:
+        samples = (frame.to_ndarray() if channels <= _PLANES else _many_planes(frame, channels)).T
+    else:
+        samples = frame.to_ndarray().reshape(frame.samples, -1)
     if samples.dtype == np.uint8:
         samples = samples.astype(np.int16) - 128
         return np.asarray(samples / np.float32(128), np.float32)
     if np.issubdtype(samples.dtype, np.integer):
         return np.asarray(samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min), np.float32)
     return np.asarray(samples, np.float32)
+
+
+def _many_planes(frame: Any, channels: int) -> npt.NDArray[Any]:
+    """As ``frame.to_ndarray()``, where PyAV (18) would read beyond the last plane, and crash."""
+    import numpy as np
+    from av.audio.plane import AudioPlane
+
+    kind = _PLANAR[frame.format.name]
+    planes = (np.frombuffer(memoryview(AudioPlane(frame, n)), kind, frame.samples) for n in range(channels))
+    return np.stack(list(planes))
 
 
 class Downmix:
@@ -72,15 +87,32 @@ class Downmix:
         return min(loudest, 1 / self._peak)
 
 
-def with_channels(samples: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
-    """The sound with another number of channels, shape (n, channels): one channel in all of them."""
-    import numpy as np
+class Fitted:
+    """Sound of another rate or number of channels, brought to what the sound before it has, block by block.
 
-    if samples.shape[1] == channels:
-        return samples
-    mix = Downmix(samples.shape[1])
-    mono = mix.add(samples) * np.float32(mix.level)
-    return np.repeat(mono[:, None], channels, axis=1)
+    One channel becomes all of them; several become one first, at the level that they have had so far.
+    """
+
+    def __init__(self, kind: tuple[int, int], rate: int, channels: int) -> None:
+        self._mix = None if kind[1] == channels else Downmix(kind[1])
+        self._channels = channels
+        self._resampler: Any = None
+        if kind[0] != rate:
+            from lollms_modalities.audio import resampler
+
+            self._resampler = resampler(kind[0], rate, channels)
+
+    def add(self, block: npt.NDArray[np.float32], *, last: bool = False) -> npt.NDArray[np.float32]:
+        """What a block of shape (n, channels of its own) becomes: (m, channels)."""
+        import numpy as np
+
+        if self._mix is not None:
+            mono = self._mix.add(block)
+            block = np.repeat((mono * np.float32(self._mix.level))[:, None], self._channels, axis=1)
+        if self._resampler is None:
+            return block
+        made = self._resampler.resample_chunk(np.ascontiguousarray(block), last=last)
+        return np.asarray(made, np.float32).reshape(-1, self._channels)
 
 
 class Made:
@@ -100,6 +132,7 @@ class Made:
         self._first = 0  # block of this kind
         self._mix = Downmix(1)
         self._resampler: Any = None
+        self._fitted: Fitted | None = None  # where all channels are wanted
 
     def add(self, samples: npt.NDArray[np.float32], rate: int) -> None:
         """Take samples of shape (n, channels)."""
@@ -123,16 +156,13 @@ class Made:
             left -= part
 
     def ready(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Blocks of all channels that will not change any more; they are given away."""
-        final = len(self._blocks) if self._kind == (self._rate, self._channels) else self._first
-        ready, self._blocks[:final] = self._blocks[:final], []
-        self._first = max(0, self._first - final)
+        """The blocks so far, of all channels; they are given away."""
+        ready, self._blocks = self._blocks, []
         return iter(ready)
 
     def finish(self, damage: str) -> None:
         """Take no more; ``damage`` says why there may be nothing at all."""
         self._end_of_kind()
-        self._kind = (self.rate, self._channels)
         if self._count and self.rate:
             return
         if damage:
@@ -174,6 +204,8 @@ class Made:
         self._mix = Downmix(kind[1])
         if self._mono and kind[0] != self._rate:
             self._resampler = av.AudioResampler(format="flt", layout="mono", rate=self._rate)
+        if not self._mono and kind != (self._rate, self._channels):
+            self._fitted = Fitted(kind, self._rate, self._channels)
 
     def _take(self) -> None:
         import numpy as np
@@ -183,7 +215,7 @@ class Made:
         if self._mono:
             self._keep(self._resampled(self._mix.add(block), self._kind[0])[:, None])
         else:
-            self._keep(block)
+            self._keep(block if self._fitted is None else self._fitted.add(block))
 
     def _resampled(self, mono: npt.NDArray[np.float32] | None, rate: int) -> npt.NDArray[np.float32]:
         """What the resampler gives for a block; for None the rest that it holds back."""
@@ -202,10 +234,8 @@ class Made:
     def _keep(self, block: npt.NDArray[np.float32]) -> None:
         self._blocks.append(block)
         self._count += len(block)
-        rate = self._rate if self._mono else self._kind[0]
-        assert rate is not None
-        if self._limit is not None and self._count > self._limit * rate:
-            raise too_long(self._shown, self._count / rate, self._limit)
+        if self._limit is not None and self._count > self._limit * self.rate:
+            raise too_long(self._shown, self.duration, self._limit)
 
     def _end_of_kind(self) -> None:
         """Bring what came since the last change of rate or channels to what all of it has."""
@@ -222,16 +252,9 @@ class Made:
             if level != 1:
                 for n in range(self._first, len(self._blocks)):
                     self._blocks[n] = self._blocks[n] * level
-        elif self._kind != (self._rate, self._channels):
-            from lollms_modalities.audio import resample
-
-            assert self._rate is not None
-            came = with_channels(np.concatenate(self._blocks[self._first :]), self._channels)
-            del self._blocks[self._first :]
-            self._count -= len(came)
-            came = np.ascontiguousarray(resample(came, self._kind[0], self._rate), dtype=np.float32)
-            self._blocks.append(came)
-            self._count += len(came)
+        elif self._fitted is not None:
+            self._keep(self._fitted.add(np.zeros((0, self._kind[1]), np.float32), last=True))
+            self._fitted = None
 
 
 class Timeline:

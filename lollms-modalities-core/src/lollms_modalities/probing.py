@@ -17,6 +17,7 @@ from lollms_modalities.decoding import (
     open_container,
     opened,
     packets_of,
+    rate_of,
     shown_as,
 )
 from lollms_modalities.errors import MediaError
@@ -41,7 +42,7 @@ def probe_audio(source: MediaInput, *, track: int | None = None) -> tuple[int, i
 def _probed(checked: Path | bytes, file: BinaryIO, track: int | None) -> tuple[int, int, float]:
     shown = shown_as(checked)
     rate = channels = 0
-    duration = 0.0
+    duration, unknown = 0.0, False
     wav = read_wav(file)
     if wav is not None and wav.plain and wav.size:
         if wav.sample_rate < LOWEST_RATE:
@@ -49,19 +50,36 @@ def _probed(checked: Path | bytes, file: BinaryIO, track: int | None) -> tuple[i
         return wav.sample_rate, wav.channels, wav.duration
     for number, link in enumerate(links(file)):
         with opened(link.file, shown, track) as (container, stream):
-            rate, channels = rate or stream.rate, channels or stream.channels
-            clock = clock_of(container, None, first=number == 0)
+            clock, exact = clock_of(container, None, first=number == 0), container.format.name in EXACT
             for packet in packets_of(container, Damage()):
-                if packet.stream.index == stream.index and packet.size and packet.time_base:
+                if packet.stream.index != stream.index:
+                    continue
+                if not rate:
+                    rate, channels = _kind_of(packet, stream)
+                # Where FLAC files are joined, one packet holds several frames and has no length.
+                unknown |= bool(packet.size and packet.pts is None and not packet.duration and exact)
+                if packet.size and packet.time_base:
                     time = None if packet.pts is None else float(packet.pts * packet.time_base)
                     clock.place(time, length_of(packet))
+            rate, channels = rate or stream.rate, channels or stream.channels
             duration += _by_header(container, stream, clock.reached)
-    if not rate or not channels or not duration:  # the header tells nothing
+    if unknown or not rate or not channels or not duration:  # the header tells nothing
         from lollms_modalities.audio import decode_blocks
 
         with decode_blocks(checked, track=track) as sound:
             return sound.sample_rate, sound.channels, sum(map(len, sound.blocks)) / sound.sample_rate
     return rate, channels, duration
+
+
+def _kind_of(packet: Any, stream: Any) -> tuple[int, int]:
+    """Rate and channels of the first frame, which are those of the whole; 0 where this packet does not tell."""
+    import av.error
+
+    try:
+        frame = next((frame for frame in packet.decode() if frame.samples), None)
+    except av.error.FFmpegError:
+        return 0, 0
+    return (0, 0) if frame is None else (rate_of(frame, stream), frame.layout.nb_channels)
 
 
 def _by_header(container: Any, stream: Any, seconds: float) -> float:

@@ -31,7 +31,7 @@ def tidied(segments: Iterable[Segment], duration: float | None, times: str | Non
 
 
 def _possible(segment: Segment, duration: float | None) -> Segment:
-    last = math.inf if duration is None else max(0.0, duration)
+    last = math.inf if duration is None else max(0.0, float(duration))
     start, end = _within(segment.start, segment.end, 0.0, last)
     words = tuple(_words(segment.words, last))
     if words:
@@ -51,14 +51,21 @@ def _words(words: Iterable[Word], last: float) -> Iterator[Word]:
 
 
 def _within(start: Any, end: Any, first: float, last: float) -> tuple[float, float]:
-    begins = float(start) if math.isfinite(start) else first
-    begins = min(max(begins, first), last)
-    ends = float(end) if math.isfinite(end) else begins
-    return begins, min(max(ends, begins), last)
+    begins = min(max(_seconds(start, first), first), last)
+    return begins, min(max(_seconds(end, begins), begins), last)
+
+
+def _seconds(time: Any, else_: float) -> float:
+    """``time`` as a number, where it is one: engines give None or NaN for what they do not know."""
+    return float(time) if time is not None and math.isfinite(time) else else_
 
 
 def _plain(value: Any) -> Any:
-    """A number of numpy's as Python's."""
+    """A number of numpy's as Python's, also within lists and dicts."""
+    if isinstance(value, dict):
+        return {name: _plain(held) for name, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(held) for held in value]
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "ndim", 0) == 0 else value
 

@@ -78,7 +78,9 @@ def read_wav(file: BinaryIO) -> Wav | None:
             long_size = int.from_bytes(file.read(16)[8:], "little")
         elif name == b"data":
             said = long_size if size == 0xFFFFFFFF and long_size is not None else size
-            return _wav(form, at + 8, said, length, file, padded)
+            whole = int.from_bytes(head[4:8], "little") + 8
+            true = padded and (head[:4] != b"RIFF" or at + 8 + said <= whole <= length + 1)
+            return _wav(form, at + 8, said, length, file, true)
         after = at + 8 + size
         if size & 1:
             file.seek(after)
@@ -97,12 +99,15 @@ def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(32 <= byte < 127 for byte in name)
 
 
-def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, padded: bool) -> Wav | None:
+def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, true: bool) -> Wav | None:
     if len(form) < 24:
         return None
     tag, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", form, 8)
     if tag == _EXTENSIBLE and len(form) >= 34:
         (tag,) = struct.unpack_from("<H", form, 32)
+    if not block and tag in _PLAIN and bits:
+        block = channels * ((bits + 7) // 8)
+        form, true = form[:16] + struct.pack("<IH", min(rate * block, 0xFFFFFFFF), block) + form[22:], False
     if not channels or not rate or not block:
         return None
     there = max(0, length - start)
@@ -114,7 +119,7 @@ def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, padded
         size = 0 if _is_name(name) and after <= there - 8 else there
     plain = tag in _PLAIN and bits > 0 and block == channels * bits // 8
     frame = channels * bits // 8 if plain else 1
-    true = padded and said == size and size % frame == 0
+    true = true and said == size and size % frame == 0
     return Wav(rate, channels, bits, plain and tag == 1, start, size - size % frame, said, plain, form, true)
 
 

@@ -17,6 +17,7 @@ from lollms_modalities.errors import (
 
 SHOWN = 300  # characters of a server's words that an error repeats
 _MEMBER = b"\x1f\x8b"  # begins each member of a gzip, which may have several
+_LONGEST_WAIT = 1e9  # seconds; a number that is infinite as a float is no time to wait for
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
 
 
@@ -32,7 +33,7 @@ def bounded(chunks: Iterator[bytes], encoding: str, limit: int) -> bytes:
     packed = kind in ("gzip", "deflate", "x-gzip")
     parts: list[bytes] = []
     size = 0
-    for part in _inflated(chunks) if packed else chunks:
+    for part in _inflated(chunks, kind) if packed else chunks:
         size += len(part)
         if size > limit:
             raise ServiceResponseError(
@@ -42,7 +43,7 @@ def bounded(chunks: Iterator[bytes], encoding: str, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _inflated(chunks: Iterator[bytes], kind: str) -> Iterator[bytes]:
     """What was compressed, a little at a time: a few kilobytes may stand for gigabytes."""
     inflate, rest = None, b""
     for chunk in chunks:
@@ -54,7 +55,9 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 if not data.startswith(_MEMBER):
                     break  # what follows is nobody's
                 inflate = None
-            inflate = inflate or zlib.decompressobj(47)
+            if inflate is None:
+                # Some servers take "deflate" at its word, and leave out the header that begins with an 8.
+                inflate = zlib.decompressobj(-15 if kind == "deflate" and data[0] & 15 != 8 else 47)
             try:
                 part = inflate.decompress(data, 1 << 20)
             except zlib.error as exc:
@@ -78,7 +81,7 @@ def parse_json(body: bytes, content_type: str, what: str) -> Any:
         )
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ServiceResponseError(
             f"{what} answered with {content_type or 'unknown data'} where JSON is due: {first_words(body)!r}."
         ) from None
@@ -124,7 +127,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) ->
             answer = json.loads(body)
             said = words_of(answer)
             keys = sorted(map(str, answer)) if isinstance(answer, dict) else []
-        except ValueError:
+        except (ValueError, RecursionError):
             said = ""
     said = said or first_words(body)
     said = said if len(said) <= SHOWN else said[:SHOWN] + "..."
@@ -150,7 +153,7 @@ def _code(body: bytes) -> str | None:
     try:
         error = json.loads(body).get("error")
         return str(error["code"]) if isinstance(error, dict) and error.get("code") else None
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
 
 
@@ -159,10 +162,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if not text:
         return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return min(float(text), _LONGEST_WAIT)
     try:
         import datetime
 

@@ -7,6 +7,7 @@ name is taken as a requirement. A project on this machine is built, a wheel is t
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 import zipfile
@@ -133,9 +134,9 @@ class _Local:
 
 def _in_folder(folder: Path) -> tuple[list[_Local], list[EnvironmentBuildError]]:
     """The distributions in a folder: its projects, else its wheels; and what is wrong with those that are damaged."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which is also said of what can be no path
         raise EnvironmentBuildError(
-            f"{str(folder)!r} is no folder.",
+            f"{str(folder)[:300]!r} is no folder.",
             hint="--from takes a checkout or a folder of wheels.",
             reason="requirements",
         )
@@ -161,6 +162,7 @@ def _project(folder: Path) -> _Local | None:
     """A project with static metadata, as all of ours have; None where it has no name."""
     path = folder / "pyproject.toml"
     with _damage_told(path):
+        _refuse_no_file(path)
         project = tomllib.loads(path.read_text("utf-8")).get("project", {})
         if "name" not in project:
             return None
@@ -184,6 +186,12 @@ def _identity(name: object, version: object) -> tuple[str, str]:
         raise ValueError(f"its version is {version!r:.80}")
     Version(version)
     return name, version
+
+
+def _refuse_no_file(path: Path) -> None:
+    # Opening a FIFO waits for who writes to it; a folder or nothing says of itself what it is.
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError("it is no file")
 
 
 @contextmanager
@@ -379,8 +387,10 @@ def _read_wheel(path: Path) -> _Read:
     Raises:
         EnvironmentBuildError: it is damaged.
     """
-    with _damage_told(path), zipfile.ZipFile(path) as archive:
-        return _read(zipfile.Path(archive))
+    with _damage_told(path):
+        _refuse_no_file(path)
+        with zipfile.ZipFile(path) as archive:
+            return _read(zipfile.Path(archive))
 
 
 def _read(files: _Files, name: str | None = None) -> _Read:

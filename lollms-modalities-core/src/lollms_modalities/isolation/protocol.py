@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime
 import functools
+import ipaddress
 import json
 import logging
+import re
 import struct
 import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -165,6 +167,18 @@ _VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "fraction": (Fraction, str, Fraction),
     "complex": (complex, str, complex),
     "uuid": (UUID, str, UUID),
+    **{
+        kind.__name__: (kind, str, kind)
+        for kind in (
+            ipaddress.IPv4Interface,
+            ipaddress.IPv6Interface,
+            ipaddress.IPv4Address,
+            ipaddress.IPv6Address,
+            ipaddress.IPv4Network,
+            ipaddress.IPv6Network,
+        )
+    },
+    "pattern": (re.Pattern, lambda v: json.dumps([v.pattern, v.flags]), lambda text: re.compile(*json.loads(text))),
     "datetime": (datetime.datetime, lambda v: v.isoformat(), datetime.datetime.fromisoformat),
     "date": (datetime.date, lambda v: v.isoformat(), datetime.date.fromisoformat),
     "time": (datetime.time, lambda v: v.isoformat(), datetime.time.fromisoformat),
