@@ -35,8 +35,8 @@ class _Waiter:
         self.wake = threading.Event()
 
     def keeps(self, holder: Call) -> bool:
-        """Whether the holder cannot end while this waits: it made the call that waits, or its consumer did."""
-        above = self.call.parent
+        """Whether the holder cannot end while this waits: it waits itself, or a call that it made, or its consumer."""
+        above: Call | None = self.call
         while above is not None:
             if above is holder:
                 return True

@@ -544,6 +544,8 @@ class LollmsBinding(ABC):
             yield
         except BaseException as exc:
             error = verbs.settle(self, call, exc)
+            if error is not exc:
+                error = verbs.not_an_end(call, error)  # which this generator could not raise
             if error is exc:
                 raise
             raise error from error.__cause__ or exc

@@ -20,7 +20,7 @@ from lollms_modalities import _fork, _sweeping, hooks
 from lollms_modalities._askers import Asker, asker
 from lollms_modalities.call import Call, _current
 from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError, said
-from lollms_modalities.verbs import Plan, settle
+from lollms_modalities.verbs import Plan, not_an_end, settle
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -94,7 +94,7 @@ class Stream(Iterator[_T], Generic[_T]):
             if self._done:
                 reason, self._reason = self._reason, None
                 if reason is not None:
-                    raise _not_an_end(self._call, reason)
+                    raise not_an_end(self._call, reason)
                 end: _T = _END
                 return end
             try:
@@ -107,7 +107,7 @@ class Stream(Iterator[_T], Generic[_T]):
             except BaseException as exc:
                 error = settle(self._binding, self._call, exc)
                 self._log(self._end(error))
-                error = _not_an_end(self._call, error)
+                error = not_an_end(self._call, error)
                 if error is exc:
                     raise
                 raise error from error.__cause__ or exc
@@ -163,7 +163,7 @@ class Stream(Iterator[_T], Generic[_T]):
             raise self._binding._closed_error(self._call)
         try:
             items: Iterator[_T] = iter(answer)
-            first = next(items, _END)
+            first = hooks.told(self._call, next, items, _END)
             if first is not _END and not isinstance(first, self._plan.returns):
                 raise TypeError(f"its first item is {type(first).__name__}, not {self._plan.verb.returns}")
         except Exception:  # the engine does it, as it does where a whole answer cannot be used
@@ -171,7 +171,7 @@ class Stream(Iterator[_T], Generic[_T]):
             relay.reject_answer(self._call)
             return None
         self._provenance = getattr(answer, "provenance", None)
-        return _Again(first, items)
+        return _Answered(self._call, first, items)
 
     @property
     def provenance(self) -> Provenance | None:
@@ -190,7 +190,7 @@ class Stream(Iterator[_T], Generic[_T]):
         error = self._close()
         if error is not None:
             error = settle(self._binding, Call(self._call.verb, self._binding), error)
-            raise _not_an_end(self._call, error)
+            raise not_an_end(self._call, error)
 
     def _close(self) -> BaseException | None:
         """End the stream; what the engine raised meanwhile."""
@@ -289,34 +289,28 @@ class Stream(Iterator[_T], Generic[_T]):
         self._log(self._close())
 
 
-class _Again(Iterator[_T]):
-    """An iterator with an item that has been taken from it put back."""
+class _Answered(Iterator[_T]):
+    """A plug-in's iterator, with the item that has been taken from it put back. What it runs is no engine's code."""
 
-    def __init__(self, first: _T, items: Iterator[_T]) -> None:
+    def __init__(self, call: Call, first: _T, items: Iterator[_T]) -> None:
+        self._call = call
         self._first = first
         self._items = items
 
     def __next__(self) -> _T:
         item, self._first = self._first, _END
-        return next(self._items) if item is _END else item
+        if item is not _END:
+            return item
+        item = hooks.told(self._call, next, self._items, _END)
+        if item is _END:
+            raise StopIteration
+        return item
 
     def close(self) -> None:
         """End what it iterates over."""
         close: Callable[[], object] | None = getattr(self._items, "close", None)
         if close is not None:
-            close()
-
-
-def _not_an_end(call: Call, error: BaseException) -> BaseException:
-    """``error``, unless whoever takes items would see it as the end of the stream."""
-    if not isinstance(error, (StopIteration, StopAsyncIteration)):
-        return error
-    told = GenerationError(
-        f"{call.verb}: its progress callable raised {type(error).__name__}, which would pass for the end of a stream.",
-        hint="Let it raise something else.",
-    )
-    told.__cause__ = error
-    return told
+            hooks.told(self._call, close)
 
 
 class AsyncStream(AsyncIterator[_T], Generic[_T]):
