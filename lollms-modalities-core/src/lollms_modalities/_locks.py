@@ -171,7 +171,11 @@ def held(lock: CallLock, call: Call) -> Iterator[None]:
         yield
     finally:
         if mine:
-            lock.release(call)
+            try:
+                lock.release(call)
+            except BaseException:  # interrupted
+                lock.release(call)
+                raise
 
 
 def _never_ends(new: _Waiter) -> bool:

@@ -40,6 +40,8 @@ class Stream(Iterator[_T], Generic[_T]):
     Use it in a ``for`` loop, or in a ``with`` statement where the loop may be left early.
     """
 
+    _done = True  # until it has all that its end needs
+
     def __init__(self, binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> None:
         self._binding = binding
         self._plan = plan
@@ -50,7 +52,6 @@ class Stream(Iterator[_T], Generic[_T]):
         self._items: Iterator[_T] | None = None
         self._ready: deque[_T] = deque()
         self._entered = False
-        self._done = False
         self._reason: BaseException | None = None
         self._provenance: Any = None
         self._stepping = threading.Lock()
@@ -62,6 +63,7 @@ class Stream(Iterator[_T], Generic[_T]):
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
         self._unlisten = call.on_cancel(lambda: stop() if (stop := stopped()) else None)
+        self._done = False
 
     def __iter__(self) -> Self:
         return self
@@ -250,7 +252,11 @@ class Stream(Iterator[_T], Generic[_T]):
                     else:
                         relay.after_call(self._binding, self._call, None)
             finally:
-                self._binding._leave(self._call)
+                try:
+                    self._binding._leave(self._call)
+                except BaseException:
+                    self._binding._leave(self._call)
+                    raise
 
     def _close_engine(self) -> BaseException | None:
         close: Callable[[], object] | None = getattr(self._items, "close", None)

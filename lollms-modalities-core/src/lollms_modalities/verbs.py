@@ -396,7 +396,11 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         try:
             _current.set(before)
         finally:
-            binding._leave(call)
+            try:
+                binding._leave(call)
+            except BaseException:
+                binding._leave(call)
+                raise
 
 
 def _answer(
