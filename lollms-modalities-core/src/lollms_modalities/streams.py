@@ -241,8 +241,8 @@ class Stream(Iterator[_T], Generic[_T]):
             self._items = None
             self._start = None
             self._content = None
-            _open.pop(id(self), None)
             try:
+                _open.pop(id(self), None)
                 if self._entered:
                     self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
                 relay = hooks.relay()

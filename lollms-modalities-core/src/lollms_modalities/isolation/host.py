@@ -354,8 +354,7 @@ class Request:
             if (relay := hooks.relay()) is not None and call.binding is not None:
                 relay.before_call(call.binding, call)
         elif kind == protocol.WARNING:
-            category = getattr(__import__("builtins"), message["category"], UserWarning)
-            warnings.warn(message["message"], category, stacklevel=2)
+            warnings.warn(protocol.unpack_warning(message), stacklevel=2)
         elif kind == protocol.ERROR:
             self._end()
             raise protocol.unpack_error(message)

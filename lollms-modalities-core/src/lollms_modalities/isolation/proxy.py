@@ -55,7 +55,8 @@ class IsolatedBinding(LollmsBinding):
         self._binding_name = ready["name"]
         self.environment = workers.spec.place
         self._workers = workers
-        self.settings = self._mirror(ready["settings"])
+        self._public: Json = ready["settings"]
+        self.settings = self._mirror(self._public)
         self._capabilities = _capabilities(ready["capabilities"])
         # The rest is as in any binding, whose constructor would check settings that only the worker can check.
         self._begin()
@@ -111,8 +112,9 @@ class IsolatedBinding(LollmsBinding):
             # The first says whether they are right; then the others are told, and those that just start follow.
             workers.spec.secrets.note(_named(settings), type(self)._description["settings"])
             message = self._run(call, "set_settings", kwargs, (settings,), worker=first)[0]
-            with workers.asked(self._taken(settings, message["settings"]), but=first) as others:
-                self.settings = self._mirror(message["settings"])
+            with workers.asked(self._taken(settings), but=first) as others:
+                self._public = message["settings"]
+                self.settings = self._mirror(self._public)
                 self._capabilities = _capabilities(message["capabilities"])
                 told: list[Worker] = []
                 try:
@@ -128,9 +130,11 @@ class IsolatedBinding(LollmsBinding):
             workers.give(first, ok=first.alive, beyond=True)
         return True
 
-    def _taken(self, settings: Any, now: Json) -> dict[str, Any]:
+    def _taken(self, settings: Any) -> dict[str, Any]:
         """What was changed, as new workers are to be given it."""
-        return {k: v for k, v in _named(settings).items() if not (v == MASK and now.get(k) == MASK)}
+        given = self._workers.spec.settings or {}
+        meant = {k: _meant(v, self._public.get(k), given.get(k, _UNKNOWN)) for k, v in _named(settings).items()}
+        return {k: v for k, v in meant.items() if v is not _UNKNOWN}
 
     def _may_reload(self, settings: Any) -> bool:
         from lollms_modalities.settings import is_marked
@@ -540,6 +544,33 @@ def _named(settings: Any) -> dict[str, Any]:
 
 
 _ROW = {"name", "value"}
+_UNKNOWN: Any = object()
+
+
+def _meant(new: Any, public: Any, given: Any) -> Any:
+    """A setting, or a part of one, with what was given before wherever ``new`` only says how that was shown.
+
+    ``_UNKNOWN`` where that was not given here: each worker has it by itself.
+    """
+    if hasattr(new, "get_secret_value"):
+        new = new.get_secret_value()
+    if new == MASK or (type(new) is type(public) and new == public):
+        return given
+    if isinstance(new, (list, tuple)):
+        shown = public if isinstance(public, (list, tuple)) else ()
+        held = given if isinstance(given, (list, tuple)) else ()
+        parts = [_meant(v, _at(shown, n, None), _at(held, n, _UNKNOWN)) for n, v in enumerate(new)]
+        return [v if part is _UNKNOWN else part for part, v in zip(parts, new, strict=True)]
+    if isinstance(new, Mapping):
+        shown = public if isinstance(public, Mapping) else {}
+        held = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+        named = {k: _meant(v, shown.get(k), held.get(k, _UNKNOWN)) for k, v in new.items()}
+        return {k: new[k] if part is _UNKNOWN else part for k, part in named.items()}
+    return new
+
+
+def _at(values: Any, n: int, default: Any) -> Any:
+    return values[n] if n < len(values) else default
 
 
 def _capabilities(told: Json) -> Capabilities:
