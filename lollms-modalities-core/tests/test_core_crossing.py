@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import datetime
 import ipaddress
 import os
 import re
 import shutil
 import signal
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +25,7 @@ from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingMana
 from lollms_modalities import errors as core_errors
 from lollms_modalities.errors import without_secrets
 from lollms_modalities.isolation import WorkerPolicy, protocol
+from lollms_modalities.isolation.host import Workers
 
 SOURCE = Path(__file__).parent / "support" / "crossing_bindings.py"
 
@@ -55,14 +59,18 @@ def opened(folder: Path) -> Iterator[Callable[..., Any]]:
         binding.close()
 
 
+def wait_until(true: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.005)
+
+
 def new_worker(tts: Any) -> None:
     """The next request is another worker's."""
     for worker in tts._workers.all():
         os.kill(worker.process.pid, signal.SIGKILL)
-        until = time.monotonic() + 30
-        while worker.alive:
-            assert time.monotonic() < until
-            time.sleep(0.005)
+        wait_until(lambda worker=worker: not worker.alive)  # type: ignore[misc]
 
 
 OURS = [c.__name__ for c in vars(core_errors).values() if isinstance(c, type) and issubclass(c, Warning)]
@@ -103,6 +111,64 @@ def test_a_form_that_comes_back_reaches_new_workers_as_what_it_stands_for(opened
     assert tts.list_voices() == changed == ["one-key", "two-key", "new-key", "four-key", "other-key", r"b'\xff\xfe'"]
 
 
+def with_a_stream(tts: Any) -> None:
+    with tts.stream_audio("hi") as stream:
+        next(stream)
+
+
+USES = [lambda tts: tts.generate_audio("hi"), with_a_stream, lambda tts: tts.list_voices(), lambda tts: tts.load(),
+        lambda tts: tts.set_settings({"raw": b"x"})]  # fmt: skip
+
+
+def test_an_interrupt_before_a_worker_is_given_back_keeps_none(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tts, give = opened(), Workers.give
+
+    for use in USES:
+        interrupts = iter([KeyboardInterrupt])
+
+        def interrupted(self: Any, *args: Any, interrupts: Any = interrupts, **kwargs: Any) -> None:
+            if threading.current_thread() is threading.main_thread():
+                for error in interrupts:
+                    raise error
+            give(self, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Workers, "give", interrupted)
+            with contextlib.suppress(KeyboardInterrupt):
+                use(tts)
+        wait_until(lambda: not any(w.users for w in tts._workers.all()))
+        assert tts.generate_audio("hi")
+
+
+def test_an_interrupt_as_soon_as_one_may_send_lets_others_send(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tts = opened()
+
+    class Interrupted:
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+
+        def acquire(self, **kwargs: Any) -> bool:
+            self.lock.acquire(**kwargs)
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            self.lock.release()
+
+    for use in USES:
+        channel = tts._workers.all()[0].channel
+        monkeypatch.setattr(channel, "_sending", Interrupted(channel._sending))
+        with pytest.raises(KeyboardInterrupt):
+            use(tts)
+        monkeypatch.undo()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(tts.generate_audio, "hi").result(30)
+        assert tts._workers.all()[0].channel is channel
+
+
 VALUES = [
     ipaddress.ip_address("::1"), ipaddress.ip_address("10.0.0.1"), ipaddress.ip_network("10.0.0.0/8"),
     ipaddress.ip_interface("10.0.0.1/8"), ipaddress.ip_interface("::1/64"), re.compile("a.b", re.IGNORECASE),
@@ -111,14 +177,18 @@ VALUES = [
 ]  # fmt: skip
 
 
+def extra(tts: Any, value: Any) -> Any:
+    return tts.generate_audio("hi", value=value).provenance.extra
+
+
 def test_values_are_as_in_place(opened: Callable[..., Any], folder: Path) -> None:
     here, there = LollmsTTSBindingManager(folder).require_binding("crossing"), opened()
     for value in VALUES:
-        found = [b.generate_audio("hi", value=value).provenance.extra for b in (here, there)]
+        found = [extra(b, value) for b in (here, there)]
         assert found[0] == found[1]
-    strided = [b.generate_audio("hi", value=bytes(memoryview(b"abcdef")[::2])).provenance.extra for b in (here,)]
-    assert there.generate_audio("hi", value=memoryview(b"abcdef")[::2]).provenance.extra == strided[0]
-    assert there.generate_audio("hi", value=memoryview(array.array("h", [1])[::-1])).provenance.extra["type"] == "bytes"
+    strided = memoryview(b"abcdef")[::2]
+    assert extra(there, strided) == extra(here, bytes(strided))
+    assert extra(there, memoryview(array.array("h", [1])[::-1]))["type"] == "bytes"
 
 
 def test_an_error_that_cannot_be_shown_ends_no_worker(opened: Callable[..., Any]) -> None:

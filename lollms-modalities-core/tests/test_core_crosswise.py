@@ -93,7 +93,7 @@ def test_caches_that_load_from_each_other(background: Spawn) -> None:
     class Uses(Does):
         def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
             caches[text].get("outer")
-            return super().generate_audio(text)  # type: ignore[safe-super]
+            return super().generate_audio(text)
 
     one, two = Uses(), Uses()
     found = outcomes(background, lambda: one.generate_audio("a"), lambda: two.generate_audio("b"))
@@ -114,7 +114,7 @@ def test_the_lock_of_an_instance_and_that_of_a_model_crosswise(background: Spawn
                 inside.set()
                 until(lambda: _locks._waiting)  # the other call has its instance, and waits for the model
                 self.other.generate_audio("inner")
-            return super().generate_audio(text)  # type: ignore[safe-super]
+            return super().generate_audio(text)
 
     one, two = Shares(), Shares()
     one.load()

@@ -267,6 +267,10 @@ class Stream(Iterator[_T], Generic[_T]):
             # The engine code may have noticed, while it was closing, that its call has been stopped.
             if not (self._call.stopped and isinstance(exc, LollmsError)) and exc is not self._call._error:
                 return exc
+        except BaseException:  # interrupted: again ends what has not ended yet
+            if close is not None:
+                self._context.run(close)
+            raise
         return None
 
     def _log(self, error: BaseException | None) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from lollms_modalities import (
     Audio,
+    AudioChunk,
     BindingSettings,
     CallOptions,
     LollmsError,
@@ -50,6 +52,10 @@ class CrossingTTSBinding(LollmsTTSBinding):
         value = kwargs["value"]
         current_call().record(extra={"type": type(value).__name__, "value": repr(value)})
         return Audio.from_pcm(b"\1\0", 8000)
+
+    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        for n in range(3):
+            yield AudioChunk(b"\1\0", 8000, text=str(n))
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         s = self.settings
