@@ -116,8 +116,13 @@ def with_a_stream(tts: Any) -> None:
         next(stream)
 
 
-USES = [lambda tts: tts.generate_audio("hi"), with_a_stream, lambda tts: tts.list_voices(), lambda tts: tts.load(),
-        lambda tts: tts.set_settings({"raw": b"x"})]  # fmt: skip
+USES: list[Callable[[Any], Any]] = [
+    lambda tts: tts.generate_audio("hi"),
+    with_a_stream,
+    lambda tts: tts.list_voices(),
+    lambda tts: tts.load(),
+    lambda tts: tts.set_settings({"raw": b"x"}),
+]
 
 
 def test_an_interrupt_before_a_worker_is_given_back_keeps_none(
