@@ -193,14 +193,14 @@ _VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "fraction": (Fraction, str, Fraction),
     "complex": (complex, str, complex),
     "uuid": (UUID, str, UUID),
+    **{kind.__name__: (kind, str, kind) for kind in _ADDRESSES},
+    "pattern": (re.Pattern, _expression, _pattern),
     "datetime": (datetime.datetime, lambda v: v.isoformat(), datetime.datetime.fromisoformat),
     "date": (datetime.date, lambda v: v.isoformat(), datetime.date.fromisoformat),
     "time": (datetime.time, lambda v: v.isoformat(), datetime.time.fromisoformat),
     "timedelta": (datetime.timedelta, _microseconds, lambda text: datetime.timedelta(microseconds=int(text))),
     "timezone": (datetime.timezone, _offset, _timezone),
     "zone": (ZoneInfo, str, ZoneInfo),
-    "pattern": (re.Pattern, _expression, _pattern),
-    **{kind.__name__: (kind, str, kind) for kind in _ADDRESSES},
 }
 
 
