@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def _no_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, threadin
 @pytest.fixture(params=["headers", "body", "tls", "proxy", "proxy-body", "tunnel", "tls-in-tunnel", "connect", "name"])
 def waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, threading.Event]]:
     """The address of something that never comes, and an event for when it is being waited for."""
-    with {
+    ways: dict[str, Callable[[], AbstractContextManager[tuple[str, threading.Event]]]] = {
         "headers": lambda: _listener("http://{}/x"),
         "body": lambda: _listener("http://{}/x", _BODY),
         "tls": lambda: _listener("https://{}/x"),
@@ -154,7 +154,8 @@ def waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         "tls-in-tunnel": lambda: _by_proxy(monkeypatch, "https://far.invalid/x", b"HTTP/1.1 200 OK\r\n\r\n"),
         "connect": _full,
         "name": lambda: _no_address(monkeypatch),
-    }[request.param]() as found:
+    }
+    with ways[request.param]() as found:
         yield found
 
 

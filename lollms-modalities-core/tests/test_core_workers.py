@@ -229,7 +229,7 @@ def test_a_worker_that_does_not_take_settings_harms_no_call(
 
 def take_other(tts: Any, busy: Any) -> Any:
     other = next(w for w in tts._workers.all() if w is not busy)
-    other.uses += 1
+    other.users[tts] = False
     return other
 
 
@@ -297,7 +297,7 @@ def test_what_is_asked_while_it_closes_is_told_so(
 ) -> None:
     tts = opened()
     asked = background(lambda: tts.slow(str(tmp_path / "never")))
-    wait_until(lambda: tts._workers._workers[0].uses)
+    wait_until(lambda: tts._workers._workers[0].users)
     tts.close()
     with pytest.raises(BindingClosedError, match="slow was asked for after close"):
         asked.result()

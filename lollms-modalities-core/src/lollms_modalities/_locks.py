@@ -35,8 +35,8 @@ class _Waiter:
         self.wake = threading.Event()
 
     def keeps(self, holder: Call) -> bool:
-        """Whether the holder cannot end while this waits: it made the call that waits, or its consumer did."""
-        above = self.call.parent
+        """Whether the holder cannot end while this waits: it waits itself, or a call that it made, or its consumer."""
+        above: Call | None = self.call
         while above is not None:
             if above is holder:
                 return True
@@ -171,7 +171,11 @@ def held(lock: CallLock, call: Call) -> Iterator[None]:
         yield
     finally:
         if mine:
-            lock.release(call)
+            try:
+                lock.release(call)
+            except BaseException:  # interrupted
+                lock.release(call)
+                raise
 
 
 def _never_ends(new: _Waiter) -> bool:

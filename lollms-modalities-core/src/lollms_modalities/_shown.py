@@ -67,28 +67,31 @@ def _parts(value: Any) -> Mapping[Any, Any] | list[Any] | None:
 def secrets_in(value: Any, depth: int = 0) -> Iterator[str]:
     """The secrets that a value holds, at any depth, in the clear."""
     if hasattr(value, "get_secret_value"):
-        yield from _texts_of(value.get_secret_value())
+        yield from texts_of(value.get_secret_value())
     elif depth <= _DEEPEST and (parts := _parts(value)) is not None:
         for part in [*parts.keys(), *parts.values()] if isinstance(parts, Mapping) else parts:
             yield from secrets_in(part, depth + 1)
 
 
-def _texts_of(secret: Any) -> Iterator[str]:
-    """As what a secret can stand in a text."""
+def texts_of(secret: Any) -> Iterator[str]:
+    """As what a secret can stand in a text: as it is, in quotes as Python and JSON have it, in an address."""
+    import json
+    from urllib.parse import quote
+
     if isinstance(secret, bytes):
-        yield repr(secret)
+        yield repr(secret)[2:-1]
         secret = secret.decode("utf-8", "replace")
     said = str(secret)
-    escaped = repr(said)[1:-1]
-    yield from (said, escaped) if escaped != said else (said,)
+    escaped = repr(said)[1:-1], json.dumps(said)[1:-1], quote(said, safe="", errors="replace")
+    yield from dict.fromkeys((said, *escaped))
 
 
 def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
     """The texts in a value, at any depth; a secret's in the clear."""
     if isinstance(value, (str, bytes)):
-        yield from _texts_of(value)
+        yield from texts_of(value)
     elif hasattr(value, "get_secret_value"):
-        yield from _texts_of(value.get_secret_value())
+        yield from texts_of(value.get_secret_value())
     elif depth <= _DEEPEST and (parts := _parts(value)) is not None:
         for part in parts.values() if isinstance(parts, Mapping) else parts:
             yield from texts_in(part, depth + 1)

@@ -431,7 +431,11 @@ class LollmsBinding(ABC):
                 self._model, self._loaded_in = model, _fork.generation
             return self._model
         finally:
-            self._loading.release(call)
+            try:
+                self._loading.release(call)
+            except BaseException:  # interrupted
+                self._loading.release(call)
+                raise
 
     def _do_load(self) -> Any:
         self._loader = threading.get_ident()
@@ -480,13 +484,7 @@ class LollmsBinding(ABC):
                 self._hold(call, lock)
 
     def _leave(self, call: Call) -> None:
-        try:
-            self._let_go(call)
-        except BaseException:  # interrupted: each part may be done twice
-            self._let_go(call)
-            raise
-
-    def _let_go(self, call: Call) -> None:
+        """Let go of all. Each part may be done twice: whoever was interrupted here, or on the way, asks again."""
         call.run_ends()
         for lock in reversed(call.locks):
             lock.release(call)
@@ -544,6 +542,8 @@ class LollmsBinding(ABC):
             yield
         except BaseException as exc:
             error = verbs.settle(self, call, exc)
+            if error is not exc:
+                error = verbs.not_an_end(call, error)  # which this generator could not raise
             if error is exc:
                 raise
             raise error from error.__cause__ or exc
@@ -551,7 +551,11 @@ class LollmsBinding(ABC):
             try:
                 _current.set(before)
             finally:
-                self._leave(call)
+                try:
+                    self._leave(call)
+                except BaseException:
+                    self._leave(call)
+                    raise
 
     def _reap_when_idle(self) -> None:
         """Count anew the time after which the model is unloaded, as the settings have it now."""

@@ -142,7 +142,9 @@ def without_secrets(error: BaseException, secrets: Iterable[str]) -> BaseExcepti
         if one is not None and not any(one is other for other in found):
             found.append(one)
             rest += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-    hidden = {id(one): _hidden(one, words) for one in found}
+    hidden: dict[int, BaseException] = {}
+    for one in reversed(found):  # those of a group before the group
+        hidden[id(one)] = _hidden(_regrouped(one, hidden), words)
     for one in found:
         suppressed = one.__suppress_context__
         if one.__cause__ is not None and hidden[id(one.__cause__)] is not one.__cause__:
@@ -151,6 +153,19 @@ def without_secrets(error: BaseException, secrets: Iterable[str]) -> BaseExcepti
             one.__context__ = hidden[id(one.__context__)]
         one.__suppress_context__ = suppressed
     return hidden[id(error)]
+
+
+def _regrouped(error: BaseException, hidden: Mapping[int, BaseException]) -> BaseException:
+    """A group with what has taken the place of some of its exceptions; others as they are."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    parts = [hidden.get(id(one), one) for one in error.exceptions]
+    if all(part is one for part, one in zip(parts, error.exceptions, strict=True)):
+        return error
+    group = BaseExceptionGroup(error.message, parts).with_traceback(error.__traceback__)
+    for note in getattr(error, "__notes__", ()):
+        group.add_note(note)
+    return group
 
 
 def _hidden(error: BaseException, words: list[str]) -> BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.call import _telling
@@ -101,11 +102,20 @@ class Relay:
         """Tell that a call begins."""
         self._tell("lollms_before_call", binding=binding, call=call)
 
-    def after_call(self, binding: LollmsBinding, call: Call, result: Any) -> Any:
-        """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place."""
+    def after_call(
+        self, binding: LollmsBinding, call: Call, result: Any, usable: Callable[[str, Any], Any] | None = None
+    ) -> Any:
+        """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place.
+
+        ``usable`` makes a result of what the plug-in of that name gives, or raises.
+        """
         # Every plug-in is told, also after one has given another result.
-        answers = list(self._each("lollms_after_call", binding=binding, call=call, result=result))
-        return answers[0][1] if answers else result
+        for plugin, answer in list(self._each("lollms_after_call", binding=binding, call=call, result=result)):
+            try:
+                return answer if usable is None else usable(plugin, answer)
+            except Exception:
+                _log.exception("plug-in %r gave another result of %s that cannot be used", plugin, call.verb)
+        return result
 
     def stream_chunk(self, binding: LollmsBinding, call: Call, chunk: Any) -> None:
         """Tell that a stream gives an item."""
@@ -135,11 +145,19 @@ class Relay:
         for impl in impls:
             try:
                 answer = _told(event, impl.function, *(event[name] for name in impl.argnames))
+                if isinstance(answer, CoroutineType):
+                    answer.close()
+                    raise TypeError("a hook is called and not awaited: write it with def, not with async def")
             except Exception:
                 _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
             else:
                 if answer is not None:
                     yield impl.plugin_name, answer
+
+
+def told(call: Call, fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of a plug-in that belongs to a call."""
+    return _told({"call": call}, fn, *args)
 
 
 def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:

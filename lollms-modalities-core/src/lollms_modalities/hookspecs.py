@@ -47,8 +47,9 @@ def lollms_before_call(binding: LollmsBinding, call: Call) -> None:
 def lollms_after_call(binding: LollmsBinding, call: Call, result: Any) -> Any:
     """A call has ended; ``result`` is None for a stream.
 
-    What the first implementation returns, unless None, takes the place of a whole result. ``call.answered_by`` names
-    the plug-in that answered in the engine's place, in which case there was no ``lollms_before_call``.
+    What the first implementation returns, unless None, takes the place of a whole result; it must be of its kind.
+    ``call.answered_by`` names the plug-in that answered in the engine's place, in which case there was no
+    ``lollms_before_call``.
     """
 
 

@@ -54,7 +54,7 @@ class SharedModel(Generic[_M]):
             entry.users += 1
             self._held = True
         try:
-            with held(entry.loading, _current.get() or Call("load")):
+            with _asking("load") as call, held(entry.loading, call):
                 if not entry.loaded:
                     entry.value = _fork.load_apart(load)
                     entry.loaded = True
@@ -152,16 +152,15 @@ class ModelCache(Generic[_N, _M]):
         Waiting for other bindings that use it ends when the call is stopped. Nothing may be yielded from inside to a
         caller, who would keep the model from them.
         """
-        call = _current.get() or Call("using")
-        shared = self._shared(name)
-        with held(shared.lock, call):
-            yield shared.value
+        with _asking("using") as call:
+            shared = self._shared(name)
+            with held(shared.lock, call):
+                yield shared.value
 
     def _shared(self, name: _N) -> SharedModel[_M]:
         if isinstance(name, Path):
             name = cast("_N", name.resolve())
-        call = _current.get()
-        with held(self._lock, call or Call("load")):
+        with _asking("load") as call, held(self._lock, call):
             if name not in self._models:
                 load = self._load
                 shared = SharedModel(key=(*self._key, name), load=lambda: load(name), free=self._free)
@@ -170,7 +169,7 @@ class ModelCache(Generic[_N, _M]):
                     self._models.popitem(last=False)[1].drop()
             self._models.move_to_end(name)
             cached = self._models[name]
-            if call is not None and call.active:
+            if call.active:
                 cached.use(call)
             return cached.shared
 
@@ -179,9 +178,23 @@ class ModelCache(Generic[_N, _M]):
 
     def clear(self) -> None:
         """Let go of all."""
-        with held(self._lock, _current.get() or Call("unload")):
+        with _asking("unload") as call, held(self._lock, call):
             while self._models:
                 self._models.popitem()[1].drop()
+
+
+@contextmanager
+def _asking(verb: str) -> Iterator[Call]:
+    """The call that runs here. Outside any, one is made, so that it is seen who waits for whom."""
+    before = _current.get()
+    if before is not None:
+        yield before
+        return
+    try:
+        _current.set(call := Call(verb))
+        yield call
+    finally:
+        _current.set(None)
 
 
 class _Cached(Generic[_M]):

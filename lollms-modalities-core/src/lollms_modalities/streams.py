@@ -20,7 +20,7 @@ from lollms_modalities import _fork, _sweeping, hooks
 from lollms_modalities._askers import Asker, asker
 from lollms_modalities.call import Call, _current
 from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError, said
-from lollms_modalities.verbs import Plan, settle
+from lollms_modalities.verbs import Plan, not_an_end, settle
 
 if TYPE_CHECKING:
     from lollms_modalities.binding import LollmsBinding
@@ -40,6 +40,8 @@ class Stream(Iterator[_T], Generic[_T]):
     Use it in a ``for`` loop, or in a ``with`` statement where the loop may be left early.
     """
 
+    _done = True  # until it has all that its end needs
+
     def __init__(self, binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> None:
         self._binding = binding
         self._plan = plan
@@ -50,7 +52,6 @@ class Stream(Iterator[_T], Generic[_T]):
         self._items: Iterator[_T] | None = None
         self._ready: deque[_T] = deque()
         self._entered = False
-        self._done = False
         self._reason: BaseException | None = None
         self._provenance: Any = None
         self._stepping = threading.Lock()
@@ -62,6 +63,7 @@ class Stream(Iterator[_T], Generic[_T]):
         # Weakly: the instance's lock knows the call, and a stream that nobody has any more must end.
         stopped = weakref.WeakMethod(self._stopped)
         self._unlisten = call.on_cancel(lambda: stop() if (stop := stopped()) else None)
+        self._done = False
 
     def __iter__(self) -> Self:
         return self
@@ -94,7 +96,7 @@ class Stream(Iterator[_T], Generic[_T]):
             if self._done:
                 reason, self._reason = self._reason, None
                 if reason is not None:
-                    raise _not_an_end(self._call, reason)
+                    raise not_an_end(self._call, reason)
                 end: _T = _END
                 return end
             try:
@@ -107,7 +109,7 @@ class Stream(Iterator[_T], Generic[_T]):
             except BaseException as exc:
                 error = settle(self._binding, self._call, exc)
                 self._log(self._end(error))
-                error = _not_an_end(self._call, error)
+                error = not_an_end(self._call, error)
                 if error is exc:
                     raise
                 raise error from error.__cause__ or exc
@@ -163,7 +165,7 @@ class Stream(Iterator[_T], Generic[_T]):
             raise self._binding._closed_error(self._call)
         try:
             items: Iterator[_T] = iter(answer)
-            first = next(items, _END)
+            first = hooks.told(self._call, next, items, _END)
             if first is not _END and not isinstance(first, self._plan.returns):
                 raise TypeError(f"its first item is {type(first).__name__}, not {self._plan.verb.returns}")
         except Exception:  # the engine does it, as it does where a whole answer cannot be used
@@ -171,7 +173,7 @@ class Stream(Iterator[_T], Generic[_T]):
             relay.reject_answer(self._call)
             return None
         self._provenance = getattr(answer, "provenance", None)
-        return _Again(first, items)
+        return _Answered(self._call, first, items)
 
     @property
     def provenance(self) -> Provenance | None:
@@ -190,7 +192,7 @@ class Stream(Iterator[_T], Generic[_T]):
         error = self._close()
         if error is not None:
             error = settle(self._binding, Call(self._call.verb, self._binding), error)
-            raise _not_an_end(self._call, error)
+            raise not_an_end(self._call, error)
 
     def _close(self) -> BaseException | None:
         """End the stream; what the engine raised meanwhile."""
@@ -239,8 +241,8 @@ class Stream(Iterator[_T], Generic[_T]):
             self._items = None
             self._start = None
             self._content = None
-            _open.pop(id(self), None)
             try:
+                _open.pop(id(self), None)
                 if self._entered:
                     self._provenance = self._plan.stamp(self._binding, self._call, self._arguments)
                 relay = hooks.relay()
@@ -250,7 +252,11 @@ class Stream(Iterator[_T], Generic[_T]):
                     else:
                         relay.after_call(self._binding, self._call, None)
             finally:
-                self._binding._leave(self._call)
+                try:
+                    self._binding._leave(self._call)
+                except BaseException:
+                    self._binding._leave(self._call)
+                    raise
 
     def _close_engine(self) -> BaseException | None:
         close: Callable[[], object] | None = getattr(self._items, "close", None)
@@ -261,6 +267,10 @@ class Stream(Iterator[_T], Generic[_T]):
             # The engine code may have noticed, while it was closing, that its call has been stopped.
             if not (self._call.stopped and isinstance(exc, LollmsError)) and exc is not self._call._error:
                 return exc
+        except BaseException:  # interrupted: again ends what has not ended yet
+            if close is not None:
+                self._context.run(close)
+            raise
         return None
 
     def _log(self, error: BaseException | None) -> None:
@@ -289,34 +299,28 @@ class Stream(Iterator[_T], Generic[_T]):
         self._log(self._close())
 
 
-class _Again(Iterator[_T]):
-    """An iterator with an item that has been taken from it put back."""
+class _Answered(Iterator[_T]):
+    """A plug-in's iterator, with the item that has been taken from it put back. What it runs is no engine's code."""
 
-    def __init__(self, first: _T, items: Iterator[_T]) -> None:
+    def __init__(self, call: Call, first: _T, items: Iterator[_T]) -> None:
+        self._call = call
         self._first = first
         self._items = items
 
     def __next__(self) -> _T:
         item, self._first = self._first, _END
-        return next(self._items) if item is _END else item
+        if item is not _END:
+            return item
+        item = hooks.told(self._call, next, self._items, _END)
+        if item is _END:
+            raise StopIteration
+        return item
 
     def close(self) -> None:
         """End what it iterates over."""
         close: Callable[[], object] | None = getattr(self._items, "close", None)
         if close is not None:
-            close()
-
-
-def _not_an_end(call: Call, error: BaseException) -> BaseException:
-    """``error``, unless whoever takes items would see it as the end of the stream."""
-    if not isinstance(error, (StopIteration, StopAsyncIteration)):
-        return error
-    told = GenerationError(
-        f"{call.verb}: its progress callable raised {type(error).__name__}, which would pass for the end of a stream.",
-        hint="Let it raise something else.",
-    )
-    told.__cause__ = error
-    return told
+            hooks.told(self._call, close)
 
 
 class AsyncStream(AsyncIterator[_T], Generic[_T]):

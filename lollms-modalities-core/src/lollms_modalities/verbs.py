@@ -309,7 +309,7 @@ class Plan:
             _check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
         if not isinstance(result, self.returns):
-            result = _adopt_plain(binding.binding_name, self, call, result)
+            result = _adopt_plain(binding.binding_name, self, result)
         result = _placed(call, result)
         result._provenance = self.stamp(binding, call, arguments)
         return result
@@ -339,8 +339,16 @@ class Plan:
             _check_one(call, answer)
             return [self.answered(call, item) for item in answer]
         if not isinstance(answer, self.returns):
-            answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, call, answer)
+            answer = _adopt_plain(f"the plug-in {call.answered_by!r}", self, answer)
         return _placed(call, answer)
+
+    def replaced(self, result: Any, plugin: str, another: Any) -> Any:
+        """What a plug-in gives for a result, which must be of its kind."""
+        if isinstance(result, list) and isinstance(another, list):
+            return [self.replaced(None, plugin, item) for item in another]
+        if isinstance(another, self.returns) and not isinstance(result, list):
+            return another
+        return _adopt_plain(f"the plug-in {plugin!r}", self, another)
 
     def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
         from lollms_modalities.settings import validate
@@ -365,7 +373,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         _current.set(call)
         relay = hooks.relay()
         if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
-            return relay.after_call(binding, call, result)
+            return relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
         binding._enter(call, plan)
         if relay is not None and plan.begins_here:
             relay.before_call(binding, call)
@@ -375,7 +383,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             result = binding._tidy(call, content, result)
         result = plan.finished(binding, call, result, arguments)
         if relay is not None:
-            result = relay.after_call(binding, call, result)
+            result = relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
         return result
     except BaseException as exc:
         error = settle(binding, call, exc)
@@ -388,7 +396,11 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         try:
             _current.set(before)
         finally:
-            binding._leave(call)
+            try:
+                binding._leave(call)
+            except BaseException:
+                binding._leave(call)
+                raise
 
 
 def _answer(
@@ -431,12 +443,12 @@ def _placed(call: Call, result: Any) -> Any:
     return result.moved_to(call.output_path)
 
 
-def _adopt_plain(maker: str, plan: Plan, call: Call, result: Any) -> Any:
+def _adopt_plain(maker: str, plan: Plan, result: Any) -> Any:
     plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
     if isinstance(result, plain):
         return plan.returns(result)
     raise GenerationError(
-        f"{maker}: {call.verb} gave {type(result).__name__}, not {plan.verb.returns}.",
+        f"{maker}: {plan.verb.name} gave {type(result).__name__}, not {plan.verb.returns}.",
         hint="This is a fault of the binding; tell its authors.",
     )
 
@@ -497,3 +509,15 @@ def _settled(binding: LollmsBinding, call: Call, exc: Exception, secrets: list[s
         return translated.hide(secrets)
     text = f"{binding.binding_name}: {call.verb} failed in its engine: {said(exc)}"
     return GenerationError(text).hide(secrets)
+
+
+def not_an_end(call: Call, error: BaseException) -> BaseException:
+    """``error``, unless whoever takes items, or a generator on its way, would see it as an end."""
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    told = GenerationError(
+        f"{call.verb}: its progress callable raised {type(error).__name__}, which would pass for an end.",
+        hint="Let it raise something else.",
+    )
+    told.__cause__ = error
+    return told

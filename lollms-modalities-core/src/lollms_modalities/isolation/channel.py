@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, cast
@@ -208,7 +209,8 @@ class Channel:
         self._sock = sock
         self._input = cast(io.BufferedReader, sock.makefile("rb", buffering=1 << 16))
         self._opened = opened
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()  # whose owner is known: an interrupt may come as soon as it is had
+        self._sender: int | None = None
         self._numbers = itertools.count(1)
         self.exchanges: dict[int, Exchange] = {}
         self.closed = False
@@ -227,9 +229,7 @@ class Channel:
         """Send one frame; see ``Exchange.send``."""
         size = sum(len(p) for p in payload)
         parts: list[Any] = [protocol.encode(message, size), *payload]
-        while not self._sending.acquire(timeout=-1 if look is None else 0.1):
-            assert look is not None
-            look()
+        self._begin(look)
         try:
             self._write(parts, look)
         except OSError as exc:
@@ -239,7 +239,26 @@ class Channel:
             self.close()  # half a frame may be out
             raise
         finally:
+            self._sender = None
             self._sending.release()
+
+    def _begin(self, look: Callable[[], object] | None) -> None:
+        """Wait for one's turn to send a frame."""
+        me = threading.get_ident()
+        while self._sender == me:  # a signal's handler, in the middle of a frame of the thread that it interrupts
+            if look is None:
+                raise Disconnected
+            look()
+            time.sleep(0.1)
+        try:
+            while not self._sending.acquire(timeout=-1 if look is None else 0.1):
+                assert look is not None
+                look()
+            self._sender = me
+        except BaseException:
+            with contextlib.suppress(RuntimeError):  # it was not had: release() of an RLock knows
+                self._sending.release()
+            raise
 
     def _write(self, parts: list[Any], look: Callable[[], object] | None) -> None:
         first = 0
@@ -322,7 +341,7 @@ class Channel:
         """Close our copy of the connection, and only that: this process was forked from the one that it belongs to."""
         self.closed = True
         os.close(self._sock.detach())
-        self._sending = threading.Lock()  # a thread that is not here may have held it
+        self._sending, self._sender = threading.RLock(), None  # a thread that is not here may have held it
         for exchange in list(self.exchanges.values()):
             exchange.forget()
 

@@ -111,7 +111,7 @@ class Worker:
     Attributes:
         ready: what it said of the binding when that was made.
         started: whether it has the binding, with the settings of now: others than its starter may ask it.
-        uses: how many requests it runs now; ``calls``: how many of them are verbs; ``done``: how many it has ended.
+        users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
         unfit: whether it did not take settings that the others have: it ends with its last request.
     """
 
@@ -125,8 +125,8 @@ class Worker:
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
         self.started = False
-        self.uses = 0
-        self.calls = 0
+        # A dict, so that whoever was interrupted while giving it back may do so again.
+        self.users: dict[object, bool] = {}
         self.done = 0
         self.memory = 0
         self.first_memory = 0
@@ -136,6 +136,11 @@ class Worker:
         self._read.start()
         # What the engine has started may keep the connection open: it ends with the worker itself.
         self.process.reap(self.channel.close)
+
+    @property
+    def calls(self) -> int:
+        """How many verbs it runs now."""
+        return sum(self.users.values())
 
     @property
     def alive(self) -> bool:
@@ -354,8 +359,7 @@ class Request:
             if (relay := hooks.relay()) is not None and call.binding is not None:
                 relay.before_call(call.binding, call)
         elif kind == protocol.WARNING:
-            category = getattr(__import__("builtins"), message["category"], UserWarning)
-            warnings.warn(message["message"], category, stacklevel=2)
+            warnings.warn(protocol.unpack_warning(message), stacklevel=2)
         elif kind == protocol.ERROR:
             self._end()
             raise protocol.unpack_error(message)
@@ -485,8 +489,7 @@ class Workers:
                 with self._lock:
                     worker, fresh = self._choose(call, beyond, other_than)
                     if worker is not None:
-                        worker.uses += 1
-                        worker.calls += not beyond
+                        worker.users[call] = not beyond
                         if self._idle is not None:
                             self._idle.cancel()
                             self._idle = None
@@ -505,7 +508,7 @@ class Workers:
             if worker is not None:
                 if fresh:
                     self._drop(worker, exc)
-                self.give(worker, ok=False, beyond=beyond)
+                self.give(worker, call, ok=False)
             raise
 
     def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
@@ -531,12 +534,24 @@ class Workers:
             raise LookupError("each of the others is busy")
         return None, False
 
-    def give(self, worker: Worker, *, ok: bool, beyond: bool = False) -> None:
-        """A request has ended; arguments as for ``take``."""
+    @contextlib.contextmanager
+    def taken(self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = ()) -> Iterator[Worker]:
+        """``take`` a worker, and ``give`` it back."""
+        worker = self.take(call, beyond=beyond, other_than=other_than)
+        try:
+            yield worker
+        finally:
+            try:
+                self.give(worker, call)
+            except BaseException:  # Ctrl-C
+                self.give(worker, call)
+                raise
+
+    def give(self, worker: Worker, call: Call, *, ok: bool = True) -> None:
+        """A request has ended, well or not. What has been interrupted may be done again."""
         policy = self.spec.policy
         with self._lock:
-            worker.uses -= 1
-            worker.calls -= not beyond
+            worker.users.pop(call, None)
             worker.done += 1
             if worker.alive and ok:
                 self._crashes = 0
@@ -544,7 +559,7 @@ class Workers:
             old = policy.max_calls is not None and worker.done >= policy.max_calls
             fat = policy.max_growth is not None and grown > policy.max_growth
             retired = self._retires(worker, old or fat)
-            if policy.idle_timeout is not None and not any(w.uses for w in self._workers):
+            if policy.idle_timeout is not None and not any(w.users for w in self._workers):
                 pool = weakref.ref(self)
                 when = time.monotonic() + policy.idle_timeout
                 self._idle = _idle.at(when, lambda: _end_idle(pool))
@@ -554,7 +569,7 @@ class Workers:
 
     def _retires(self, worker: Worker, wanted: bool) -> bool:
         """Whether it is to be stopped now: it has served its time, or has other settings, and does nothing."""
-        if worker.uses or not (wanted or worker.unfit):
+        if worker.users or not (wanted or worker.unfit):
             return False
         known = worker in self._workers
         if known:
@@ -569,22 +584,31 @@ class Workers:
             change: settings that those which are started from now on have, and those which are starting take over.
             but: not this one.
         """
-        with self._lock:
-            if change is not None:
-                self.spec.change(change)
-            workers = [w for w in self._workers if w.alive and w.started and w is not but]
-            for worker in workers:
-                worker.uses += 1
+        asking = object()
+        workers: list[Worker] = []
         try:
+            with self._lock:
+                if change is not None:
+                    self.spec.change(change)
+                workers += [w for w in self._workers if w.alive and w.started and w is not but]
+                for worker in workers:
+                    worker.users[asking] = False
             yield workers
         finally:
-            for worker in workers:
-                with self._lock:
-                    worker.uses -= 1
-                    retired = self._retires(worker, False)
-                    self._wake()
-                if retired:
-                    worker.stop()
+            try:
+                self._asked(workers, asking)
+            except BaseException:  # Ctrl-C
+                self._asked(workers, asking)
+                raise
+
+    def _asked(self, workers: list[Worker], asking: object) -> None:
+        for worker in workers:
+            with self._lock:
+                worker.users.pop(asking, None)
+                retired = self._retires(worker, False)
+                self._wake()
+            if retired:
+                worker.stop()
 
     def retire(self, worker: Worker) -> None:
         """Give it nothing more to do. It ends when what it does has ended."""
@@ -679,7 +703,7 @@ class Workers:
     def end_idle(self) -> None:
         """End those that have nothing to do."""
         with self._lock:
-            idle = [w for w in self._workers if not w.uses]
+            idle = [w for w in self._workers if not w.users]
             for worker in idle:
                 self._workers.remove(worker)
         # Stopping may take a while, and other timers wait for this thread.

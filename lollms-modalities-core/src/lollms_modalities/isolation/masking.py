@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lollms_modalities._shown import texts_of
 from lollms_modalities.isolation.process import is_secret_variable
 from lollms_modalities.settings import MASK
 
@@ -64,7 +65,7 @@ def _secrets_in(value: Any, schema: Mapping[str, Any], definitions: Mapping[str,
     for part in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
         yield from _secrets_in(value, part, definitions)
     if schema.get("format") == "password" and isinstance(value, (str, bytes)):
-        yield value if isinstance(value, str) else value.decode("utf-8", "replace")
+        yield from texts_of(value)
     elif isinstance(value, Mapping):
         fields, others = schema.get("properties", {}), schema.get("additionalProperties")
         for name, held in value.items():

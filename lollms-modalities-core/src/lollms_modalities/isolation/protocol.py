@@ -6,6 +6,7 @@ object's ``type`` names the message, its ``id`` the exchange that it belongs to.
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import functools
 import ipaddress
@@ -22,10 +23,11 @@ from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pydantic_core import from_json, to_json
 
-from lollms_modalities import media
+from lollms_modalities import errors, media
 from lollms_modalities._result import Provenance
 from lollms_modalities.errors import GenerationError, LollmsError, MediaError, OptionError
 
@@ -114,6 +116,30 @@ def _microseconds(value: datetime.timedelta) -> str:
     return str(value // datetime.timedelta(microseconds=1))
 
 
+def _offset(value: datetime.timezone) -> str:
+    return _microseconds(value.utcoffset(None))
+
+
+def _timezone(text: str) -> datetime.timezone:
+    return datetime.timezone(datetime.timedelta(microseconds=int(text)))
+
+
+def _expression(value: re.Pattern[Any]) -> str:
+    pattern, of_bytes = value.pattern, isinstance(value.pattern, bytes)
+    return json.dumps([pattern.decode("latin-1") if of_bytes else pattern, value.flags, of_bytes])
+
+
+def _pattern(text: str) -> re.Pattern[Any]:
+    pattern, flags, of_bytes = json.loads(text)
+    return re.compile(pattern.encode("latin-1") if of_bytes else pattern, flags)
+
+
+_ADDRESSES: tuple[type[Any], ...] = (
+    ipaddress.IPv4Interface, ipaddress.IPv6Interface, ipaddress.IPv4Address, ipaddress.IPv6Address,
+    ipaddress.IPv4Network, ipaddress.IPv6Network,
+)  # fmt: skip
+
+
 _PLAIN = (str, int, float, bool, type(None))
 _PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
 _TUPLES = ("_known", "_pixels", "_facts", "segments")
@@ -167,22 +193,14 @@ _VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "fraction": (Fraction, str, Fraction),
     "complex": (complex, str, complex),
     "uuid": (UUID, str, UUID),
-    **{
-        kind.__name__: (kind, str, kind)
-        for kind in (
-            ipaddress.IPv4Interface,
-            ipaddress.IPv6Interface,
-            ipaddress.IPv4Address,
-            ipaddress.IPv6Address,
-            ipaddress.IPv4Network,
-            ipaddress.IPv6Network,
-        )
-    },
-    "pattern": (re.Pattern, lambda v: json.dumps([v.pattern, v.flags]), lambda text: re.compile(*json.loads(text))),
+    **{kind.__name__: (kind, str, kind) for kind in _ADDRESSES},
+    "pattern": (re.Pattern, _expression, _pattern),
     "datetime": (datetime.datetime, lambda v: v.isoformat(), datetime.datetime.fromisoformat),
     "date": (datetime.date, lambda v: v.isoformat(), datetime.date.fromisoformat),
     "time": (datetime.time, lambda v: v.isoformat(), datetime.time.fromisoformat),
     "timedelta": (datetime.timedelta, _microseconds, lambda text: datetime.timedelta(microseconds=int(text))),
+    "timezone": (datetime.timezone, _offset, _timezone),
+    "zone": (ZoneInfo, str, ZoneInfo),
 }
 
 
@@ -212,6 +230,8 @@ def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
 
 
 def _pack_bytes(value: Buffer, payloads: list[Buffer]) -> Json:
+    if isinstance(value, memoryview) and not value.c_contiguous:
+        value = value.tobytes()  # every second byte of something can't be sent as it is
     payloads.append(value)
     return {_TAG: "bytes", "at": len(payloads) - 1}
 
@@ -311,6 +331,27 @@ def _segment(value: Json) -> media.Segment:
     return media.Segment(**fields)
 
 
+# --- warnings -------------------------------------------------------------------------------------------------------
+
+
+def pack_warning(category: type[Warning], text: str) -> Json:
+    """A warning as JSON values; one whose class is neither Python's nor ours as a ``UserWarning``."""
+    known = category.__module__ in ("builtins", errors.__name__)
+    return {"category": category.__name__ if known else "UserWarning", "message": text}
+
+
+def unpack_warning(message: Json) -> Warning:
+    """The warning that ``pack_warning`` made JSON values of; one of an unknown class is a ``UserWarning``."""
+    name, text = str(message["category"]), str(message["message"])
+    found = getattr(builtins, name, None) or getattr(errors, name, None)
+    if not isinstance(found, type) or not issubclass(found, Warning):
+        return UserWarning(text)
+    if issubclass(found, errors.BindingUnavailableWarning):
+        return found(LollmsError(text))
+    made: Warning = found(text)
+    return made
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
@@ -331,8 +372,8 @@ def pack_error(error: BaseException, clean: Callable[[str], str]) -> Json:
     if isinstance(error, LollmsError):
         return {"error": _cleaned(error.to_json(), clean), "traceback": text}
     name = f"{type(error).__module__}.{type(error).__qualname__}"
-    said = GenerationError(clean(f"The worker failed with {name.removeprefix('builtins.')}: {error}"), remote_type=name)
-    return {"error": said.to_json(), "traceback": text}
+    told = GenerationError(clean(f"The worker failed with {errors.said(error)}"), remote_type=name)
+    return {"error": told.to_json(), "traceback": text}
 
 
 def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import BaseModel, Field, SecretStr, create_model
 from pydantic.config import JsonDict
 
-from lollms_modalities import _threads, hooks, verbs
+from lollms_modalities import _sweeping, _threads, hooks, verbs
 from lollms_modalities._files import move_whole, part_folder, part_name
 from lollms_modalities._locks import CallLock
 from lollms_modalities._shown import veiled
@@ -55,7 +55,8 @@ class IsolatedBinding(LollmsBinding):
         self._binding_name = ready["name"]
         self.environment = workers.spec.place
         self._workers = workers
-        self.settings = self._mirror(ready["settings"])
+        self._public: Json = ready["settings"]
+        self.settings = self._mirror(self._public)
         self._capabilities = _capabilities(ready["capabilities"])
         # The rest is as in any binding, whose constructor would check settings that only the worker can check.
         self._begin()
@@ -106,13 +107,13 @@ class IsolatedBinding(LollmsBinding):
 
     def _set(self, call: Call, settings: Any, kwargs: dict[str, Any]) -> bool:
         workers = self._workers
-        first = workers.take(call, beyond=True)
-        try:
+        with workers.taken(call, beyond=True) as first:
             # The first says whether they are right; then the others are told, and those that just start follow.
             workers.spec.secrets.note(_named(settings), type(self)._description["settings"])
             message = self._run(call, "set_settings", kwargs, (settings,), worker=first)[0]
-            with workers.asked(self._taken(settings, message["settings"]), but=first) as others:
-                self.settings = self._mirror(message["settings"])
+            with workers.asked(self._taken(settings), but=first) as others:
+                self._public = message["settings"]
+                self.settings = self._mirror(self._public)
                 self._capabilities = _capabilities(message["capabilities"])
                 told: list[Worker] = []
                 try:
@@ -124,13 +125,13 @@ class IsolatedBinding(LollmsBinding):
                     for worker in others:
                         if worker not in told:
                             workers.retire(worker)
-        finally:
-            workers.give(first, ok=first.alive, beyond=True)
         return True
 
-    def _taken(self, settings: Any, now: Json) -> dict[str, Any]:
+    def _taken(self, settings: Any) -> dict[str, Any]:
         """What was changed, as new workers are to be given it."""
-        return {k: v for k, v in _named(settings).items() if not (v == MASK and now.get(k) == MASK)}
+        given = self._workers.spec.settings or {}
+        meant = {k: _meant(v, self._public.get(k), given.get(k, _UNKNOWN)) for k, v in _named(settings).items()}
+        return {k: v for k, v in meant.items() if v is not _UNKNOWN}
 
     def _may_reload(self, settings: Any) -> bool:
         from lollms_modalities.settings import is_marked
@@ -188,12 +189,9 @@ class IsolatedBinding(LollmsBinding):
             # One at a time, as a call has one place. Those that are busy load with what they are busy with.
             with suppress(LookupError):
                 while len(asked) < self._workers.spec.policy.pool:
-                    worker = self._workers.take(call, other_than=asked)
-                    asked.append(worker)
-                    try:
+                    with self._workers.taken(call, other_than=asked) as worker:
+                        asked.append(worker)
                         self._run(call, "load", {}, worker=worker, controls=True)
-                    finally:
-                        self._workers.give(worker, ok=worker.alive)
 
     def _unload(self) -> None:
         if self._closed:
@@ -238,14 +236,10 @@ class IsolatedBinding(LollmsBinding):
             "controls": controls,
             "progress": controls and call.wants_progress,
         }
-        taken = worker or self._workers.take(call, beyond=True)
-        try:
+        with self._workers.taken(call, beyond=True) if worker is None else nullcontext(worker) as taken:
             request = Request(taken, call, message, out, grace=self._workers.spec.policy.grace)
             message, payloads = request.result()
             return message, protocol.unpack(message["value"], payloads)
-        finally:
-            if worker is None:
-                self._workers.give(taken, ok=taken.alive, beyond=True)
 
     def _from_inside(self, what: str) -> BusyError:
         return BusyError(
@@ -367,37 +361,35 @@ def _whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     workers = binding._workers
     message, out = request
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
-    worker = workers.take(call)
-    try:
-        # What a worker that dies leaves of a file is in a folder of its own.
-        with nullcontext() if written is None else part_folder(Path(written).parent):
-            message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-            result = protocol.unpack(message["value"], payloads)
-            if written is not None:
-                call.check()  # a call that was stopped leaves no file
-                assert call.output_path is not None
-                move_whole(Path(written), call.output_path)
-                for made in result if isinstance(result, list) else [result]:
-                    made.path = call.output_path
-            return result
-    finally:
-        workers.give(worker, ok=worker.alive)
+    # What a worker that dies leaves of a file is in a folder of its own.
+    folder = nullcontext() if written is None else part_folder(Path(written).parent)
+    with workers.taken(call) as worker, folder:
+        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+        result = protocol.unpack(message["value"], payloads)
+        if written is not None:
+            call.check()  # a call that was stopped leaves no file
+            assert call.output_path is not None
+            move_whole(Path(written), call.output_path)
+            for made in result if isinstance(result, list) else [result]:
+                made.path = call.output_path
+        return result
 
 
 class _Items(Iterator[Any]):
     """The items of a stream. No generator, which the garbage collector would end in the middle of whatever it
     interrupts: a stream that nobody has is closed by ``Stream``."""
 
+    _request: Request | None = None
+
     def __init__(self, binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> None:
-        call = cast(Call, _current.get())
+        call = self._call = cast(Call, _current.get())
         self._workers = binding._workers
         self._worker = self._workers.take(call)
-        self._request: Request | None = None
         try:
             message, out = request
             self._request = Request(self._worker, call, message, out, grace=self._workers.spec.policy.grace)
         except BaseException:
-            self._workers.give(self._worker, ok=self._worker.alive)
+            self._workers.give(self._worker, call)
             raise
 
     def __next__(self) -> Any:
@@ -415,11 +407,12 @@ class _Items(Iterator[Any]):
 
     def close(self) -> None:
         """End it. An engine that does not listen is waited for elsewhere: whoever cancels must not be held up."""
-        request, self._request = self._request, None
+        request = self._request
         if request is None:
             return
         if request.ended:
-            self._workers.give(self._worker, ok=self._worker.alive)
+            self._workers.give(self._worker, self._call)
+            self._request = None
             return
         stopped = threading.Event()
 
@@ -427,14 +420,19 @@ class _Items(Iterator[Any]):
             try:
                 request.stop("its stream was closed")
             finally:
-                self._workers.give(self._worker, ok=self._worker.alive)
+                self._workers.give(self._worker, self._call)
                 stopped.set()
 
         try:
             _threads.start(stop)
         except RuntimeError:  # the interpreter ends, and starts no threads any more
             stop()
+        self._request = None  # now that this is in good hands
         stopped.wait(_PATIENCE)  # mostly it has listened by then, and its worker is free again
+
+    def __del__(self) -> None:
+        if self._request is not None and not sys.is_finalizing():  # its ``close`` was interrupted
+            _sweeping.soon(self.close)
 
 
 # --- the class ------------------------------------------------------------------------------------------------------
@@ -540,6 +538,31 @@ def _named(settings: Any) -> dict[str, Any]:
 
 
 _ROW = {"name", "value"}
+_UNKNOWN: Any = object()
+
+
+def _meant(new: Any, public: Any, given: Any) -> Any:
+    """A setting, or a part of one, with what was given before wherever ``new`` only says how that was shown.
+
+    ``_UNKNOWN`` where that was not given here: each worker has it by itself.
+    """
+    if hasattr(new, "get_secret_value"):
+        new = new.get_secret_value()
+    if new == MASK or (type(new) is type(public) and new == public):
+        return given
+    if isinstance(new, (list, tuple)):
+        parts = _meant(dict(enumerate(new)), _numbered(public), _numbered(given))
+        return list(parts.values())
+    if isinstance(new, Mapping):
+        shown = public if isinstance(public, Mapping) else {}
+        held = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+        named = {k: _meant(v, shown.get(k), held.get(k, _UNKNOWN)) for k, v in new.items()}
+        return {k: new[k] if part is _UNKNOWN else part for k, part in named.items()}
+    return new
+
+
+def _numbered(values: Any) -> dict[int, Any]:
+    return dict(enumerate(values)) if isinstance(values, (list, tuple)) else {}
 
 
 def _capabilities(told: Json) -> Capabilities:

@@ -130,8 +130,7 @@ class _Request:
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        said = self._worker.clean(text)
-        self._exchange.send({"type": protocol.WARNING, "category": category.__name__, "message": said})
+        self._exchange.send({"type": protocol.WARNING, **protocol.pack_warning(category, self._worker.clean(text))})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
