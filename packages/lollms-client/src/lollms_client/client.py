@@ -147,6 +147,19 @@ class LollmsClient:
             self.close()
             raise
 
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name):
+            from lollms_client import _older
+
+            if name == "llm" and "_llm" in self.__dict__:  # its name in 1.x
+                try:
+                    return self.binding
+                except BindingNotFoundError:
+                    pass  # what follows says where it is
+            _older.refuse_name(name)
+            return object.__getattribute__(self, name)  # for the error that Python has, of a property its own
+
     # -- one verb of each kind, as in 1.x ----------------------------------------------------------------------------
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
@@ -310,6 +323,6 @@ def _llm_class(name: str | None) -> Any:
     if name not in found:
         raise BindingNotFoundError(
             f"No distribution offers a language-model binding {name!r}.",
-            hint=f"Installed: {', '.join(sorted(found)) or 'none'}.",
+            hint=f"Installed: {', '.join(sorted(found)) or 'none'}. Those of 1.x are in lollms-client<2.",
         )
     return found[name].load()
