@@ -323,21 +323,18 @@ def flux_2(folder: Path) -> Path:
     return folder
 
 
-def qwen_edit(folder: Path) -> Path:
-    """Qwen-Image-Edit of the kind that takes several images; it draws nothing from text alone."""
+def qwen_edit() -> Any:
+    """Qwen-Image-Edit of the kind that takes several images, in memory: it draws nothing from text alone.
+
+    Its own processor wants torchvision, which no environment here has: ``QwenProcessor`` stands in for it.
+    """
     from diffusers import (
         AutoencoderKLQwenImage,
         FlowMatchEulerDiscreteScheduler,
         QwenImageEditPlusPipeline,
         QwenImageTransformer2DModel,
     )
-    from transformers import (
-        Qwen2_5_VLConfig,
-        Qwen2_5_VLForConditionalGeneration,
-        Qwen2VLImageProcessor,
-        Qwen2VLProcessor,
-        Qwen2VLVideoProcessor,
-    )
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(0)
     tokenizer = _qwen_tokenizer()
@@ -345,7 +342,7 @@ def qwen_edit(folder: Path) -> Path:
     config = Qwen2_5_VLConfig(
         text_config={
             "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "num_key_value_heads": 2, "vocab_size": len(tokenizer),
+            "num_key_value_heads": 2, "vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 0,
             "rope_parameters": {"mrope_section": [1, 1, 2], "rope_type": "default", "rope_theta": 1000000.0},
         },
         vision_config={
@@ -355,28 +352,46 @@ def qwen_edit(folder: Path) -> Path:
         image_token_id=number("<|image_pad|>"), video_token_id=number("<|video_pad|>"),
         vision_start_token_id=number("<|vision_start|>"), vision_end_token_id=number("<|vision_end|>"),
     )  # fmt: skip
-    QwenImageEditPlusPipeline(
+    pipe = QwenImageEditPlusPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
         vae=AutoencoderKLQwenImage(
-            base_dim=4, z_dim=4, dim_mult=[1, 1], num_res_blocks=1, temperal_downsample=[False], latents_mean=[0.0] * 4,
-            latents_std=[1.0] * 4,
+            base_dim=4, z_dim=4, dim_mult=[1, 1], num_res_blocks=1, temperal_downsample=[False],
+            latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
         ).eval(),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
         tokenizer=tokenizer,
-        processor=Qwen2VLProcessor(
-            Qwen2VLImageProcessor(), tokenizer, Qwen2VLVideoProcessor(), chat_template=tokenizer.chat_template
-        ),
+        processor=QwenProcessor(tokenizer),
         transformer=QwenImageTransformer2DModel(
             patch_size=2, in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
             joint_attention_dim=16, axes_dims_rope=(4, 6, 6), guidance_embeds=False,
         ).eval(),
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+class QwenProcessor:
+    """Does what ``Qwen2VLProcessor`` does with text and images: a token for each patch of an image."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+        self.tokenizer = tokenizer
+        self.images = Qwen2VLImageProcessorPil()
+
+    def __call__(self, text: list[str], images: list[Any], **kwargs: Any) -> Any:
+        seen = self.images(images=images, return_tensors="pt")
+        pad = "<|image_pad|>"
+        for grid in seen["image_grid_thw"]:
+            text = [one.replace(pad, "<|seen|>" * (int(grid.prod()) // self.images.merge_size**2), 1) for one in text]
+        read = self.tokenizer([one.replace("<|seen|>", pad) for one in text], padding=True, return_tensors="pt")
+        read.update(seen)
+        return read
 
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
-    "ltx": ltx, "wan": wan, "flux2": flux_2, "qwen-edit": qwen_edit,
+    "ltx": ltx, "wan": wan, "flux2": flux_2,
 }  # fmt: skip
 
 

@@ -169,14 +169,21 @@ def multiple(pipe: Any) -> int:
     factor = int(processor.config.vae_scale_factor) if processor is not None else 8
     patch = getattr(getattr(getattr(pipe, "transformer", None), "config", None), "patch_size", 1)
     if isinstance(patch, (list, tuple)):
-        factor *= int(patch[-1])
-    return math.lcm(8, factor)
+        patch = patch[-1]
+    # Some pipelines have the patches in this factor already.
+    packed = factor > int(getattr(pipe, "vae_scale_factor", factor))
+    return math.lcm(8, factor if packed else factor * int(patch))
+
+
+def takes_several(pipe: Any) -> bool:
+    """Whether a pipeline makes one image of several: only these take a list, others would take it for a batch."""
+    return type(pipe).__name__.startswith(("Flux2", "QwenImageEditPlus"))
 
 
 def check_count(pipe: Any, images: int) -> None:
-    """Whether a pipeline makes one image of so many: only these take a list, others would take it for a batch."""
-    kind = type(pipe).__name__
-    if images > 1 and not kind.startswith(("Flux2", "QwenImageEditPlus")):
+    """Refuse several images where the pipeline changes one."""
+    if images > 1 and not takes_several(pipe):
+        kind = type(pipe).__name__
         raise OptionError(f"{kind} changes one image, and was given {images}.", hint="Give one.", names=["images"])
 
 
