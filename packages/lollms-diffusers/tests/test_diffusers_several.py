@@ -85,15 +85,6 @@ def test_a_program_of_1x_that_changes_with_flux_2(model: Callable[[str], Path]) 
         assert (changed.width, changed.height) == (64, 64)
 
 
-def test_what_sides_are_multiples_of() -> None:
-    """Qwen has its patches in the factor of its image processor, and draws 1328 by 1328."""
-    pipe = makers.qwen_edit()
-    pipe.image_processor.register_to_config(vae_scale_factor=16)
-    pipe.vae_scale_factor = 8
-    assert engine.multiple(pipe) == 16
-    engine.check_size(pipe, 1328, 1328)
-
-
 def test_a_library_that_a_model_needs_is_named(
     model: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,10 +169,8 @@ def multiple(pipe: Any) -> int:
     factor = int(processor.config.vae_scale_factor) if processor is not None else 8
     patch = getattr(getattr(getattr(pipe, "transformer", None), "config", None), "patch_size", 1)
     if isinstance(patch, (list, tuple)):
-        patch = patch[-1]
-    # Some pipelines have the patches in this factor already.
-    packed = factor > int(getattr(pipe, "vae_scale_factor", factor))
-    return math.lcm(8, factor if packed else factor * int(patch))
+        factor *= int(patch[-1])
+    return math.lcm(8, factor)
 
 
 def takes_several(pipe: Any) -> bool:
