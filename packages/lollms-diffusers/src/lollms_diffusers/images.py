@@ -123,6 +123,9 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
         if not engines.takes_several(pipe):
             sizes = [(width, height)]
         resized = [one.resize(size) for one, size in zip(before, sizes, strict=True)]
+        if strength is not None and engines.takes_several(pipe):
+            warnings.warn(f"{type(pipe).__name__} has no strength: it is ignored, the prompt alone says.", stacklevel=2)
+            strength = None
         given: dict[str, Any] = {"image": resized[0] if len(resized) == 1 else resized, "strength": strength}
         if mask is not None:
             given["mask_image"] = where_transparent(mask).resize((width, height), 0)
