@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from lollms_client import LollmsClient, _older
-from lollms_modalities import BindingNotFoundError, OlderKeywordWarning, OlderNameError
+from lollms_modalities import BindingNotFoundError, OlderKeywordWarning, OlderNameError, OptionError
 
 
 @pytest.fixture
@@ -96,3 +96,21 @@ def test_an_empty_address_is_the_default_one(name: str, monkeypatch: pytest.Monk
     with LollmsClient(tti_binding_name=name, host_address="", service_key="") as shared:
         assert shared.tti is not None
         assert shared.tti.config["host_address"] == default.tti.config["host_address"]
+
+
+def test_the_arguments_of_1x_with_their_defaults() -> None:
+    with LollmsClient(tts_binding_name="example", stt_binding_name="example", tti_binding_name="example") as lc:
+        speech = lc.generate_audio("Hello.", voice=None)
+        assert (
+            lc.transcribe_audio(audio_source=speech)
+            == lc.transcribe_audio(speech)
+            == lc.transcribe_audio(audio_path=speech)
+        )
+        with pytest.raises(TypeError, match="audio_path"):
+            lc.transcribe_audio()
+        image = lc.generate_image("lemons", width=32, height=16)
+        plain = lc.edit_image(image, "at night", seed=3)
+        assert lc.edit_image([image], "at night", "", None, width=None, height=None, seed=3) == plain
+        assert lc.edit_image(image, "at night", mask="", seed=3) == plain
+        with pytest.raises(OptionError, match="no option 'width'"):
+            lc.edit_image(image, "at night", width=32)

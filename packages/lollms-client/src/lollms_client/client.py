@@ -180,9 +180,13 @@ class LollmsClient:
         """``lc.tti.edit_image``. Without such a binding the error that ``unavailable`` holds is raised."""
         return self._need(self.tti, "tti").edit_image(images, prompt, negative_prompt, mask, **kwargs)
 
-    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+    def transcribe_audio(
+        self, audio_path: MediaInput | None = None, model: str | None = None, **kwargs: Any
+    ) -> Transcript:
         """``lc.stt.transcribe_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.stt, "stt").transcribe_audio(audio_path, model, **kwargs)
+        if audio_path is not None:  # else it is in kwargs as audio_source, its name in 1.x
+            kwargs["audio_path"] = audio_path
+        return self._need(self.stt, "stt").transcribe_audio(model=model, **kwargs)
 
     def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
         """``lc.ttm.generate_music``. Without such a binding the error that ``unavailable`` holds is raised."""
