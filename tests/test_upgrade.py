@@ -112,12 +112,12 @@ def test_from_1x_to_2_and_back_and_again(
     for requirement in (NEW, OLD, NEW):
         install(place, requirement, wheels)
         if requirement is OLD:
-            assert (place.package / "lollms_core.py").exists()
+            assert (place.package / "lollms_chat_core.py").exists()
             assert not (place.package / "client.py").exists()
             assert place.commands() == COMMANDS_OF_1X
             place.run("python", "-c", OLD_WORKS)
         else:
-            assert not (place.package / "lollms_core.py").exists()
+            assert not (place.package / "lollms_chat_core.py").exists()
             assert not list(place.package.rglob("server/*.py"))
             assert place.commands() == {"lollms"}
             place.run("python", "-W", "error", "-c", NEW_WORKS)

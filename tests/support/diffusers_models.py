@@ -276,9 +276,122 @@ def wan(folder: Path, *, from_images: bool = False) -> Path:
     return folder
 
 
+def _qwen_tokenizer() -> Any:
+    """Bytes for tokens, and the words that Qwen has for turns of talk and for images."""
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    words = ["endoftext", "im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad"]
+    marks = [f"<|{word}|>" for word in words]
+    vocab = {token: n for n, token in enumerate([*sorted(ByteLevel.alphabet()), *marks])}
+    tokenizer = Qwen2Tokenizer(vocab=vocab, merges=[], additional_special_tokens=marks[1:])
+    tokenizer.chat_template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    return tokenizer
+
+
+def flux_2(folder: Path) -> Path:
+    """Flux 2 klein: 64x64; it draws, and changes several images into one."""
+    from diffusers import (
+        AutoencoderKLFlux2,
+        FlowMatchEulerDiscreteScheduler,
+        Flux2KleinPipeline,
+        Flux2Transformer2DModel,
+    )
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    text_encoder = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=27,  # of which it reads three
+            num_attention_heads=2, num_key_value_heads=2, head_dim=8, max_position_embeddings=512,
+        )
+    )  # fmt: skip
+    transformer = Flux2Transformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=48, timestep_guidance_channels=256, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
+    )  # fmt: skip
+    vae = AutoencoderKLFlux2(
+        block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4, sample_size=64,
+        layers_per_block=1,
+    )  # fmt: skip
+    Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=vae.eval(), text_encoder=text_encoder.eval(),
+        tokenizer=tokenizer, transformer=transformer.eval(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def qwen_edit() -> Any:
+    """Qwen-Image-Edit of the kind that takes several images, in memory: it draws nothing from text alone.
+
+    Its own processor wants torchvision, which no environment here has: ``QwenProcessor`` stands in for it.
+    """
+    from diffusers import (
+        AutoencoderKLQwenImage,
+        FlowMatchEulerDiscreteScheduler,
+        QwenImageEditPlusPipeline,
+        QwenImageTransformer2DModel,
+    )
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    number = tokenizer.convert_tokens_to_ids
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 0,
+            "rope_parameters": {"mrope_section": [1, 1, 2], "rope_type": "default", "rope_theta": 1000000.0},
+        },
+        vision_config={
+            "depth": 2, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=number("<|image_pad|>"), video_token_id=number("<|video_pad|>"),
+        vision_start_token_id=number("<|vision_start|>"), vision_end_token_id=number("<|vision_end|>"),
+    )  # fmt: skip
+    pipe = QwenImageEditPlusPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=AutoencoderKLQwenImage(
+            base_dim=4, z_dim=4, dim_mult=[1, 1], num_res_blocks=1, temperal_downsample=[False],
+            latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+        ).eval(),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
+        tokenizer=tokenizer,
+        processor=QwenProcessor(tokenizer),
+        transformer=QwenImageTransformer2DModel(
+            patch_size=2, in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
+            joint_attention_dim=16, axes_dims_rope=(4, 6, 6), guidance_embeds=False,
+        ).eval(),
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+class QwenProcessor:
+    """Does what ``Qwen2VLProcessor`` does with text and images: a token for each patch of an image."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+        self.tokenizer = tokenizer
+        self.images = Qwen2VLImageProcessorPil()
+
+    def __call__(self, text: list[str], images: list[Any], **kwargs: Any) -> Any:
+        seen = self.images(images=images, return_tensors="pt")
+        pad = "<|image_pad|>"
+        for grid in seen["image_grid_thw"]:
+            text = [one.replace(pad, "<|seen|>" * (int(grid.prod()) // self.images.merge_size**2), 1) for one in text]
+        read = self.tokenizer([one.replace("<|seen|>", pad) for one in text], padding=True, return_tensors="pt")
+        read.update(seen)
+        return read
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
-    "ltx": ltx, "wan": wan,
+    "ltx": ltx, "wan": wan, "flux2": flux_2,
 }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import MediaWarning as MediaWarning
     from lollms_modalities.errors import ModelNotFoundError as ModelNotFoundError
     from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
+    from lollms_modalities.errors import OlderNameError as OlderNameError
     from lollms_modalities.errors import OptionError as OptionError
     from lollms_modalities.errors import SaveError as SaveError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
@@ -117,7 +118,7 @@ _MODULES = {
         "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
         "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
         "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
-        "GenerationError LicenseNotAcceptedError OlderKeywordWarning "
+        "GenerationError LicenseNotAcceptedError OlderKeywordWarning OlderNameError "
         "LollmsError MediaError MediaWarning ModelNotFoundError OptionError SaveError ServiceAuthError ServiceError "
         "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
         "WorkerCrashedError WorkerTimeoutError"

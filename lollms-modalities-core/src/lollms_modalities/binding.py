@@ -122,6 +122,14 @@ class LollmsBinding(ABC):
             )
         return cls(**dump_secrets(settings))
 
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            from lollms_modalities.older import refuse_name
+
+            refuse_name(self, name)
+            return object.__getattribute__(self, name)  # for the error that Python has, of a property its own
+
     # -- who it is ---------------------------------------------------------------------------------------------------
 
     @property

@@ -312,6 +312,10 @@ class UnsupportedError(LollmsError, NotImplementedError):
     """The server, model or engine cannot do what was asked."""
 
 
+class OlderNameError(UnsupportedError, AttributeError):
+    """Something that lollms-client 1.x had under that name and that is not here; it says what takes its place."""
+
+
 class WorkerCrashedError(LollmsError, RuntimeError):
     """The process that ran the binding ended before it answered."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lollms_modalities.errors import LollmsError, ModelNotFoundError
+from lollms_modalities.errors import BindingDependencyError, LollmsError, ModelNotFoundError
 from lollms_modalities.quiet import quiet as quiet
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -67,7 +67,7 @@ def explain_loading(
 
     That is: the hub cannot be reached or has no such repository, a file is missing, damaged, or is a pickle that holds
     more than numbers. Imports that take their time belong inside: a repository that may not be fetched, and never was,
-    is refused before them.
+    is refused before them. A library that is missing becomes a ``BindingDependencyError``.
 
     Args:
         mark: a file that each repository of such a model holds; "" where there is none.
@@ -87,6 +87,11 @@ def explain_loading(
             "not loaded.",
             hint="Take the model as safetensors, or from somebody you trust.",
         ) from exc
+    except ImportError as exc:
+        raise BindingDependencyError(
+            f"The {what} {str(name)!r} cannot be loaded: {_first_line(exc)[:300]}",
+            hint="Install with pip what it needs, in a version that fits the rest.",
+        ) from exc
     except Exception as exc:
         if (reason := _reason(exc)) is None:
             raise
@@ -96,7 +101,7 @@ def explain_loading(
 
 def _reason(error: Exception) -> str | None:
     """What is wrong with the model, where that is what the error says."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first = _first_line(error)
     if isinstance(error, (OSError, ValueError, KeyError, EOFError)) or type(error).__name__ == "SafetensorError":
         return first
     if isinstance(error, RuntimeError) and "PytorchStreamReader" in first:
@@ -104,6 +109,10 @@ def _reason(error: Exception) -> str | None:
     if isinstance(error, RuntimeError) and ("ignore_mismatched_sizes" in first or "size mismatch" in str(error)):
         return "its weights have other sizes than its configuration says."
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 _TO_FETCH = (

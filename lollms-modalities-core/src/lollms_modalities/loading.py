@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from lollms_modalities import telemetry
-from lollms_modalities.discovery import BindingRef, damaged, put_on_path
+from lollms_modalities.discovery import MODALITIES, BindingRef, damaged, find_bindings, put_on_path
 from lollms_modalities.errors import (
     BindingBrokenError,
     BindingDependencyError,
@@ -71,6 +71,9 @@ def not_found(modality: str, name: str, available: Iterable[str], directory: str
     extra = name.replace("_", "-")
     if close:
         hint = f"Did you mean {close[0]!r}?"
+    elif elsewhere := [kind for kind in MODALITIES if any(name in ref.names for ref in find_bindings(kind, directory))]:
+        # Its extra would bring what is here already.
+        hint = f"What is installed offers {name!r} for {', '.join(elsewhere)}."
     elif extra in _extras_of_client():
         hint = f'Run pip install "{_CLIENT}[{extra}]".'
     else:

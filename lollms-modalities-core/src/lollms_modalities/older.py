@@ -1,7 +1,8 @@
-"""Keywords of lollms-client 1.x: what takes their place here.
+"""Keywords and names of lollms-client 1.x: what takes their place here.
 
 A binding's constructor takes what 1.x documented. What only has another name here is taken under that; what has no
-meaning here is dropped before the settings are made, so that it is neither kept nor sent anywhere.
+meaning here is dropped before the settings are made, so that it is neither kept nor sent anywhere. An attribute that
+bindings had in 1.x is refused with what takes its place.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
-from lollms_modalities.errors import OlderKeywordWarning, SettingsError
+from lollms_modalities.errors import OlderKeywordWarning, OlderNameError, SettingsError
 
 _log = logging.getLogger(__name__)
 _NOTHING: tuple[Any, ...] = (None, "", (), [], {})
@@ -88,6 +89,9 @@ RENAMED: dict[str, tuple[str, ...]] = {
 # Names of required arguments, each with the one that it had.
 ARGUMENTS = {"audio_path": "audio_source"}
 
+# In 1.x an empty text said that these were not given.
+_EMPTY = ("host_address", "base_url", "service_key", "model_name", "model", "models_path", "extra_models_path", *_HOSTS)
+
 # Options of a call, told where a call does not know them.
 OF_CALLS: dict[str, str] = {
     "fn": "output_path= writes the result to a file.",
@@ -101,6 +105,55 @@ OF_CALLS: dict[str, str] = {
     "metadata": "A result's .provenance says where it comes from.",
     "participants": "Speakers are not told apart here.",
     "voice_samples": "Speakers are not told apart here.",
+    "speaker_id": "speaker= is the number of a voice's speaker.",
+    "length_scale": "speed= is its inverse: speed=2 where it was 0.5.",
+    "noise_w": "noise_w_scale= is its name.",
+    "silence_duration": "sentence_silence= is its name.",
+    "task": "translate=True translates into English.",
+    "language": "The voice or the model decides it.",
+    "fp16": "It is a setting of the binding.",
+    "n_threads": "It is a setting of the binding.",
+    "extra_whisper_args": "Each is an option of the call or a setting of the binding.",
+    "assume_compatible_wav": "A recording that needs no conversion is not converted.",
+    "mask_image": "mask= is its name.",
+    "model_name": "The model is a setting of the binding.",
+    "two_step_cfg": "cfg_coef= is all that there is of it.",
+    "use_sampling": "temperature=0 takes the likeliest.",
+}
+
+# Attributes of bindings, each with what takes its place.
+_FETCHED = "models are fetched when first used, from the hub or models_path, and `lollms pull` fetches them before"
+_SHOWN = "binding.loaded says whether its model is loaded, the logger 'lollms_modalities' what happens"
+_LIFE = "binding.load(), .unload() and .loaded do it"
+_CAN = "binding.capabilities and .supports() say what it can do"
+_MEDIA = "what comes back is what the engine made; .provenance says where it comes from"
+_NONE_YET = "no binding does that yet"
+NAMES: dict[str, str] = {
+    **dict.fromkeys("get_zoo download_from_zoo install_model pull_model".split(), _FETCHED),
+    **dict.fromkeys("ps status get_server_logs get_last_error has_active_resources".split(), _SHOWN),
+    **dict.fromkeys(
+        "is_server_running ensure_server_is_running start_server shutdown_server install_server_dependencies kill "
+        "restart host port base_url auto_start_server wait_for_server".split(),
+        _NO_SERVER,
+    ),
+    **dict.fromkeys("is_model_loaded unload_model get_loaded_models".split(), _LIFE),
+    **dict.fromkeys("get_capabilities supports_lipsync supports_omni supports_text_output is_local".split(), _CAN),
+    **dict.fromkeys("process_image watermark_path watermark_size watermark_pos author system".split(), _MEDIA),
+    **dict.fromkeys(
+        "generate_lipsync_video transcribe_audio_with_diarization edit_music edit_audio edit_speech edit_video "
+        "get_credits".split(),
+        _NONE_YET,
+    ),
+    **dict.fromkeys("generate_song generate_song_from_lyrics".split(), "generate_music, with the words in the prompt"),
+    **dict.fromkeys("list_models_by_type edit_image_lollms".split(), "list_models and edit_image"),
+    "generate": "generate_image, and edit_image where images are given",
+    "set_voice": "the setting default_voice, or voice= of a call",
+    "upload_voice": "voice= takes a recording",
+    "speak": "generate_audio",
+    "description": "binding.describe() says it",
+    "debug": _LOGGED,
+    **dict.fromkeys("system_dir binding_dir resolve_system_path get_system_dir".split(), _PATHS),
+    **dict.fromkeys("model_name device service_key host_address".split(), "binding.settings and .config hold it"),
 }
 
 
@@ -118,7 +171,7 @@ def settled(values: Mapping[str, Any], known: Container[str], what: str) -> dict
     Raises:
         SettingsError: a setting is given twice, under two names or in a ``config`` too, with two values.
     """
-    given = dict(values)
+    given = {name: value for name, value in values.items() if not (name in _EMPTY and value == "")}
     if all(name in known for name in given):
         return given
     strange = _unpacked(given, known, what)
@@ -144,6 +197,19 @@ def new_name(name: str, known: Container[str]) -> str:
     if name in known:
         return name
     return next((new for new in RENAMED.get(name, ()) if new in known), name)
+
+
+def refuse_name(binding: object, name: str) -> None:
+    """Tell of an attribute that a binding had in 1.x.
+
+    Raises:
+        OlderNameError: it had that one, and its class has none of that name.
+    """
+    if name in NAMES and not hasattr(type(binding), name):
+        what = type(binding).__name__
+        raise OlderNameError(
+            f"{what} has no {name!r}, which bindings of lollms-client 1.x had.", hint=f"Instead: {NAMES[name]}."
+        )
 
 
 def _unpacked(given: dict[str, Any], known: Container[str], what: str) -> list[str]:

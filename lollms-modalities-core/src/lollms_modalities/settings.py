@@ -29,7 +29,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from lollms_modalities._shown import MASK as MASK
 from lollms_modalities._shown import shown, texts_in
 from lollms_modalities.errors import LollmsError, SettingsError
-from lollms_modalities.older import OF_CALLS, renamed
+from lollms_modalities.older import DROPPED, OF_CALLS, renamed
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -174,6 +174,8 @@ def near_miss(name: str, known: Iterable[str], noun: str) -> str:
     if noun == "options" and name in OF_CALLS:
         return OF_CALLS[name]
     known = list(known)
+    if noun == "settings" and name in DROPPED:
+        return f"Of {name!r}, which lollms-client 1.x had: {DROPPED[name].instead}."
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"

@@ -97,6 +97,9 @@ class LollmsTTIBinding(LollmsBinding):
         """The arguments of ``edit_images``, and whether its list is what the caller gets."""
         if "edit_images" not in self._verbs:
             raise UnsupportedError(f"{self.binding_name} changes no images.", hint="Use a binding that does.")
+        # Their defaults in 1.x, which say nothing. A binding that changes images need not have a size.
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("width", "height") or value is not None}
+        mask = None if isinstance(mask, str) and not mask else mask
         as_before = "image" in kwargs
         if as_before:
             if images is not None and prompt is not None:

@@ -147,6 +147,19 @@ class LollmsClient:
             self.close()
             raise
 
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name):
+            from lollms_client import _older
+
+            if name == "llm" and "_llm" in self.__dict__:  # its name in 1.x
+                try:
+                    return self.binding
+                except BindingNotFoundError:
+                    pass  # what follows says where it is
+            _older.refuse_name(name)
+            return object.__getattribute__(self, name)  # for the error that Python has, of a property its own
+
     # -- one verb of each kind, as in 1.x ----------------------------------------------------------------------------
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
@@ -167,9 +180,13 @@ class LollmsClient:
         """``lc.tti.edit_image``. Without such a binding the error that ``unavailable`` holds is raised."""
         return self._need(self.tti, "tti").edit_image(images, prompt, negative_prompt, mask, **kwargs)
 
-    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+    def transcribe_audio(
+        self, audio_path: MediaInput | None = None, model: str | None = None, **kwargs: Any
+    ) -> Transcript:
         """``lc.stt.transcribe_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.stt, "stt").transcribe_audio(audio_path, model, **kwargs)
+        if audio_path is not None:  # else it is in kwargs as audio_source, its name in 1.x
+            kwargs["audio_path"] = audio_path
+        return self._need(self.stt, "stt").transcribe_audio(model=model, **kwargs)
 
     def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
         """``lc.ttm.generate_music``. Without such a binding the error that ``unavailable`` holds is raised."""
@@ -310,6 +327,6 @@ def _llm_class(name: str | None) -> Any:
     if name not in found:
         raise BindingNotFoundError(
             f"No distribution offers a language-model binding {name!r}.",
-            hint=f"Installed: {', '.join(sorted(found)) or 'none'}.",
+            hint=f"Installed: {', '.join(sorted(found)) or 'none'}. Those of 1.x are in lollms-client<2.",
         )
     return found[name].load()

@@ -173,10 +173,15 @@ def multiple(pipe: Any) -> int:
     return math.lcm(8, factor)
 
 
+def takes_several(pipe: Any) -> bool:
+    """Whether a pipeline makes one image of several: only these take a list, others would take it for a batch."""
+    return type(pipe).__name__.startswith(("Flux2", "QwenImageEditPlus"))
+
+
 def check_count(pipe: Any, images: int) -> None:
-    """Whether a pipeline makes one image of so many: only these take a list, others would take it for a batch."""
-    kind = type(pipe).__name__
-    if images > 1 and not kind.startswith(("Flux2", "QwenImageEditPlus")):
+    """Refuse several images where the pipeline changes one."""
+    if images > 1 and not takes_several(pipe):
+        kind = type(pipe).__name__
         raise OptionError(f"{kind} changes one image, and was given {images}.", hint="Give one.", names=["images"])
 
 

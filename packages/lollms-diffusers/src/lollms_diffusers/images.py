@@ -107,8 +107,8 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
     ) -> list[Image]:  # fmt: skip
         """``images`` changed as ``prompt`` says, only where ``mask`` allows it if there is one; ``n`` of them.
 
-        They are brought to ``width`` and ``height``; without these to the size of the first, to the nearest that the
-        model makes. Most models take one.
+        The result is ``width`` by ``height``; without these as large as the first image, or the nearest that the model
+        makes. Most models take one image, brought to that size; those that take several are given each in its shape.
         """
         options = ImagesOptions(**kwargs)
         engine: engines.Engine = self.model
@@ -119,7 +119,13 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
         width = options.width or engines.fitted(before[0].width, step)
         height = options.height or engines.fitted(before[0].height, step)
         engines.check_size(pipe, width, height)
-        resized = [one.resize((width, height)) for one in before]
+        sizes = [(engines.fitted(one.width, step), engines.fitted(one.height, step)) for one in before]
+        if not engines.takes_several(pipe):
+            sizes = [(width, height)]
+        resized = [one.resize(size) for one, size in zip(before, sizes, strict=True)]
+        if strength is not None and engines.takes_several(pipe):
+            warnings.warn(f"{type(pipe).__name__} has no strength: it is ignored, the prompt alone says.", stacklevel=2)
+            strength = None
         given: dict[str, Any] = {"image": resized[0] if len(resized) == 1 else resized, "strength": strength}
         if mask is not None:
             given["mask_image"] = where_transparent(mask).resize((width, height), 0)
