@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import warnings
 from typing import Any
@@ -20,6 +21,7 @@ from lollms_modalities import (
     option,
     report_progress,
 )
+from lollms_modalities.languages import language_code
 from lollms_modalities.media import sniff
 
 from lollms_remote.server import (
@@ -54,6 +56,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
+        options = options.model_copy(update={"language": _language(options.language)})
         voice = voice or self.settings.model_name
         with self.asking() as server:
             current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
@@ -79,6 +82,15 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
                 found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
                 return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
         return []  # OpenAI's API has no list of voices
+
+
+def _language(tag: str | None) -> str | None:
+    """Its tag; None where it is left to the server, as by "auto"."""
+    code = language_code(tag)
+    if tag is None or code is None:
+        return None
+    first, *rest = tag.strip().replace("_", "-").split("-")
+    return "-".join((first.lower(), *rest)) if re.fullmatch("[A-Za-z]{2,3}", first) else code
 
 
 def _speech(server: Server, text: str, voice: str | None, options: Any) -> bytes:
@@ -111,7 +123,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         tell_unused(server, options.strict, language=options.language)
 
     def file() -> bytes:
-        body = {"text": text, "speaker": voice, "language": (options.language or "en").split("-")[0]}
+        body = {"text": text, "speaker": voice, "language": language_code(options.language) or "en"}
         given = {k: v for k, v in body.items() if v is not None}
         # All its clients share one file: of two at once each might get the other's sound, or half of it.
         with waiting_for(server.one_file):
