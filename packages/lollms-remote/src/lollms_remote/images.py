@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
@@ -29,9 +27,10 @@ from lollms_modalities import (
 )
 from lollms_modalities.http import Upload, image_upload
 from lollms_modalities.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
+from lollms_modalities.http.reading import decode_base64
 from lollms_modalities.media import sniff
 
-from lollms_remote.server import Remote, RemoteSettings, Server, tell_unused
+from lollms_remote.server import Remote, RemoteSettings, Server, refuses, tell_unused
 
 _LARGEST = 100_000_000  # bytes of one image
 
@@ -262,7 +261,7 @@ def _made(
         answer = ask()
     except ServiceError as exc:
         # A model that is not in the table, behind a name of the server's own, may refuse to be asked for base64.
-        if exc.status not in (400, 422) or "response_format" not in exc.message or "response_format" not in given:
+        if not refuses(exc, "response_format") or "response_format" not in given:
             raise
         del given["response_format"]
         answer = ask()
@@ -293,8 +292,8 @@ def _image(text: Any) -> Image:
     if not isinstance(text, str) or not text:
         raise ServiceResponseError("The server answered without an image.")
     try:
-        data = base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (binascii.Error, ValueError) as exc:
+        data = decode_base64(text)
+    except ValueError as exc:
         raise ServiceResponseError(f"The server answered with an image that is damaged ({exc}).") from None
     return _checked(data)
 

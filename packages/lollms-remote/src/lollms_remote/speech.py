@@ -64,6 +64,8 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             if server.protocol == "classic":
                 data = _classic(server, text, voice, options)
             else:
+                if options.strict:
+                    tell_unused(server, True, fn=options.fn)
                 if options.fn is not None:
                     _tell_of_no_file(options.fn)
                 data = _speech(server, text, voice, options)
@@ -153,7 +155,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         ways = [wave, file, saved] if options.language is None else [file, wave, saved]
         if options.fn is not None:
             ways = [wave, saved, file]  # the last keeps no file of that name
-        return bytes(first_that_works(ways))
+        # /tts/file has a 500 also where there is no engine yet.
+        return bytes(first_that_works(ways, of_the_engine=(wave, saved)))
     except ServiceError:
         if not spoken:
             raise

@@ -32,7 +32,7 @@ from lollms_modalities.media import sniff
 from lollms_modalities.media_input import open_media
 from lollms_modalities.wav import read_wav
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, tell_unused
+from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, refuses, tell_unused
 from lollms_remote.times import read_segments
 
 _RATE = 16000
@@ -165,7 +165,7 @@ def _classic(server: Server, upload: Upload, options: Any) -> str:
     def transcribe() -> Any:
         return _text(_send(server.client, "transcribe", {}, upload), "transcription")
 
-    return str(first_that_works([transcribe, documented]))
+    return str(first_that_works([transcribe, documented], of_the_engine=(transcribe,)))
 
 
 def _openai(server: Server, upload: Upload, model: str | None, options: Any, duration: float) -> Transcript:
@@ -178,7 +178,7 @@ def _openai(server: Server, upload: Upload, model: str | None, options: Any, dur
         answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
     except ServiceError as exc:
         # Some know no such field; most of them tell the times of segments nevertheless.
-        if exc.status not in (400, 422) or "timestamp_granularities" not in exc.message:
+        if not refuses(exc, "timestamp_granularities") or "timestamp_granularities[]" not in fields:
             raise
         del fields["timestamp_granularities[]"]
         answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
