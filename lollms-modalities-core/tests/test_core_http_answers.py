@@ -77,7 +77,7 @@ def test_base64_as_servers_pack_it(head: str, form: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["no base64", "A", "data:image/png,abc!", "\xe9\xe9\xe9\xe9"])
 def test_what_is_no_base64(text: str) -> None:
-    with pytest.raises(ValueError, match="base64|ASCII"):
+    with pytest.raises(ValueError, match=r"base64|ASCII"):
         decode_base64(text)
 
 
