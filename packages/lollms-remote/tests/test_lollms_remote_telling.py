@@ -14,7 +14,15 @@ from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
 from lollms_client.tti_bindings.dalle import DalleTTIBinding_Impl
 from lollms_client.tti_bindings.lollms import LollmsTTIBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
-from lollms_modalities import Audio, Image, OptionError, ServiceAuthError, ServiceError, ServiceResponseError
+from lollms_modalities import (
+    Audio,
+    Image,
+    OptionError,
+    ServiceAuthError,
+    ServiceError,
+    ServiceResponseError,
+    SettingsError,
+)
 from lollms_remote.server import forget_protocols
 from loopback import Reply, Request, Route, Server, serving
 
@@ -200,3 +208,46 @@ def test_a_refusal_that_names_what_it_refuses_beside_its_words(drawing: Server) 
     drawing.routes["POST /v1/images/generations"] = draw
     with LollmsTTIBinding_Impl(drawing.url, "artist") as tti:
         assert tti.generate_image("a cat") == PNG
+
+
+# --- settings of a classic server's images --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "sent"),
+    [
+        ({"steps": {"value": 20, "type": "int"}, "key": KEY}, {"steps": 3}, {"steps": {"value": 3, "type": "int"}, "key": KEY}),
+        ({"steps": 20, "key": KEY}, [{"name": "steps", "value": 3}], {"steps": 3, "key": KEY}),
+        ([5, {"name": "steps"}], ({"name": "steps", "value": 3},), [5, {"name": "steps", "value": 3}]),
+    ],
+)  # fmt: skip
+def test_settings_in_the_shapes_that_servers_have_them(kept: Any, given: Any, sent: Any) -> None:
+    routes = {
+        "GET /tts_is_ready": Reply({"status": True}), "POST /get_active_tti_settings": Reply(kept),
+        "POST /set_active_tti_settings": Reply({"status": True}),
+    }  # fmt: skip
+    with serving(routes) as server, LollmsTTIBinding_Impl(server.url) as tti:
+        assert tti.set_settings(given)
+        assert server.asked[-1].json["settings"] == sent
+        count = len(server.asked)
+        for wrong in (None, 5, "steps"):
+            with pytest.raises(SettingsError, match="without name or value"):
+                tti.set_settings(wrong)  # type: ignore[arg-type]
+        assert server.asked[count:] == [r for r in server.asked[count:] if r.path == "/get_active_tti_settings"]
+
+
+def test_settings_by_several_at_once() -> None:
+    names = "abcdefgh"
+    rows = {"now": [{"name": name, "value": 0} for name in names]}
+
+    def put(request: Request) -> Reply:
+        rows["now"] = request.json["settings"]
+        return Reply({"status": True})
+
+    routes = {
+        "GET /tts_is_ready": Reply({"status": True}), "POST /set_active_tti_settings": put,
+        "POST /get_active_tti_settings": lambda request: Reply(rows["now"], wait=0.02),
+    }  # fmt: skip
+    with serving(routes) as server, LollmsTTIBinding_Impl(server.url) as tti, ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda name: tti.set_settings({name: 1}), names))
+    assert [row["value"] for row in rows["now"]] == [1] * 8

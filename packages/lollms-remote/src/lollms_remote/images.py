@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from lollms_modalities.media import sniff
 from lollms_remote.server import Remote, RemoteSettings, Server, refuses, tell_unused
 
 _LARGEST = 100_000_000  # bytes of one image
+_settling = threading.Lock()  # of two at once, the one would undo what the other did
 
 
 class ChangeOptions(EditOptions):
@@ -144,7 +146,7 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         Raises:
             SettingsError: the service has no setting of a name.
         """
-        with self.asked() as server:
+        with self.asked() as server, _settling:
             if server.protocol != "classic":
                 return super().set_settings(settings)
             # The server replaces all that it has, its key included, by what it is sent.
@@ -160,7 +162,7 @@ def _values(settings: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> dict[s
     if isinstance(settings, Mapping):
         return {str(name): value for name, value in settings.items()}
     values = {}
-    for row in settings:
+    for row in settings if isinstance(settings, Iterable) else (settings,):
         if not isinstance(row, Mapping) or "name" not in row or "value" not in row:
             raise SettingsError("A setting was given without name or value.", hint='Such as {"steps": 30}.')
         values[str(row["name"])] = row["value"]
@@ -175,7 +177,7 @@ def _merged(kept: Any, values: dict[str, Any]) -> Any:
         rows = [dict(row) if isinstance(row, dict) else row for row in kept]
         by_name = {str(row["name"]): row for row in rows if isinstance(row, dict) and "name" in row}
     elif isinstance(kept, dict):
-        rows, by_name = dict(kept), dict(kept)
+        rows = by_name = {name: dict(row) if isinstance(row, dict) else row for name, row in kept.items()}
     else:
         raise ServiceResponseError("The server answered without the settings of its image service.")
     if unknown := [name for name in values if name not in by_name]:
@@ -186,10 +188,11 @@ def _merged(kept: Any, values: dict[str, Any]) -> Any:
             hint=f"Did you mean {close[0]!r}?" if close else has,
         )
     for name, value in values.items():
-        if isinstance(rows, dict):
-            rows[name] = value
+        row = by_name[name]
+        if isinstance(row, dict) and (isinstance(rows, list) or "value" in row):
+            row["value"] = value
         else:
-            by_name[name]["value"] = value
+            rows[name] = value
     return rows
 
 
