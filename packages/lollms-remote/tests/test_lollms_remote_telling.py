@@ -140,6 +140,32 @@ def test_speech_that_failed_in_the_engine_is_not_made_in_another_way() -> None:
         assert [r.path for r in server.asked if r.method == "POST"] == ["/text2Wave", "/transcribe"]
 
 
+def test_one_at_a_time_by_whatever_name_this_machine_is_called() -> None:
+    lock, speaking, most = threading.Lock(), [0], [0]
+
+    def speak(request: Request) -> Reply:
+        with lock:
+            speaking[0] += 1
+            most[0] = max(most[0], speaking[0])
+        threading.Event().wait(0.02)
+        with lock:
+            speaking[0] -= 1
+        return Reply(WAV)
+
+    routes = {"GET /tts_is_ready": Reply({"status": True}), "POST /tts/file": speak, "*": NOT_FOUND}
+    with serving(routes) as server, ThreadPoolExecutor(6) as pool:
+        port = server.url.rpartition(":")[2]
+        made = [
+            LollmsTTSBinding_Impl(f"http://{host}:{port}{end}")
+            for host in ("127.0.0.1", "localhost", "LOCALHOST")
+            for end in ("", "/v1/")
+        ]
+        assert set(pool.map(lambda tts: tts.generate_audio("hi"), made)) == {WAV}
+        for tts in made:
+            tts.close()
+    assert most == [1]
+
+
 def test_a_file_that_no_other_server_keeps() -> None:
     with (
         serving({"GET /v1/models": MODELS, "POST /v1/audio/speech": Reply(WAV)}) as server,

@@ -22,6 +22,7 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.http import Answer, HttpClient, clean_address
+from lollms_modalities.http.client import is_loopback, origin
 from lollms_modalities.http.reading import parse_json
 from pydantic import SecretStr
 
@@ -102,8 +103,11 @@ class Server:
     @property
     def one_file(self) -> threading.Lock:
         """For what a classic server does in one file that all its clients share."""
+        scheme, host, port = origin(self.address)
+        # This machine has several names, and the server behind them is one.
+        at = f"{scheme}://{'localhost' if is_loopback(self.address) else host}:{port}"
         with _finding:
-            return _one_file.setdefault(self.address, threading.Lock())
+            return _one_file.setdefault(at, threading.Lock())
 
     @property
     def client(self) -> HttpClient:
