@@ -189,3 +189,21 @@ def test_times_that_are_asked_for_and_not_told(openai: Server) -> None:
                 stt.transcribe_audio(WAV, timestamps=timestamps, strict=True)
         stt.transcribe_audio(WAV, timestamps="segment", strict=True)
         assert stt.transcribe_audio(WAV, strict=True).segments == ()
+
+
+@pytest.mark.parametrize(("timestamps", "sent"), [("none", 0), ("segment", 1), ("word", 2)])
+def test_words_are_asked_for_with_their_segments(openai: Server, timestamps: str, sent: int) -> None:
+    word = {"word": "hello", "start": 0, "end": 0.5}
+    openai.routes[HEAR] = Reply({"text": "hello", "segments": [{**word, "text": "hello"}], "words": [word]})
+    with LollmsSTTBinding_Impl(openai.url) as stt:
+        stt.transcribe_audio(WAV, timestamps=timestamps)
+    body = openai.asked[-1].body
+    assert body.count(b'name="timestamp_granularities[]"') == sent
+    assert (b"\r\n\r\nword\r\n" in body) is (timestamps == "word")
+
+
+def test_the_natural_speed_is_no_option(classic: Server) -> None:
+    with LollmsTTSBinding_Impl(classic.url) as tts:
+        assert tts.generate_audio("hi", speed=1.0, strict=True) == WAV
+        with pytest.raises(OptionError, match="does not take speed"):
+            tts.generate_audio("hi", speed=1.1, strict=True)

@@ -127,7 +127,7 @@ class HttpClient:
         return self._json(self.request("POST", path, json=json, **request))
 
     def request(
-        self, method: str, path: str, *, json: Any = None, fields: Mapping[str, str] | None = None,
+        self, method: str, path: str, *, json: Any = None, fields: Mapping[str, str | Sequence[str]] | None = None,
         files: Mapping[str, Upload | Sequence[Upload]] | None = None, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None,
         accept: str = "application/json", max_bytes: int | None = None, retries: int | None = None,

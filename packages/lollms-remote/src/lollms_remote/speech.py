@@ -113,7 +113,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
     """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
     client, name = server.client, options.fn or f"{secrets.token_hex(8)}.wav"
     spoken: list[str] = []
-    tell_unused(server, options.strict, speed=options.speed, model=options.model)
+    speed = None if options.speed == 1 else options.speed  # the natural one is what it has
+    tell_unused(server, options.strict, speed=speed, model=options.model)
 
     def voice_of_all() -> str:
         # These endpoints want a voice, and not null.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -150,7 +151,7 @@ def _what(file: BinaryIO) -> str:
     return "" if unlike.get(found) else found
 
 
-def _send(client: HttpClient, path: str, fields: dict[str, str], upload: Upload) -> Any:
+def _send(client: HttpClient, path: str, fields: Mapping[str, str | Sequence[str]], upload: Upload) -> Any:
     return client.post_json(path, fields=fields, files={"file": upload})
 
 
@@ -169,10 +170,12 @@ def _classic(server: Server, upload: Upload, options: Any) -> str:
 
 
 def _openai(server: Server, upload: Upload, model: str | None, options: Any, duration: float) -> Transcript:
-    fields = {"model": model or "whisper-1", "response_format": "json"}
+    fields: dict[str, str | Sequence[str]] = {"model": model or "whisper-1", "response_format": "json"}
     timestamps = options.timestamps
     if timestamps != "none":
-        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": timestamps}
+        # Words without segments would be one long segment.
+        both = ("segment", "word") if timestamps == "word" else "segment"
+        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": both}
     fields |= {k: v for k, v in (("language", options.language), ("prompt", options.prompt)) if v is not None}
     try:
         answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
