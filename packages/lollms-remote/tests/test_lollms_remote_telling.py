@@ -277,3 +277,37 @@ def test_settings_by_several_at_once() -> None:
     with serving(routes) as server, LollmsTTIBinding_Impl(server.url) as tti, ThreadPoolExecutor(8) as pool:
         assert all(pool.map(lambda name: tti.set_settings({name: 1}), names))
     assert [row["value"] for row in rows["now"]] == [1] * 8
+
+
+# --- what they tell of ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "names"),
+    [(["a", "b"], ["a", "b"]), ([{"name": "a"}, {"voice_id": "b", "name": "B"}], ["a", "b"]), (None, []), ({}, []), ([None, 3, "a", "a"], ["a"])],
+)  # fmt: skip
+@pytest.mark.parametrize("alone", [True, False])
+def test_voices_and_models_in_the_shapes_that_servers_tell_them(told: Any, names: list[str], alone: bool) -> None:
+    def under(key: str) -> Reply:
+        return Reply(told if alone else {key: told})
+
+    classic = {
+        "GET /tts_is_ready": Reply({"status": True}), "GET /tts/voices": under("voices"),
+        "GET /list_stt_models": under("models"), "POST /list_tti_services": under("services"),
+    }  # fmt: skip
+    modern = {"GET /lollms/v1/capabilities": CAPABLE, "GET /lollms/v1/audio/voices": under("data")}
+    for routes in (classic, modern):
+        with serving(routes) as server:
+            assert LollmsTTSBinding_Impl(server.url).list_voices() == names
+            if routes is classic:
+                assert LollmsSTTBinding_Impl(server.url).list_models() == names
+                LollmsTTIBinding_Impl(server.url).list_services()
+
+
+@pytest.mark.parametrize("answer", [None, [1], "x", {"url": 3}, {"url": None}])
+def test_speech_without_an_address_is_asked_for_in_another_way(answer: Any) -> None:
+    routes = {
+        "GET /tts_is_ready": Reply({"status": True}), "POST /text2Wave": Reply(answer), "POST /tts/file": Reply(WAV),
+    }  # fmt: skip
+    with serving(routes) as server, LollmsTTSBinding_Impl(server.url) as tts:
+        assert tts.generate_audio("hi") == WAV

@@ -124,7 +124,7 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         with self.asked() as server:
             if server.protocol == "classic":
                 found = server.client.post_json("list_tti_services", _as_client(server, kwargs))
-                rows = [s for s in found if isinstance(s, dict)]
+                rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
                 return [{k: str(row.get(k, "")) for k in ("name", "caption", "help")} for row in rows]
             names = server.models("tti")
         return [{"name": name, "caption": name, "help": ""} for name in names]

@@ -121,9 +121,9 @@ class Server:
         if self.protocol == "modern":
             told = self.client.get_json("lollms/v1/capabilities")
             active = told.get("active_bindings") if isinstance(told, dict) else None
-            return _names(active.get(modality) if isinstance(active, dict) else None)
+            return names_in(active.get(modality) if isinstance(active, dict) else None)
         told = self.client.get_json("v1/models")
-        return _names(told.get("data") if isinstance(told, dict) else told)
+        return names_in(told.get("data") if isinstance(told, dict) else told)
 
     def client_id(self, given: str | None) -> str | None:
         """The client's id with a classic server."""
@@ -366,15 +366,18 @@ def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
         return status, None
 
 
-def _names(told: Any) -> list[str]:
-    """The names in what servers tell of models: one, a list, a table by name, or rows that hold theirs."""
+_NAMES = ("alias", "voice_id", "id", "name", "binding_name", "model_name")
+
+
+def names_in(told: Any) -> list[str]:
+    """The names in what servers tell of models and voices: one, a list, a table by name, or rows that hold theirs."""
     if isinstance(told, str):
         return [told] if told else []
     if isinstance(told, dict):
-        own = next((told[key] for key in ("alias", "id", "name") if isinstance(told.get(key), str)), None)
+        own = next((told[key] for key in _NAMES if isinstance(told.get(key), str)), None)
         return [own] if own else [str(name) for name in told]
     if isinstance(told, list):
-        return list(dict.fromkeys(name for row in told for name in _names(row)))
+        return list(dict.fromkeys(name for row in told for name in names_in(row)))
     return []
 
 

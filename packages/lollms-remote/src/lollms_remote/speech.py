@@ -30,6 +30,7 @@ from lollms_remote.server import (
     Server,
     first_that_works,
     is_missing,
+    names_in,
     tell_unused,
     waiting_for,
 )
@@ -81,8 +82,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             if server.protocol == "classic":
                 return _classic_voices(server)
             if server.protocol == "modern":
-                found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
-                return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
+                return _voices(server.client.get_json("lollms/v1/audio/voices"), "data")
         return []  # OpenAI's API has no list of voices
 
 
@@ -137,7 +137,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
 
     def wave() -> bytes:
         without_language()
-        url = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name}).get("url")
+        answer = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name})
+        url = answer.get("url") if isinstance(answer, dict) else None
         if not isinstance(url, str) or not url:
             raise ServiceResponseError("The server spoke and gave no address of the sound.")
         return _sound(client.request("GET", url, accept="*/*").body)
@@ -177,8 +178,12 @@ def _classic_voices(server: Server, **request: Any) -> list[str]:
         if is_missing(exc) or exc.status is not None:
             return []  # it has none to tell of: what is wrong is said when it is to speak
         raise
-    voices = found.get("voices") if isinstance(found, dict) else None
-    return [str(v) for v in voices or []]
+    return _voices(found, "voices")
+
+
+def _voices(told: Any, key: str) -> list[str]:
+    """The names in a list that stands under a key, or alone."""
+    return names_in(told.get(key) if isinstance(told, dict) else told)
 
 
 def _sound(data: bytes) -> bytes:

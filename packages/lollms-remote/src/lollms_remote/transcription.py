@@ -33,7 +33,7 @@ from lollms_modalities.media import sniff
 from lollms_modalities.media_input import open_media
 from lollms_modalities.wav import read_wav
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, refuses, tell_unused
+from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
 from lollms_remote.times import read_segments
 
 _RATE = 16000
@@ -99,8 +99,7 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
                 if exc.status is None or isinstance(exc, ServiceAuthError):
                     raise
                 return []  # it often fails where it has none
-        found = answer if isinstance(answer, dict) else {}
-        return [str(m) for m in found.get("models") or found.get("voices") or []]
+        return names_in((answer.get("models") or answer.get("voices")) if isinstance(answer, dict) else answer)
 
 
 def _language(tag: str | None, model: str | None) -> str | None:
