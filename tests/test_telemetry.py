@@ -96,3 +96,8 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     switch_off()
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+def test_the_docs_name_each_switch() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    assert [f"{name}={value}" for name, value in VARIABLES.items() if f"`{name}={value}`" not in page] == []

@@ -40,6 +40,18 @@ _CODES |= dict(
 )
 
 
+def language_code(tag: str | None) -> str | None:
+    """The code of a language, such as ``en``, of its tag or its English name; of what is neither, its first part.
+
+    None where the language is to be heard out: for None, "" and "auto".
+    """
+    name = "" if tag is None else " ".join(tag.replace("_", "-").lower().split())
+    if name in ("", "auto"):
+        return None
+    code = _CODES.get(name, name.split("-")[0])
+    return _CODES.get(code, code)
+
+
 def whisper_language(tag: str | None, known: Iterable[str], model: str) -> str | None:
     """Whisper's code for a language: its tag (``en``, ``en-GB``, ``EN_us``, ``eng``) or its English name.
 
@@ -51,11 +63,9 @@ def whisper_language(tag: str | None, known: Iterable[str], model: str) -> str |
     Raises:
         OptionError: the model does not have it.
     """
-    if tag is None or tag.lower() in ("", "auto"):
+    code = language_code(tag)
+    if code is None:
         return None
-    name = tag.replace("_", "-").lower()
-    code = _CODES.get(name, name.split("-")[0])
-    code = _CODES.get(code, code)
     codes = list(known)
     if code in codes:
         return code

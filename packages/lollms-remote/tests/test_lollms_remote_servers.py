@@ -348,7 +348,7 @@ def test_openai_transcription(openai: Server) -> None:
     assert heard.provenance.usage["seconds"] == 1
     timed = stt.transcribe_audio(WAV, timestamps="word")
     assert [w.text for w in timed.words] == ["hello", "there"]
-    assert (timed.segments[0].text, timed.language) == ("hello there", "english")
+    assert (timed.segments[0].text, timed.language) == ("hello there", "en")
     assert stt.list_models() == ["whisper-1"]
 
 

@@ -36,6 +36,9 @@ attempt: ContextVar[Attempt | None] = ContextVar("lollms_http_attempt", default=
 class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         super().begin()
+        while 101 < self.status < 200:  # 103 and the like: the answer is yet to come, and else would be the next one's
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
         if self.status >= 500:
             # Many a server closes the connection a moment after, without saying so: the next request would be lost.
             self.will_close = True

@@ -78,16 +78,16 @@ UNKNOWN = Rules("", "", 32000, None, False, None, None, 10, "", True, True)
 
 
 def rules_of(model: str) -> Rules:
-    """The rules of a model, also of a dated one such as "gpt-image-2-2026-04-01".
+    """The rules of a model, also of a dated one such as "gpt-image-2-2026-04-01", in upper or lower case.
 
-    And of one that a proxy passes on, such as "openai/gpt-image-2".
+    And of one that a proxy passes on, such as "openai/gpt-image-2", "azure.gpt-image-2" or "dall-e-3:eu".
     """
-    model = model.rpartition("/")[2]
-    names = [name for name in MODELS if model == name or re.fullmatch(re.escape(name) + r"-\d{4}.*", model)]
-    if names:
-        return MODELS[names[0]]
+    model = model.lower()
+    for name, rules in MODELS.items():
+        if re.search(rf"(^|[/.:@]){re.escape(name)}($|[/:@]|-\d{{4}})", model):
+            return rules
     # Of its kin all take the same; which qualities, nobody knows.
-    return _GPT._replace(qualities=None) if model.startswith("gpt-image-") else UNKNOWN
+    return _GPT._replace(qualities=None) if re.search(r"(^|[/.:@])(chat)?gpt-image-", model) else UNKNOWN
 
 
 def size_of(text: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,17 @@ def parse_json(body: bytes, content_type: str, what: str) -> Any:
         ) from None
 
 
+def decode_base64(text: str) -> bytes:
+    """The bytes of base64, in lines or in one, with or without ``data:image/png;base64,`` before it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    _, mark, rest = text.partition("base64,")
+    packed = rest if mark and text.startswith("data:") else text
+    return base64.b64decode("".join(packed.splitlines()).strip(), validate=True)
+
+
 def first_words(body: bytes) -> str:
     """The beginning of a body as one line of text."""
     text = " ".join(body[: 4 * SHOWN].decode("utf-8", "replace").split())
@@ -137,22 +149,22 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) ->
         kind, hint = ServiceAuthError, "Check the key, and what it may be used for."
     elif status == 429:
         kind, hint = ServiceRateLimitError, "Wait, or ask for less."
-    code = _code(body)
     return kind(
         message,
         hint=hint,
         status=status,
         retryable=status in RETRYABLE or status >= 500,
         retry_after=retry_after(headers),
-        code=code,
+        code=_told(body, "code"),
+        param=_told(body, "param"),  # which was refused
         keys=keys,  # by which servers can be told apart
     )
 
 
-def _code(body: bytes) -> str | None:
+def _told(body: bytes, key: str) -> str | None:
     try:
         error = json.loads(body).get("error")
-        return str(error["code"]) if isinstance(error, dict) and error.get("code") else None
+        return str(error[key]) if isinstance(error, dict) and error.get(key) else None
     except (ValueError, AttributeError, RecursionError):
         return None
 

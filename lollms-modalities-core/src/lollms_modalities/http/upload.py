@@ -27,18 +27,23 @@ class Upload(NamedTuple):
 class Multipart:
     """A body of fields and files that a request reads bit by bit; each try of a request needs a new one.
 
+    A field with several values is sent once for each.
+
     Attributes:
         content_type: of the body, with its boundary.
         size: bytes of the whole.
     """
 
-    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Upload | Sequence[Upload]]) -> None:
+    def __init__(
+        self, fields: Mapping[str, str | Sequence[str]], files: Mapping[str, Upload | Sequence[Upload]]
+    ) -> None:
         boundary = secrets.token_hex(16)
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._parts: list[bytes | Path] = []
-        for name, value in fields.items():
+        for name, told in fields.items():
             head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
-            self._parts.append(head.encode() + value.encode() + b"\r\n")
+            for value in [told] if isinstance(told, str) else told:
+                self._parts.append(head.encode() + value.encode() + b"\r\n")
         for name, given in files.items():
             for upload in [given] if isinstance(given, Upload) else given:
                 head = (

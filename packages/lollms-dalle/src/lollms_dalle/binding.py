@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from lollms_modalities import (
     BindingSettings,
@@ -30,6 +29,7 @@ from lollms_modalities import (
     verb,
 )
 from lollms_modalities.http import HttpClient, Upload, clean_address, image_upload
+from lollms_modalities.http.reading import decode_base64
 from lollms_modalities.media import sniff
 from pydantic import SecretStr
 
@@ -248,14 +248,17 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
         return nearest
 
     def _image(self, client: HttpClient, item: dict[str, Any]) -> Image:
-        if item.get("b64_json"):
+        text, url = item.get("b64_json"), item.get("url")
+        if not text and isinstance(url, str) and url.startswith("data:"):
+            text = url
+        if text:
             try:
-                data = base64.b64decode(item["b64_json"], validate=True)
-            except (binascii.Error, ValueError, TypeError) as exc:
+                data = decode_base64(str(text))
+            except ValueError as exc:
                 raise ServiceResponseError(f"The service answered with an image that is damaged ({exc}).") from None
-        elif isinstance(item.get("url"), str):
+        elif isinstance(url, str) and url:
             hosts = (*_IMAGE_HOSTS, *self.settings.image_hosts)
-            data = client.fetch(item["url"], hosts=hosts, max_bytes=_LARGEST).body
+            data = client.fetch(urljoin(f"{client.address}/", url), hosts=hosts, max_bytes=_LARGEST).body
         else:
             raise ServiceResponseError("The service answered without an image.")
         if sniff(data[:64]) not in ("png", "jpeg", "webp"):

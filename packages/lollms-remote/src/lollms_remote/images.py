@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
+import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,11 +28,13 @@ from lollms_modalities import (
 )
 from lollms_modalities.http import Upload, image_upload
 from lollms_modalities.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
+from lollms_modalities.http.reading import decode_base64
 from lollms_modalities.media import sniff
 
-from lollms_remote.server import Remote, RemoteSettings, Server, tell_unused
+from lollms_remote.server import Remote, RemoteSettings, Server, refuses, tell_unused
 
 _LARGEST = 100_000_000  # bytes of one image
+_settling = threading.Lock()  # of two at once, the one would undo what the other did
 
 
 class ChangeOptions(EditOptions):
@@ -123,7 +124,7 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         with self.asked() as server:
             if server.protocol == "classic":
                 found = server.client.post_json("list_tti_services", _as_client(server, kwargs))
-                rows = [s for s in found if isinstance(s, dict)]
+                rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
                 return [{k: str(row.get(k, "")) for k in ("name", "caption", "help")} for row in rows]
             names = server.models("tti")
         return [{"name": name, "caption": name, "help": ""} for name in names]
@@ -145,7 +146,7 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         Raises:
             SettingsError: the service has no setting of a name.
         """
-        with self.asked() as server:
+        with self.asked() as server, _settling:
             if server.protocol != "classic":
                 return super().set_settings(settings)
             # The server replaces all that it has, its key included, by what it is sent.
@@ -161,7 +162,7 @@ def _values(settings: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> dict[s
     if isinstance(settings, Mapping):
         return {str(name): value for name, value in settings.items()}
     values = {}
-    for row in settings:
+    for row in settings if isinstance(settings, Iterable) else (settings,):
         if not isinstance(row, Mapping) or "name" not in row or "value" not in row:
             raise SettingsError("A setting was given without name or value.", hint='Such as {"steps": 30}.')
         values[str(row["name"])] = row["value"]
@@ -176,7 +177,7 @@ def _merged(kept: Any, values: dict[str, Any]) -> Any:
         rows = [dict(row) if isinstance(row, dict) else row for row in kept]
         by_name = {str(row["name"]): row for row in rows if isinstance(row, dict) and "name" in row}
     elif isinstance(kept, dict):
-        rows, by_name = dict(kept), dict(kept)
+        rows = by_name = {name: dict(row) if isinstance(row, dict) else row for name, row in kept.items()}
     else:
         raise ServiceResponseError("The server answered without the settings of its image service.")
     if unknown := [name for name in values if name not in by_name]:
@@ -187,10 +188,11 @@ def _merged(kept: Any, values: dict[str, Any]) -> Any:
             hint=f"Did you mean {close[0]!r}?" if close else has,
         )
     for name, value in values.items():
-        if isinstance(rows, dict):
-            rows[name] = value
+        row = by_name[name]
+        if isinstance(row, dict) and (isinstance(rows, list) or "value" in row):
+            row["value"] = value
         else:
-            by_name[name]["value"] = value
+            rows[name] = value
     return rows
 
 
@@ -262,7 +264,7 @@ def _made(
         answer = ask()
     except ServiceError as exc:
         # A model that is not in the table, behind a name of the server's own, may refuse to be asked for base64.
-        if exc.status not in (400, 422) or "response_format" not in exc.message or "response_format" not in given:
+        if not refuses(exc, "response_format") or "response_format" not in given:
             raise
         del given["response_format"]
         answer = ask()
@@ -293,8 +295,8 @@ def _image(text: Any) -> Image:
     if not isinstance(text, str) or not text:
         raise ServiceResponseError("The server answered without an image.")
     try:
-        data = base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (binascii.Error, ValueError) as exc:
+        data = decode_base64(text)
+    except ValueError as exc:
         raise ServiceResponseError(f"The server answered with an image that is damaged ({exc}).") from None
     return _checked(data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.http import Answer, HttpClient, clean_address
+from lollms_modalities.http.client import is_loopback, origin
 from lollms_modalities.http.reading import parse_json
 from pydantic import SecretStr
 
@@ -67,6 +68,7 @@ class Server:
         self.first_voice = ""  # of a classic server, once it has told
         self._token = ""
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     @property
     def protocol(self) -> Protocol:
@@ -101,8 +103,11 @@ class Server:
     @property
     def one_file(self) -> threading.Lock:
         """For what a classic server does in one file that all its clients share."""
+        scheme, host, port = origin(self.address)
+        # This machine has several names, and the server behind them is one.
+        at = f"{scheme}://{'localhost' if is_loopback(self.address) else host}:{port}"
         with _finding:
-            return _one_file.setdefault(self.address, threading.Lock())
+            return _one_file.setdefault(at, threading.Lock())
 
     @property
     def client(self) -> HttpClient:
@@ -116,9 +121,9 @@ class Server:
         if self.protocol == "modern":
             told = self.client.get_json("lollms/v1/capabilities")
             active = told.get("active_bindings") if isinstance(told, dict) else None
-            return _names(active.get(modality) if isinstance(active, dict) else None)
+            return names_in(active.get(modality) if isinstance(active, dict) else None)
         told = self.client.get_json("v1/models")
-        return _names(told.get("data") if isinstance(told, dict) else told)
+        return names_in(told.get("data") if isinstance(told, dict) else told)
 
     def client_id(self, given: str | None) -> str | None:
         """The client's id with a classic server."""
@@ -133,12 +138,16 @@ class Server:
         """
         token = self._user_token("")
         try:
-            return ask(self._client("user", {"Authorization": f"Bearer {token}"}))
+            return ask(self._with_token(token))
         except ServiceAuthError as exc:
             if exc.status != 401:
                 raise
             token = self._user_token(token)
-        return ask(self._client("user", {"Authorization": f"Bearer {token}"}))
+        return ask(self._with_token(token))
+
+    def _with_token(self, token: str) -> HttpClient:
+        # Of its own for each: a thread that still has the old one must not have the others use it.
+        return self._client(f"user {token}", {"Authorization": f"Bearer {token}"})
 
     def _user_token(self, refused: str) -> str:
         """The token; another one than ``refused``."""
@@ -155,7 +164,7 @@ class Server:
                 if not isinstance(token, str) or not token:
                     raise ServiceAuthError("The server gave no token to the user.", hint="Check the password.")
                 self._token = token
-                if (old := self._clients.pop("user", None)) is not None:
+                if (old := self._clients.pop(f"user {refused}", None)) is not None:
                     old.close()
             return self._token
 
@@ -165,8 +174,9 @@ class Server:
             client.close()
 
     def _client(self, kind: str, headers: dict[str, str]) -> HttpClient:
-        made = self._clients.get(kind)
-        if made is None:
+        with self._making:
+            if (made := self._clients.get(kind)) is not None:
+                return made
             settings = self._settings
             made = self._clients[kind] = HttpClient(
                 self.address,
@@ -234,6 +244,11 @@ def is_missing(error: ServiceError) -> bool:
     return error.status in (404, 405, 501) or (isinstance(error, ServiceResponseError) and error.status is None)
 
 
+def refuses(error: ServiceError, name: str) -> bool:
+    """Whether an error says that the server does not take what is called so."""
+    return error.status in (400, 422) and (name in error.message or name in (getattr(error, "param", None) or ""))
+
+
 def tell_unused(server: Server, strict: bool, **options: Any) -> None:
     """Say which of the options that were given the server cannot take.
 
@@ -260,8 +275,12 @@ def waiting_for(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
-def first_that_works(ways: list[Callable[[], Any]]) -> Any:
-    """The first result; the errors of those before are told by the last one's, which is raised."""
+def first_that_works(ways: list[Callable[[], Any]], of_the_engine: Sequence[Callable[[], Any]] = ()) -> Any:
+    """The first result; the errors of those before are told by the last one's, which is raised.
+
+    Args:
+        of_the_engine: ways of which a 500 with words (JSON) means that the server's engine failed.
+    """
     failed: list[ServiceError] = []
     for way in ways:
         try:
@@ -271,6 +290,8 @@ def first_that_works(ways: list[Callable[[], Any]]) -> Any:
         except ServiceError as exc:
             if exc.status is None and exc.retryable:
                 raise  # it is not there at all
+            if exc.status == 500 and way in of_the_engine and getattr(exc, "keys", None):
+                raise  # which failed, and is not asked to do it again in another way
             failed.append(exc)
     last = failed[-1]
     if len(failed) > 1:
@@ -280,33 +301,53 @@ def first_that_works(ways: list[Callable[[], Any]]) -> Any:
 
 
 def _find(client: HttpClient, with_key: HttpClient) -> Protocol:
-    probes: tuple[tuple[str, Protocol, Callable[[int, Any], bool]], ...] = (
-        ("lollms/v1/capabilities", "modern", _is_modern),
-        ("tts_is_ready", "classic", lambda status, json: status == 200 and isinstance(json.get("status"), bool)),
-        ("v1/models", "openai", _is_openai),
-    )
-    for path, protocol, fits in probes:
-        status, json = _probe(client, path)
-        if isinstance(json, dict) and fits(status, json):
-            return protocol
-    if with_key is not client:
-        # Some fail where no key is given.
-        status, json = _probe(with_key, "v1/models")
-        if isinstance(json, dict) and _is_openai(status, json):
+    answered: dict[str, int] = {}
+
+    def probe(asker: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
+        answered[path], json = _probe(asker, path, body)
+        return answered[path], json
+
+    capabilities = "lollms/v1/capabilities"
+    modern = _is_modern(*probe(client, capabilities))
+    if modern and with_key is client:
+        return "modern"
+    status, json = probe(client, "tts_is_ready")
+    if status in (401, 403) and with_key is not client:
+        # This one lets nobody in without a key, whatever is asked for, so that a 401 tells nothing.
+        modern = _is_modern(*probe(with_key, capabilities))
+    if modern:
+        return "modern"
+    if status == 200 and isinstance(json, dict) and isinstance(json.get("status"), bool):
+        return "classic"
+    askers = tuple(dict.fromkeys((client, with_key)))
+    for asker in askers:  # some fail where no key is given
+        if _is_openai(*probe(asker, "v1/models")):
             return "openai"
-    for asker, path in itertools.product(dict.fromkeys((client, with_key)), _ROUTES):
+    no_list = answered["v1/models"] in (404, 405)
+    for asker, path in itertools.product(askers, _ROUTES):
         # Some have no list of models. Nothing is made of nothing, but a route that is there says what is wrong with it.
-        status, json = _probe(asker, path, {})
-        if isinstance(json, dict) and status in (400, 401, 403, 415, 422):
+        status, json = probe(asker, path, {})
+        said = isinstance(json, dict)
+        if said and (status in (400, 401, 403, 415, 422) or (no_list and status == 500 and "error" in json)):
             return "openai"
+    if all(status in (401, 403) for status in answered.values()):
+        raise ServiceAuthError(
+            f"The server at {client.address} lets nobody in without the right key, so what it speaks is not known.",
+            hint="Give service_key, or check it.", status=min(answered.values()),
+        )  # fmt: skip
+    by_status: dict[int, list[str]] = {}
+    for path, status in answered.items():
+        by_status.setdefault(status, []).append(path)
     raise ServiceResponseError(
-        f"The server at {client.address} speaks none of the protocols classic, modern and openai.",
+        f"The server at {client.address} speaks none of the protocols classic, modern and openai: it answers "
+        + "; ".join(f"{status} to {', '.join(paths)}" for status, paths in by_status.items())
+        + ".",
         hint="Check the address, or say which with protocol=.",
     )
 
 
 def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
-    """The status, and the JSON object of the answer; of one that says failure its keys alone."""
+    """The status, and the JSON of the answer; of one that says failure its keys alone, None where it is no JSON."""
     try:
         method = "GET" if body is None else "POST"
         answer: Answer = client.request(method, path, json=body, retries=0, max_bytes=1 << 20)
@@ -317,7 +358,7 @@ def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
         keys = getattr(exc, "keys", ())
         return exc.status or 0, dict.fromkeys(keys) if keys else None
     # Some answer any GET with 200 and a web page: JSON it must be.
-    if "json" not in content_type:
+    if content_type and "json" not in content_type:
         return status, None
     try:
         return status, parse_json(body, content_type, "The server")
@@ -325,25 +366,35 @@ def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
         return status, None
 
 
-def _names(told: Any) -> list[str]:
-    """The names in what servers tell of models: one, a list, a table by name, or rows that hold theirs."""
+_NAMES = ("alias", "voice_id", "id", "name", "binding_name", "model_name")
+
+
+def names_in(told: Any) -> list[str]:
+    """The names in what servers tell of models and voices: one, a list, a table by name, or rows that hold theirs."""
     if isinstance(told, str):
         return [told] if told else []
     if isinstance(told, dict):
-        own = next((told[key] for key in ("alias", "id", "name") if isinstance(told.get(key), str)), None)
+        own = next((told[key] for key in _NAMES if isinstance(told.get(key), str)), None)
         return [own] if own else [str(name) for name in told]
     if isinstance(told, list):
-        return list(dict.fromkeys(name for row in told for name in _names(row)))
+        return list(dict.fromkeys(name for row in told for name in names_in(row)))
     return []
 
 
 def _is_modern(status: int, json: Any) -> bool:
+    if not isinstance(json, dict):
+        return False
     return (status == 200 and "capabilities" in json) or (status in (401, 403) and "detail" in json)
 
 
 def _is_openai(status: int, json: Any) -> bool:
+    if isinstance(json, list):  # of some the list stands alone
+        return status == 200 and bool(json) and all(isinstance(row, dict) and "id" in row for row in json)
+    if not isinstance(json, dict):
+        return False
     # 400: what a proxy without a database says to a key that it does not know.
-    return (status == 200 and isinstance(json.get("data"), list)) or (status in (400, 401, 403) and "error" in json)
+    listed = isinstance(json.get("data"), list) or json.get("object") == "list"
+    return (status == 200 and listed) or (status in (400, 401, 403) and "error" in json)
 
 
 _ROUTES = ("v1/audio/speech", "v1/audio/transcriptions", "v1/images/generations")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import warnings
 from typing import Any
@@ -20,6 +21,7 @@ from lollms_modalities import (
     option,
     report_progress,
 )
+from lollms_modalities.languages import language_code
 from lollms_modalities.media import sniff
 
 from lollms_remote.server import (
@@ -28,6 +30,7 @@ from lollms_remote.server import (
     Server,
     first_that_works,
     is_missing,
+    names_in,
     tell_unused,
     waiting_for,
 )
@@ -54,6 +57,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
+        options = options.model_copy(update={"language": _language(options.language)})
         voice = voice or self.settings.model_name
         with self.asking() as server:
             current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
@@ -61,6 +65,8 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             if server.protocol == "classic":
                 data = _classic(server, text, voice, options)
             else:
+                if options.strict:
+                    tell_unused(server, True, fn=options.fn)
                 if options.fn is not None:
                     _tell_of_no_file(options.fn)
                 data = _speech(server, text, voice, options)
@@ -76,9 +82,17 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             if server.protocol == "classic":
                 return _classic_voices(server)
             if server.protocol == "modern":
-                found = server.client.get_json("lollms/v1/audio/voices").get("data") or []
-                return [str(v.get("voice_id") or v.get("name")) for v in found if isinstance(v, dict)]
+                return _voices(server.client.get_json("lollms/v1/audio/voices"), "data")
         return []  # OpenAI's API has no list of voices
+
+
+def _language(tag: str | None) -> str | None:
+    """Its tag; None where it is left to the server, as by "auto"."""
+    code = language_code(tag)
+    if tag is None or code is None:
+        return None
+    first, *rest = tag.strip().replace("_", "-").split("-")
+    return "-".join((first.lower(), *rest)) if re.fullmatch("[A-Za-z]{2,3}", first) else code
 
 
 def _speech(server: Server, text: str, voice: str | None, options: Any) -> bytes:
@@ -99,7 +113,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
     """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
     client, name = server.client, options.fn or f"{secrets.token_hex(8)}.wav"
     spoken: list[str] = []
-    tell_unused(server, options.strict, speed=options.speed, model=options.model)
+    speed = None if options.speed == 1 else options.speed  # the natural one is what it has
+    tell_unused(server, options.strict, speed=speed, model=options.model)
 
     def voice_of_all() -> str:
         # These endpoints want a voice, and not null.
@@ -111,7 +126,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         tell_unused(server, options.strict, language=options.language)
 
     def file() -> bytes:
-        body = {"text": text, "speaker": voice, "language": (options.language or "en").split("-")[0]}
+        body = {"text": text, "speaker": voice, "language": language_code(options.language) or "en"}
         given = {k: v for k, v in body.items() if v is not None}
         # All its clients share one file: of two at once each might get the other's sound, or half of it.
         with waiting_for(server.one_file):
@@ -122,7 +137,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
 
     def wave() -> bytes:
         without_language()
-        url = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name}).get("url")
+        answer = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name})
+        url = answer.get("url") if isinstance(answer, dict) else None
         if not isinstance(url, str) or not url:
             raise ServiceResponseError("The server spoke and gave no address of the sound.")
         return _sound(client.request("GET", url, accept="*/*").body)
@@ -141,7 +157,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         ways = [wave, file, saved] if options.language is None else [file, wave, saved]
         if options.fn is not None:
             ways = [wave, saved, file]  # the last keeps no file of that name
-        return bytes(first_that_works(ways))
+        # /tts/file has a 500 also where there is no engine yet.
+        return bytes(first_that_works(ways, of_the_engine=(wave, saved)))
     except ServiceError:
         if not spoken:
             raise
@@ -161,8 +178,12 @@ def _classic_voices(server: Server, **request: Any) -> list[str]:
         if is_missing(exc) or exc.status is not None:
             return []  # it has none to tell of: what is wrong is said when it is to speak
         raise
-    voices = found.get("voices") if isinstance(found, dict) else None
-    return [str(v) for v in voices or []]
+    return _voices(found, "voices")
+
+
+def _voices(told: Any, key: str) -> list[str]:
+    """The names in a list that stands under a key, or alone."""
+    return names_in(told.get(key) if isinstance(told, dict) else told)
 
 
 def _sound(data: bytes) -> bytes:

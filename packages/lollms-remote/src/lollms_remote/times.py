@@ -15,9 +15,12 @@ def read_segments(text: str, segments: Any, words: Any, duration: float) -> list
 
     Args:
         text: the whole.
-        segments, words: rows with ``text`` or ``word``, ``start`` and ``end``, as they came.
+        segments, words: rows with ``text`` or ``word``, ``start`` and ``end``, as they came. Where there are no words,
+            those that the segments hold are taken.
         duration: of the recording, in seconds.
     """
+    if not words:
+        words = [word for row in _list(segments) if isinstance(row, dict) for word in _list(row.get("words"))]
     found = [Segment(said.strip(), start, end) for said, start, end in _timed(segments, "text", duration)]
     heard = [Word(said, start, end) for said, start, end in _timed(words, "word", duration)]
     if not found:
@@ -34,13 +37,15 @@ def _distance(word: Word, segment: Segment) -> float:
     return max(0.0, segment.start - middle, middle - segment.end)
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _timed(rows: Any, key: str, duration: float) -> Iterator[tuple[str, float, float]]:
     """Texts with their times; what is not told is taken from what is before and after."""
-    kept = (
-        [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), str)]
-        if isinstance(rows, list)
-        else []
-    )
+    kept = [row for row in _list(rows) if isinstance(row, dict)]
+    kept = [{**row, key: row.get(key, row.get("text"))} for row in kept]  # some call a word "text"
+    kept = [row for row in kept if isinstance(row[key], str)]
     starts, ends = ([_seconds(row.get(name)) for row in kept] for name in ("start", "end"))
     before = 0.0
     for number, row in enumerate(kept):
@@ -60,6 +65,10 @@ def _first(times: Iterable[float | None], otherwise: float) -> float:
 
 def _seconds(value: Any) -> float | None:
     """A time; None where there is none."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return max(0.0, float(value))
-    return None
+    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+        return None
+    try:
+        seconds = float(value)  # of some servers a number is a text
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from lollms_modalities import (
@@ -14,6 +17,7 @@ from lollms_modalities import (
     ServiceError,
     ServiceResponseError,
     Timestamps,
+    Track,
     Transcript,
     check_media,
     current_call,
@@ -22,14 +26,18 @@ from lollms_modalities import (
     report_progress,
 )
 from lollms_modalities.audio import decode_audio, encode_audio, probe_audio
+from lollms_modalities.decoding import opened
 from lollms_modalities.http import HttpClient, Upload
+from lollms_modalities.languages import WHISPER_LANGUAGES, language_code, whisper_language
 from lollms_modalities.media import sniff
 from lollms_modalities.media_input import open_media
+from lollms_modalities.wav import read_wav
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, tell_unused
+from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
 from lollms_remote.times import read_segments
 
 _RATE = 16000
+_OF_TRACKS = ("mp4", "webm", "ogg")
 # By what a file is: the suffix and the type that servers know it by. Opus lies in Ogg.
 _NAMES = {
     "wav": ("wav", "audio/wav"), "mp3": ("mp3", "audio/mpeg"), "flac": ("flac", "audio/flac"),
@@ -47,20 +55,22 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         language: Language = None
         prompt: str | None = option(None, description="Words that the speech is likely to hold; openai only.")
         timestamps: Timestamps = "none"
+        track: Track = None
         client_id: str | None = option(None, description="The client's id with a classic server.")
         strict: bool = option(False, description="An option that the server does not take is an error, not a warning.")
 
     def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
         options = self.Options(**kwargs)
-        duration = probe_audio(audio_path)[2]  # sound it is, before it is sent away
         given, model = model, model or self.settings.model_name
+        options = options.model_copy(update={"language": _language(options.language, model)})
+        duration = probe_audio(audio_path, track=options.track)[2]  # sound it is, before it is sent away
         with self.asking() as server:
             current_call().record(model=model or "", extra={"protocol": server.protocol})
             report_progress(0, 1)
             if server.protocol != "classic":
                 tell_unused(server, options.strict, client_id=options.client_id)
             if server.protocol == "openai":
-                made = _openai(server, _upload(audio_path), model, options, duration)
+                made = _openai(server, _upload(audio_path, options.track), model, options, duration)
             else:
                 timestamps = None if options.timestamps == "none" else options.timestamps
                 tell_unused(
@@ -73,9 +83,9 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         return made
 
     def _text_of(self, server: Server, audio: MediaInput, options: Any) -> str:
-        upload = _upload(audio)
+        upload = _upload(audio, options.track)
         if server.protocol == "classic":
-            return _classic(server, audio, upload, options)
+            return _classic(server, upload, options)
         return _text(server.as_user(lambda client: _send(client, "api/discussions/stt", {}, upload)), "text")
 
     def list_models(self, **kwargs: Any) -> list[str]:
@@ -89,46 +99,65 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
                 if exc.status is None or isinstance(exc, ServiceAuthError):
                     raise
                 return []  # it often fails where it has none
-        found = answer if isinstance(answer, dict) else {}
-        return [str(m) for m in found.get("models") or found.get("voices") or []]
+        return names_in((answer.get("models") or answer.get("voices")) if isinstance(answer, dict) else answer)
 
 
-def _upload(audio: MediaInput) -> Upload:
-    """Under a name and a type that are true: servers look at the suffix. What few of them read becomes FLAC."""
+def _language(tag: str | None, model: str | None) -> str | None:
+    """As servers know it, by its code; None where it is to be heard out. Their model may know more than Whisper."""
+    code = language_code(tag)
+    if code is not None and re.fullmatch("[a-z]{2,3}", code):
+        return code
+    return whisper_language(tag, WHISPER_LANGUAGES, model or "of the server")
+
+
+def _upload(audio: MediaInput, track: int | None = None) -> Upload:
+    """Under a name and a type that are true: servers look at the suffix. What few of them read becomes FLAC.
+
+    So does one of several tracks, of which a server would take whichever it takes.
+    """
     checked = check_media(audio, role="audio")
     with open_media(checked) as file:
         suffix, kind = _NAMES.get(_what(file), ("", ""))
-    if suffix:
+    if suffix and track is None and (suffix not in _OF_TRACKS or _tracks(checked) == 1):
         return Upload(checked, f"audio.{suffix}", kind)
     # Mono at 16 kHz is what such models hear.
-    samples = decode_audio(checked, _RATE, max_duration=None)
+    samples = decode_audio(checked, _RATE, max_duration=None, track=track)
     return Upload(encode_audio(samples, _RATE, "flac"), "audio.flac", "audio/flac")
 
 
+def _tracks(audio: Path | bytes) -> int:
+    with open_media(audio) as file, opened(file, "the recording", None) as (container, _):
+        return len(container.streams.audio)
+
+
 def _what(file: BinaryIO) -> str:
-    """The format of a sound file, one of ``_NAMES``; "" for all others, those that only begin as one does included."""
+    """The format of a sound file, one of ``_NAMES``; "" for all others, those that only begin as one does included.
+
+    And for a WAV of which the header lies: servers believe it.
+    """
     head = file.read(64)
     if head.startswith(b"ID3"):  # which stands before MP2 and others, too
         a, b, c, d = head[6:10]
         file.seek(10 + (a << 21 | b << 14 | c << 7 | d))
         return "mp3" if sniff(file.read(64)) == "mp3" else ""
     found = sniff(head)
+    wav = read_wav(file) if found == "wav" else None
     unlike = {
-        "wav": head[:4] != b"RIFF",  # RF64
+        "wav": head[:4] != b"RIFF" or wav is None or not wav.true,  # RF64
         "mp4": head[8:10] in (b"qt", b"3g"),
         "webm": b"webm" not in head,  # Matroska
     }
     return "" if unlike.get(found) else found
 
 
-def _send(client: HttpClient, path: str, fields: dict[str, str], upload: Upload) -> Any:
+def _send(client: HttpClient, path: str, fields: Mapping[str, str | Sequence[str]], upload: Upload) -> Any:
     return client.post_json(path, fields=fields, files={"file": upload})
 
 
-def _classic(server: Server, audio: MediaInput, upload: Upload, options: Any) -> str:
+def _classic(server: Server, upload: Upload, options: Any) -> str:
     def documented() -> Any:
         # As the older documentation has it; no published server answers it.
-        body = {"audio_data": base64.b64encode(read_media(audio)).decode()}
+        body = {"audio_data": base64.b64encode(read_media(upload.media)).decode()}
         if (client_id := server.client_id(options.client_id)) is not None:
             body["client_id"] = client_id
         return _text(server.client.post_json("audio2text", body), "text")
@@ -136,32 +165,36 @@ def _classic(server: Server, audio: MediaInput, upload: Upload, options: Any) ->
     def transcribe() -> Any:
         return _text(_send(server.client, "transcribe", {}, upload), "transcription")
 
-    return str(first_that_works([transcribe, documented]))
+    return str(first_that_works([transcribe, documented], of_the_engine=(transcribe,)))
 
 
 def _openai(server: Server, upload: Upload, model: str | None, options: Any, duration: float) -> Transcript:
-    fields = {"model": model or "whisper-1", "response_format": "json"}
+    fields: dict[str, str | Sequence[str]] = {"model": model or "whisper-1", "response_format": "json"}
     timestamps = options.timestamps
     if timestamps != "none":
-        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": timestamps}
+        # Words without segments would be one long segment.
+        both = ("segment", "word") if timestamps == "word" else "segment"
+        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": both}
     fields |= {k: v for k, v in (("language", options.language), ("prompt", options.prompt)) if v is not None}
     try:
         answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
     except ServiceError as exc:
         # Some know no such field; most of them tell the times of segments nevertheless.
-        if exc.status not in (400, 422) or "timestamp_granularities" not in exc.message:
+        if not refuses(exc, "timestamp_granularities") or "timestamp_granularities[]" not in fields:
             raise
-        if timestamps == "word":
-            tell_unused(server, options.strict, timestamps=timestamps)
         del fields["timestamp_granularities[]"]
         answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
     text = _text(answer, "text")
     segments = read_segments(text, answer.get("segments"), answer.get("words"), duration)
+    told = bool(segments) if timestamps == "segment" else any(segment.words for segment in segments)
+    if text and timestamps != "none" and not told:
+        tell_unused(server, options.strict, timestamps=timestamps)  # it took the field, and tells none
     current_call().record(usage=answer["usage"] if isinstance(answer.get("usage"), dict) else None)
-    language = answer.get("language")
+    language = answer.get("language")  # which is a name with many
     return Transcript(
-        text, segments=segments, language=language if isinstance(language, str) else None, duration=duration
-    )
+        text, segments=segments, language=language_code(language) if isinstance(language, str) else None,
+        duration=duration,
+    )  # fmt: skip
 
 
 def _text(answer: Any, key: str) -> str:
