@@ -149,7 +149,7 @@ def faster_whisper() -> None:
     from faster_whisper import BatchedInferencePipeline
     from lollms_faster_whisper import FasterWhisperSTTBinding
     from lollms_faster_whisper.models import packaged_model
-    from lollms_modalities.audio import decode_audio
+    from lollms_modalities.media.sound import decode_audio
     from lollms_piper import PiperTTSBinding
 
     with PiperTTSBinding() as speaker:

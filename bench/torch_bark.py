@@ -26,7 +26,7 @@ TEXT = " ".join(f"Sentence {n} of a text to be read." for n in range(17))
 def checkpoint(**sizes: Any) -> Iterator[Path]:
     """A Bark of random weights, whose sentences are about as long as each other."""
     from bark_model import make_bark  # type: ignore[import-not-found, unused-ignore]
-    from lollms_modalities.quiet import quiet
+    from lollms_modalities.kit.quieting import quiet
 
     with tempfile.TemporaryDirectory() as folder:
         import transformers  # noqa: F401 - so that it is hushed

@@ -51,7 +51,7 @@ def whisper() -> None:
     """Through the binding against ``whisper.transcribe``: same model, search and decoded samples, one thread."""
     import torch
     import whisper as library
-    from lollms_modalities.audio import decode_audio
+    from lollms_modalities.media.sound import decode_audio
 
     torch.set_num_threads(1)
     with ready() as (binding, model, speech):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from lollms_modalities import Audio, CallCancelled, CancelToken
-from lollms_modalities.torch import seeded
+from lollms_modalities.kit.torch import seeded
 
 from bench.harness import paired, seconds, show, show_extra
 

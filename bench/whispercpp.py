@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from lollms_modalities import Audio, CallCancelled, CancelToken
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.media.sound import decode_audio
 
 import bench.support  # noqa: F401 - makes the imports from there possible
 from bench.harness import paired, seconds, show, show_extra

@@ -25,15 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities import EnvironmentBuildError
-from lollms_modalities.isolation import (
-    Environment,
-    check_environment,
-    create_environment,
-    disk_use,
-    environments_folder,
-    list_environments,
-    pip_settings,
-)
+from lollms_modalities.environments import pip_settings
+from lollms_modalities.environments.changing import check_environment, create_environment
+from lollms_modalities.environments.environment import Environment, environments_folder, list_environments
+from lollms_modalities.environments.record import disk_use
 
 ROOT = Path(__file__).parents[1]
 SUPPORT = ROOT / "tests" / "support"
@@ -41,7 +36,7 @@ OURS = ["piper", "faster_whisper", "whispercpp", "bark", "diffusers", "xtts", "w
 
 CREATE = """
 import sys
-from lollms_modalities.isolation import create_environment
+from lollms_modalities import create_environment
 create_environment("beep", source=sys.argv[1], progress=lambda p: print(p.stage, flush=True))
 """
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import psutil
 from lollms_modalities import Audio, LollmsTTSBindingManager, WorkerCrashedError
-from lollms_modalities.isolation import WorkerPolicy
+from lollms_modalities.workers.policy import WorkerPolicy
 
 NASTY = Path(__file__).parents[1] / "lollms-modalities-core/tests/support/nasty_bindings.py"
 SEEN = 0.5  # seconds within which a death must be seen; the goal is a tenth of that

@@ -19,9 +19,10 @@ from lollms_modalities import (
     BindingNotFoundError,
     BindingUnavailableWarning,
     LollmsTTSBindingManager,
-    discovery,
 )
-from lollms_modalities.checking import Finding
+from lollms_modalities.entry_points.metadata import damaged
+from lollms_modalities.entry_points.refs import refresh
+from lollms_modalities.finding.checking import Finding
 
 IMPORTED = [name for name, kind in KINDS.items() if kind.listed and not kind.works and not kind.ends]
 
@@ -34,12 +35,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        discovery.refresh()
+        refresh()
         yield folder
     for name in sys.modules.keys() - modules:
         if name.startswith(("broken_", "healthy_", "claims_")):
             del sys.modules[name]
-    discovery.refresh()
+    refresh()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_checking_leaves_no_process(findings: dict[str, Finding]) -> None:
     import psutil
 
     children = psutil.Process().children(recursive=True)
-    assert not [c for c in children if "lollms_modalities.isolation.worker" in " ".join(c.cmdline())]
+    assert not [c for c in children if "lollms_modalities.workers.worker" in " ".join(c.cmdline())]
 
 
 def test_listing_shows_all_that_can_be_known(site: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -88,7 +89,7 @@ def test_listing_shows_all_that_can_be_known(site: Path, caplog: pytest.LogCaptu
 
 
 def test_metadata_that_cannot_be_read_is_explained(site: Path) -> None:
-    errors = {Path(error.path).name: error for error in discovery.damaged()}  # type: ignore[attr-defined]
+    errors = {Path(error.path).name: error for error in damaged()}  # type: ignore[attr-defined]
     expected = {f"broken_{name}-1.0.dist-info": kind.said for name, kind in KINDS.items() if kind.seen_in == "files"}
     assert errors.keys() == expected.keys()
     for name, said in expected.items():
@@ -127,11 +128,11 @@ def test_one_damaged_distribution_is_one_line_in_the_log(
     broken.make(tmp_path, "not_utf8")
     monkeypatch.syspath_prepend(tmp_path)
     with caplog.at_level(logging.WARNING):
-        discovery.refresh()
+        refresh()
         LollmsTTSBindingManager().get_available_bindings()
     (line,) = [line for record in caplog.records if str(tmp_path) in (line := record.getMessage())]
     assert "broken_not_utf8-1.0.dist-info cannot be read: UnicodeDecodeError" in line
-    discovery.refresh()
+    refresh()
 
 
 # --- at the command line --------------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from lollms_modalities import Audio, LollmsTTSBindingManager
-from lollms_modalities.isolation import check_environment, find_environment
+from lollms_modalities.environments.changing import check_environment
+from lollms_modalities.environments.environment import find_environment
 
 ROOT = Path(__file__).parent.parent
 SOURCE = os.environ.get("LOLLMS_WHEELS") or str(ROOT)

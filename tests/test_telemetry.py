@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from harvard import spoken
-from lollms_modalities.telemetry import VARIABLES, switch_off
+from lollms_modalities.contract.telemetry import VARIABLES, switch_off
 from loopback import Reply, serving
 from whisper_cpp_program import whisper_cli
 from whisper_weights import make_ggml

@@ -12,7 +12,10 @@ import av
 import numpy as np
 import pytest
 from lollms_modalities import Audio, AudioFileNotFoundError, GenerationError, MediaError, OptionError
-from lollms_modalities.audio import decode_audio, decode_frames, encode_audio, probe_audio, resample
+from lollms_modalities.media.audio_encoder import encode_audio
+from lollms_modalities.media.probing import probe_audio
+from lollms_modalities.media.samples import resample
+from lollms_modalities.media.sound import decode_audio, decode_frames
 
 RATE = 22050
 SINE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)
@@ -165,7 +168,7 @@ with av.open(buffer, "w", format="adts") as container:
         frame.sample_rate, frame.pts = 8000, n * 1024
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.media.sound import decode_audio
 from lollms_modalities import Audio, MediaError
 decode_audio(Audio.from_samples(silence[0], 8000))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,7 +32,7 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.call import _current
+from lollms_modalities.calls.call import CURRENT
 from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -291,9 +291,9 @@ def test_the_call_is_current_inside_and_nowhere_else() -> None:
     mine.set("outer")
     looks = Looks()
     looks.generate_audio("hi")
-    assert _current.get() is None
+    assert CURRENT.get() is None
     for _ in looks.stream_audio("hi"):
-        assert _current.get() is None
+        assert CURRENT.get() is None
         assert mine.get() == "outer"
     assert not current_call().active
 

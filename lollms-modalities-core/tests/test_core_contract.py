@@ -8,22 +8,26 @@ import sys
 
 import lollms_modalities
 import pytest
-from lollms_modalities import stt, tti, ttm, tts, ttv
+from lollms_modalities.contract.stt import LollmsSTTBinding
+from lollms_modalities.contract.tti import LollmsTTIBinding
+from lollms_modalities.contract.ttm import LollmsTTMBinding
+from lollms_modalities.contract.tts import LollmsTTSBinding
+from lollms_modalities.contract.ttv import LollmsTTVBinding
 
 SIGNATURES = {
-    tts.LollmsTTSBinding.generate_audio: "(self, text, voice=None, **kwargs)",
-    tts.LollmsTTSBinding.list_voices: "(self, **kwargs)",
-    tts.LollmsTTSBinding.stream_audio: "(self, text, voice=None, **kwargs)",
-    tti.LollmsTTIBinding.generate_image: "(self, prompt, negative_prompt='', width=512, height=512, **kwargs)",
-    tti.LollmsTTIBinding.list_services: "(self, **kwargs)",
-    stt.LollmsSTTBinding.transcribe_audio: "(self, audio_path, model=None, **kwargs)",
-    stt.LollmsSTTBinding.list_models: "(self, **kwargs)",
-    ttm.LollmsTTMBinding.generate_music: "(self, prompt, **kwargs)",
-    ttm.LollmsTTMBinding.list_models: "(self, **kwargs)",
-    ttv.LollmsTTVBinding.generate_video: "(self, prompt, **kwargs)",
-    ttv.LollmsTTVBinding.list_models: "(self, **kwargs)",
-    tts.LollmsTTSBinding.get_settings: "(self, **kwargs)",
-    tts.LollmsTTSBinding.set_settings: "(self, settings, **kwargs)",
+    LollmsTTSBinding.generate_audio: "(self, text, voice=None, **kwargs)",
+    LollmsTTSBinding.list_voices: "(self, **kwargs)",
+    LollmsTTSBinding.stream_audio: "(self, text, voice=None, **kwargs)",
+    LollmsTTIBinding.generate_image: "(self, prompt, negative_prompt='', width=512, height=512, **kwargs)",
+    LollmsTTIBinding.list_services: "(self, **kwargs)",
+    LollmsSTTBinding.transcribe_audio: "(self, audio_path, model=None, **kwargs)",
+    LollmsSTTBinding.list_models: "(self, **kwargs)",
+    LollmsTTMBinding.generate_music: "(self, prompt, **kwargs)",
+    LollmsTTMBinding.list_models: "(self, **kwargs)",
+    LollmsTTVBinding.generate_video: "(self, prompt, **kwargs)",
+    LollmsTTVBinding.list_models: "(self, **kwargs)",
+    LollmsTTSBinding.get_settings: "(self, **kwargs)",
+    LollmsTTSBinding.set_settings: "(self, settings, **kwargs)",
 }
 
 
@@ -38,11 +42,11 @@ def test_documented_signatures(function: object, wanted: str) -> None:
 
 
 ABSTRACT = {
-    tts.LollmsTTSBinding: {"generate_audio", "list_voices"},
-    tti.LollmsTTIBinding: {"generate_image", "list_services"},
-    stt.LollmsSTTBinding: {"transcribe_audio", "list_models"},
-    ttm.LollmsTTMBinding: {"generate_music", "list_models"},
-    ttv.LollmsTTVBinding: {"generate_video", "list_models"},
+    LollmsTTSBinding: {"generate_audio", "list_voices"},
+    LollmsTTIBinding: {"generate_image", "list_services"},
+    LollmsSTTBinding: {"transcribe_audio", "list_models"},
+    LollmsTTMBinding: {"generate_music", "list_models"},
+    LollmsTTVBinding: {"generate_video", "list_models"},
 }
 
 
@@ -63,7 +67,7 @@ def test_managers_take_an_extra_folder_by_position_or_name(modality: str) -> Non
     assert getattr(manager(), attribute) is None
 
 
-@pytest.mark.parametrize("name", sorted(lollms_modalities._HOME))
+@pytest.mark.parametrize("name", sorted(lollms_modalities.__all__))
 def test_every_public_name_can_be_imported(name: str) -> None:
     assert getattr(lollms_modalities, name) is not None
     assert name in dir(lollms_modalities)
@@ -77,8 +81,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_managers_and_listing_import_nothing_heavy() -> None:
     program = """
 import sys
-from lollms_modalities.tts import LollmsTTSBindingManager
-from lollms_modalities import tti, stt, ttm, ttv
+from lollms_modalities.finding.managers import LollmsTTSBindingManager
+from lollms_modalities.contract import tti, stt, ttm, ttv
 LollmsTTSBindingManager().get_available_bindings()
 heavy = {"numpy", "pydantic", "pydantic_core", "pluggy", "torch", "av", "asyncio"} & sys.modules.keys()
 assert not heavy, heavy

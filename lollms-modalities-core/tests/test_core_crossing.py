@@ -24,8 +24,9 @@ import pytest
 from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingManager, WorkerCrashedError
 from lollms_modalities import errors as core_errors
 from lollms_modalities.errors import without_secrets
-from lollms_modalities.isolation import WorkerPolicy, protocol
-from lollms_modalities.isolation.host import Workers
+from lollms_modalities.workers import protocol
+from lollms_modalities.workers.policy import WorkerPolicy
+from lollms_modalities.workers.pool import Workers
 
 SOURCE = Path(__file__).parent / "support" / "crossing_bindings.py"
 

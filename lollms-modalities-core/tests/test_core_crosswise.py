@@ -20,9 +20,9 @@ from lollms_modalities import (
     LollmsTTSBinding,
     ModelCache,
     SharedModel,
-    _locks,
     report_progress,
 )
+from lollms_modalities.calls import locks
 
 Spawn = Callable[[Callable[[], Any]], Any]
 
@@ -112,7 +112,7 @@ def test_the_lock_of_an_instance_and_that_of_a_model_crosswise(background: Spawn
         def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
             if self.other is not None:
                 inside.set()
-                until(lambda: _locks._waiting)  # the other call has its instance, and waits for the model
+                until(lambda: locks._waiting)  # the other call has its instance, and waits for the model
                 self.other.generate_audio("inner")
             return super().generate_audio(text)
 
@@ -203,7 +203,7 @@ def test_no_interrupt_keeps_a_lock(use: Callable[[Does], Any]) -> None:
         model = does._model
         locks = [does._lock, does._loading, *([model.lock] if isinstance(model, SharedModel) else [])]
         assert not any(lock.holders or lock._waiters for lock in locks), number
-        assert not _locks._waiting
+        assert not locks._waiting
         does.close()
         if not came:
             break

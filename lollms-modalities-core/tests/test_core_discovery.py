@@ -21,9 +21,9 @@ from lollms_modalities import (
     DuplicateBindingWarning,
     LollmsTTSBindingManager,
     SettingsError,
-    discovery,
-    manager,
 )
+from lollms_modalities.entry_points.refs import refresh
+from lollms_modalities.finding import manager
 
 GOOD = """
 from lollms_modalities import Audio, BindingSettings, LollmsTTSBinding, setting
@@ -48,14 +48,14 @@ def site(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     modules = set(sys.modules)
     sys.path.insert(0, str(folder))
-    discovery.refresh()
+    refresh()
     manager._told_of.clear()
     yield folder
     sys.path[:] = [p for p in sys.path if not p.startswith(str(tmp_path))]
     for name in sys.modules.keys() - modules:
         if name.startswith(("dist_", "extra_")):
             del sys.modules[name]
-    discovery.refresh()
+    refresh()
 
 
 def write(
@@ -85,7 +85,7 @@ def test_a_binding_is_listed_and_made_by_each_of_its_names(site: Path) -> None:
     assert {"aa", "half", "long_name", "zz"} <= set(tts.get_available_bindings())
     (ref,) = [r for r in tts.refs() if "zz" in r.names]
     assert (ref.name, ref.aliases) == ("aa", ("zz", "long_name"))
-    assert (ref.distribution, ref.version, ref.place) == ("dist_a", "1.0", "installed")
+    assert (ref.distribution, ref.version, ref.origin) == ("dist_a", "1.0", "installed")
     assert "dist_a" not in sys.modules, "listing imports no binding"
     binding = require("long_name", volume=2)
     assert binding.binding_name == "aa"
@@ -116,7 +116,7 @@ def test_the_mend_is_the_clients_extra_where_it_has_one(site: Path) -> None:
     with pytest.raises(BindingNotFoundError, match=r'pip install "lollms-client\[big-voice\]"'):
         require("big_voice")
     write(site, "dist_a", {"big_voice": "dist_a:Good"}, requires=("no-such-thing>=3",))
-    discovery.refresh()
+    refresh()
     with pytest.raises(BindingDependencyError, match=r'pip install --upgrade "lollms-client\[big-voice\]"'):
         require("big_voice")
 
@@ -217,7 +217,7 @@ def test_damaged_metadata_hides_nothing(site: Path, damage: str, caplog: pytest.
     else:
         (info / "entry_points.txt").unlink()
         (info / "entry_points.txt").mkdir()
-    discovery.refresh()
+    refresh()
     assert "good" in LollmsTTSBindingManager().get_available_bindings()
     assert require("good").generate_audio("hi")
 

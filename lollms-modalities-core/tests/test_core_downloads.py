@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lollms_modalities import ServiceError
-from lollms_modalities.download import download, read_url
+from lollms_modalities.kit.downloading import download, read_url
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

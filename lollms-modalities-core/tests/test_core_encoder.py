@@ -25,8 +25,10 @@ from lollms_modalities import (
     OptionError,
     SaveError,
 )
-from lollms_modalities.audio import decode_frames, encode_audio, probe_audio
-from lollms_modalities.media import wav_header
+from lollms_modalities.media.audio_encoder import encode_audio
+from lollms_modalities.media.probing import probe_audio
+from lollms_modalities.media.sound import decode_frames
+from lollms_modalities.media.wav import wav_header
 
 RATE = 22050
 SINE = (12000 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.int16)

@@ -29,14 +29,13 @@ from lollms_modalities import (
     OptionError,
     SharedModel,
     UnsupportedError,
-    _locks,
-    _sweeping,
     current_call,
     hookimpl,
     hooks,
     report_progress,
 )
-from lollms_modalities._scheduler import Scheduler
+from lollms_modalities.calls import locks, sweeping
+from lollms_modalities.calls.scheduler import Scheduler
 from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -222,7 +221,7 @@ class Interrupting(threading.Event):
 
 
 def test_an_interrupt_after_the_lock_is_had_leaves_it_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    acquire = _locks.CallLock.acquire
+    acquire = locks.CallLock.acquire
 
     def interrupted(self: Any, call: Any, **kwargs: Any) -> bool:
         acquire(self, call, **kwargs)
@@ -236,7 +235,7 @@ def test_an_interrupt_after_the_lock_is_had_leaves_it_free(monkeypatch: pytest.M
         lambda _: does.unload(),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(_locks.CallLock, "acquire", interrupted)
+            patch.setattr(locks.CallLock, "acquire", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 verb("hi")
         assert free(does)
@@ -248,7 +247,7 @@ def test_an_interrupt_after_the_loading_is_had_lets_others_load(monkeypatch: pyt
         def load_model(self) -> SharedModel[str]:
             return SharedModel(key="interrupted", load=lambda: "model")
 
-    acquire, loads = _locks.CallLock.acquire, Loads()
+    acquire, loads = locks.CallLock.acquire, Loads()
     for n in range(1, 4):
         taken = 0
 
@@ -261,7 +260,7 @@ def test_an_interrupt_after_the_loading_is_had_lets_others_load(monkeypatch: pyt
             return True
 
         with monkeypatch.context() as patch:
-            patch.setattr(_locks.CallLock, "acquire", interrupted)
+            patch.setattr(locks.CallLock, "acquire", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 loads.load()
         assert free(loads)
@@ -447,7 +446,7 @@ def test_a_forgotten_stream_needs_no_lock_that_is_interrupted(
             gc.collect()
 
     # Of our own modules is what is interrupted in the middle of holding a lock.
-    ours = eval("lambda fn: fn()", {"__name__": "lollms_modalities.isolation.host"})
+    ours = eval("lambda fn: fn()", {"__name__": "lollms_modalities.workers.pool"})
     background(lambda: ours(collect)).result()
     assert locks.generate_audio("x"), "it waits for the end of the stream, and is not told that it owns it"
     assert not started.holders
@@ -461,7 +460,7 @@ def test_a_forgotten_model_is_let_go_of() -> None:
     del model
     ours(box)
     until(lambda: freed)
-    assert _sweeping._thread is not None
+    assert sweeping._thread is not None
 
 
 # --- models ---------------------------------------------------------------------------------------------------------

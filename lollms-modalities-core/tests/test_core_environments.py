@@ -27,24 +27,20 @@ from lollms_modalities import (
     LollmsTTSBindingManager,
     Progress,
 )
-from lollms_modalities.call import Call
-from lollms_modalities.isolation import (
-    building,
+from lollms_modalities.calls.call import Call
+from lollms_modalities.environments import cuda, installers, pip_settings
+from lollms_modalities.environments.building import Building, _listed_anew
+from lollms_modalities.environments.changing import (
     check_environment,
     create_environment,
-    disk_use,
-    environments_folder,
-    find_environment,
-    installers,
-    list_environments,
-    pip_settings,
     remove_environment,
     update_environment,
 )
-from lollms_modalities.isolation.finding import Found
-from lollms_modalities.isolation.installers import Runner, Uv
-from lollms_modalities.isolation.recipe import Recipe, parse_recipe
-from lollms_modalities.isolation.record import Request
+from lollms_modalities.environments.environment import environments_folder, find_environment, list_environments
+from lollms_modalities.environments.installers import Runner, Uv
+from lollms_modalities.environments.recipe import Recipe, parse_recipe
+from lollms_modalities.environments.record import Request, disk_use
+from lollms_modalities.environments.sources import Found
 from tiny_wheels import make_beep, make_sound, make_wheel
 
 RECIPE = """
@@ -70,10 +66,10 @@ def no_hang() -> Iterator[None]:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder of one's own, and the folder of wheels that is looked in besides the index."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    building._listed_anew()
+    _listed_anew()
     yield tmp_path
     monkeypatch.undo()
-    building._listed_anew()
+    _listed_anew()
 
 
 @pytest.fixture
@@ -127,7 +123,7 @@ def test_a_binding_that_only_an_environment_has_runs_there(wheels: Path) -> None
     manager = LollmsTTSBindingManager()
     assert {"beep", "beeper"} <= set(manager.get_available_bindings())
     ref = manager.find("beep")
-    assert (ref.place, ref.environment, ref.version) == ("environment", "beep", "1.0")
+    assert (ref.origin, ref.environment, ref.version) == ("environment", "beep", "1.0")
     used = usage()
     assert (used["sound"], used["tone"]) == ("1.0", "high")
     assert used["home"].startswith(str(environment.folder))
@@ -319,7 +315,7 @@ def resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, *vers
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_CONSTRAINT", "")
     runner = Runner(Call("test"), tmp_path)
-    build = building._Building(Call("test"), Request("beep", torch=choice))
+    build = Building(Call("test"), Request("beep", torch=choice))
     program = installers._uv()
     assert program is not None
     build._installer = Uv(program, runner)
@@ -336,7 +332,7 @@ def test_the_torch_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     def take(choice: str, *versions: str) -> list[str]:
         return resolved(tmp_path, monkeypatch, choice, *versions)
 
-    monkeypatch.setattr(building, "_has_cuda", lambda: False)
+    monkeypatch.setattr(cuda, "has_cuda", lambda: False)
     assert take("cpu", "2.0+cpu", "2.1") == ["torch==2.0+cpu"]
     assert take("auto", "2.0+cpu", "2.1") == ["torch==2.0+cpu"]
     assert take("auto", "2.1") == ["torch==2.1", "triton==3.0"]  # it runs on a CPU, too
@@ -344,7 +340,7 @@ def test_the_torch_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.Monkey
         take("cpu", "2.1")
     assert failed.value.reason == "requirements"  # type: ignore[attr-defined]
     assert take("cuda", "2.1+cpu", "2.1") == ["torch==2.1", "triton==3.0"]
-    monkeypatch.setattr(building, "_has_cuda", lambda: True)
+    monkeypatch.setattr(cuda, "has_cuda", lambda: True)
     assert take("auto", "2.0+cpu", "2.1") == ["torch==2.1", "triton==3.0"]
 
 
@@ -390,7 +386,7 @@ def test_no_network(wheels: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 FULL = """
 import resource, signal, sys
-from lollms_modalities.isolation import create_environment
+from lollms_modalities import create_environment
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
     create_environment("beep", source=sys.argv[1])
@@ -474,7 +470,7 @@ def test_a_second_creator_and_stopping(wheels: Path, background: Callable[..., A
 
 CREATE = """
 import os, signal, sys
-from lollms_modalities.isolation import create_environment
+from lollms_modalities import create_environment
 
 def kill(progress):
     if progress.stage == sys.argv[2]:
@@ -569,8 +565,8 @@ def clash(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     command = [str(uv), "pip", "install", "-q", "--no-deps", "--target", str(folder), str(next(wheels.glob("beep-1*")))]
     subprocess.run(command, check=True)
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr("lollms_modalities.manager._told_of", set())
-    building._listed_anew()
+    monkeypatch.setattr("lollms_modalities.finding.manager._told_of", set())
+    _listed_anew()
     return wheels
 
 
@@ -613,7 +609,7 @@ def test_without_a_clash_it_runs_here(clash: Path, monkeypatch: pytest.MonkeyPat
         ],
         check=True,
     )
-    building._listed_anew()
+    _listed_anew()
     assert LollmsTTSBindingManager().find("beep").place == "installed"
     assert usage()["tone"] == ""
 

@@ -12,8 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from lollms_modalities import BindingNotFoundError, EnvironmentBuildError, LollmsTTSBindingManager, discovery
-from lollms_modalities.isolation import environments, finding
+from lollms_modalities import BindingNotFoundError, EnvironmentBuildError, LollmsTTSBindingManager
+from lollms_modalities.entry_points import refs
+from lollms_modalities.entry_points.groups import MODALITIES
+from lollms_modalities.entry_points.metadata import name_of
+from lollms_modalities.entry_points.refs import Told, read_refs, refresh
+from lollms_modalities.environments import environment
+from lollms_modalities.environments.sources import Found, find
+from lollms_modalities.finding.bindings import find_bindings
 from tiny_wheels import make_beep, make_sound, make_wheel
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -28,9 +34,9 @@ class Good(LollmsTTSBinding):
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    discovery.refresh()
+    refresh()
     yield
-    discovery.refresh()
+    refresh()
 
 
 def installed(folder: Path, name: str, metadata: str | None, points: str) -> Path:
@@ -49,7 +55,7 @@ def installed(folder: Path, name: str, metadata: str | None, points: str) -> Pat
 def test_what_is_being_read_is_not_taken_for_what_was_read(
     tmp_path: Path, background: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one thread reads the environments, another lists all of them, too."""
+    """While one thread reads the environment, another lists all of them, too."""
     site = installed(tmp_path, "dist_far", "Name: far\nVersion: 1\n", f"{POINTS}far = dist_far:Good\n")
     reading, go = threading.Event(), threading.Event()
 
@@ -59,46 +65,46 @@ def test_what_is_being_read_is_not_taken_for_what_was_read(
             assert go.wait(10)
         yield SimpleNamespace(name="room", site_packages=[str(site)])
 
-    monkeypatch.setattr(environments, "list_environments", slow)
-    first = background(lambda: discovery.find_bindings("tts"))
+    monkeypatch.setattr(environment, "list_environments", slow)
+    first = background(lambda: find_bindings("tts"))
     assert reading.wait(10)
-    second = discovery.find_bindings("tts")
+    second = find_bindings("tts")
     go.set()
     assert [ref.environment for ref in second if ref.name == "far"] == ["room"]
     assert [repr(ref) for ref in first.result()] == [repr(ref) for ref in second]
-    assert discovery.find_bindings("tts")[-1] is discovery.find_bindings("tts")[-1], "it is remembered"
+    assert find_bindings("tts")[-1] is find_bindings("tts")[-1], "it is remembered"
 
 
 @pytest.mark.parametrize("place", ["installed", "directory", "environments"])
 def test_refreshing_while_another_lists(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of each reading: the list is whole, and the next one is read anew."""
     site = installed(tmp_path, "dist_far", "Name: far\nVersion: 1\n", f"{POINTS}far = dist_far:Good\n")
-    read, reads = discovery._read, list[int]()
+    read, reads = read_refs, list[int]()
 
     def disturbed(*args: Any, **kwargs: Any) -> Any:
         found = read(*args, **kwargs)
         reads.append(1)
-        discovery.refresh()
+        refresh()
         return found
 
-    monkeypatch.setattr(discovery, "_read", disturbed)
+    monkeypatch.setattr(refs, "read_refs", disturbed)
     if place == "environments":
         room = SimpleNamespace(name="room", site_packages=[str(site)])
-        monkeypatch.setattr(environments, "list_environments", lambda: [room])
+        monkeypatch.setattr(environment, "list_environments", lambda: [room])
     elif place == "installed":
         monkeypatch.syspath_prepend(site)
     else:
-        monkeypatch.setattr(environments, "list_environments", list)
+        monkeypatch.setattr(environment, "list_environments", list)
     for _ in range(3):
         before = len(reads)
-        found = discovery.find_bindings("tts", str(site) if place == "directory" else None)
+        found = find_bindings("tts", str(site) if place == "directory" else None)
         assert "far" in {ref.name for ref in found}
         assert len(reads) > before
 
 
 def test_threads_that_list_and_refresh(background: Spawn, tmp_path: Path) -> None:
     site = str(installed(tmp_path, "dist_far", "Name: far\nVersion: 1\n", f"{POINTS}far = dist_far:Good\n"))
-    wanted = [sorted(map(repr, discovery.find_bindings(m, site))) for m in discovery.MODALITIES]
+    wanted = [sorted(map(repr, find_bindings(m, site))) for m in MODALITIES]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -106,8 +112,8 @@ def test_threads_that_list_and_refresh(background: Spawn, tmp_path: Path) -> Non
         def work(number: int) -> None:
             for turn in range(6):
                 if (number + turn) % 3 == 0:
-                    discovery.refresh()
-                assert [sorted(map(repr, discovery.find_bindings(m, site))) for m in discovery.MODALITIES] == wanted
+                    refresh()
+                assert [sorted(map(repr, find_bindings(m, site))) for m in MODALITIES] == wanted
 
         for running in [background(lambda n=n: work(n)) for n in range(6)]:  # type: ignore[misc]
             running.result(50)
@@ -149,7 +155,7 @@ def test_a_distribution_without_a_name_warns_nobody(metadata: str | None, tmp_pa
         "    assert manager.conflicts() == {}\n"
         "    ref = manager.find('xx')\n"
         "    assert (ref.distribution, ref.summary, ref.requires) == ('', '', ()), ref\n"
-        "    assert 'tells no name' in discovery.damaged(sys.argv[1])[0].message\n"
+        "    assert 'tells no name' in damaged(sys.argv[1])[0].message\n"
         "    manager.require_binding('xx').close()\n"
         "    sys.path.insert(0, sys.argv[1])\n"
         "    manager.refresh()\n"
@@ -168,19 +174,19 @@ def test_names_are_asked_for_without_brackets() -> None:
             raise DeprecationWarning(key)
 
     dist: Any = SimpleNamespace(metadata=Warning_())
-    assert discovery.name_of(dist) is None
-    assert discovery.name_of(SimpleNamespace(metadata=None)) is None  # type: ignore[arg-type]
-    told = discovery._Told(dist)
+    assert name_of(dist) is None
+    assert name_of(SimpleNamespace(metadata=None)) is None  # type: ignore[arg-type]
+    told = Told(dist)
     assert (told["Name"], told["Version"]) == ("", "")
 
 
 # --- what --from is given -------------------------------------------------------------------------------------------
 
 
-def look(name: str, folder: Path, work: Path) -> finding.Found:
+def look(name: str, folder: Path, work: Path) -> Found:
     installer: Any = None  # nothing is to be built or fetched
     work.mkdir(exist_ok=True)
-    return finding.find(name, installer, work, source=str(folder), python=sys.executable)
+    return find(name, installer, work, source=str(folder), python=sys.executable)
 
 
 def rewritten(wheel: Path, **files: bytes | None) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from lollms_modalities import Segment
+from lollms_modalities.environments.sources import find
 from lollms_modalities.errors import EnvironmentBuildError
-from lollms_modalities.isolation import finding, protocol
-from lollms_modalities.media import Word
-from lollms_modalities.segments import tidied
+from lollms_modalities.media.segments import tidied
+from lollms_modalities.media.transcript import Word
+from lollms_modalities.workers import protocol
 
 
 @pytest.mark.parametrize("name", ["beep-1.0-py3-none-any.whl", "beep/pyproject.toml"])
@@ -29,7 +30,7 @@ def test_a_fifo_in_the_folder_is_told_and_not_waited_for(name: str, tmp_path: Pa
     try:
         installer: Any = None  # nothing is to be built or fetched
         with pytest.raises(EnvironmentBuildError, match=f"{name}.*it is no file"):
-            finding.find("beep", installer, tmp_path / "work", source=str(tmp_path), python=sys.executable)
+            find("beep", installer, tmp_path / "work", source=str(tmp_path), python=sys.executable)
     finally:
         end.cancel()
         end.join()
@@ -40,7 +41,7 @@ def test_a_fifo_in_the_folder_is_told_and_not_waited_for(name: str, tmp_path: Pa
 def test_what_can_be_no_folder_is_told(source: str, tmp_path: Path) -> None:
     installer: Any = None
     with pytest.raises(EnvironmentBuildError, match="is no folder") as told:
-        finding.find("beep", installer, tmp_path, source=source, python=sys.executable)
+        find("beep", installer, tmp_path, source=source, python=sys.executable)
     assert len(str(told.value)) < 600
 
 

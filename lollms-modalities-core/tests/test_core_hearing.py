@@ -13,7 +13,9 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from lollms_modalities import Audio, AudioChunk, MediaError, MediaWarning, OptionError
-from lollms_modalities.audio import decode_audio, decode_frames, encode_audio, probe_audio
+from lollms_modalities.media.audio_encoder import encode_audio
+from lollms_modalities.media.probing import probe_audio
+from lollms_modalities.media.sound import decode_audio, decode_frames
 
 RATE = 16000
 NOW = np.arange(2 * RATE) / RATE

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lollms_modalities import Audio, AudioChunk, GenerationError
-from lollms_modalities.audio import decode_audio, decode_blocks, decode_frames, encode_audio, probe_audio
-from lollms_modalities.audio_encoder import AudioEncoder
-from lollms_modalities.mixing import Made
+from lollms_modalities.media.audio_encoder import AudioEncoder, encode_audio
+from lollms_modalities.media.mixing import Made
+from lollms_modalities.media.probing import probe_audio
+from lollms_modalities.media.sound import decode_audio, decode_blocks, decode_frames
 
 RATE = 16000
 NOW = np.arange(2 * RATE) / RATE

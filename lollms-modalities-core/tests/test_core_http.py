@@ -23,9 +23,9 @@ from lollms_modalities import (
     ServiceResponseError,
     SettingsError,
 )
-from lollms_modalities.call import Call
-from lollms_modalities.http import HttpClient, Upload, clean_address
-from lollms_modalities.http.reading import retry_after
+from lollms_modalities.calls.call import Call
+from lollms_modalities.kit.http import HttpClient, Upload, clean_address
+from lollms_modalities.kit.http.reading import retry_after
 from loopback import Reply, Request, serving
 
 Spawn = Callable[[Callable[[], Any]], Any]

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from lollms_modalities import ServiceAuthError, ServiceError
-from lollms_modalities.http import HttpClient
-from lollms_modalities.http.reading import decode_base64
-from lollms_modalities.languages import language_code
+from lollms_modalities.kit.http import HttpClient
+from lollms_modalities.kit.http.reading import decode_base64
+from lollms_modalities.kit.languages import language_code
 from loopback import Reply, serving
 
 

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 from lollms_modalities import ServiceError
-from lollms_modalities.http.reading import bounded, error_of, parse_json, retry_after
+from lollms_modalities.kit.http.reading import bounded, error_of, parse_json, retry_after
 
 TEXT = b"what was said " * 50
 

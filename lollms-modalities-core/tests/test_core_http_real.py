@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from lollms_modalities import ServiceError, ServiceResponseError
-from lollms_modalities.download import read_url
-from lollms_modalities.http import HttpClient, Upload
-from lollms_modalities.http.reading import bounded
+from lollms_modalities.kit.downloading import read_url
+from lollms_modalities.kit.http import HttpClient, Upload
+from lollms_modalities.kit.http.reading import bounded
 from loopback import Reply, Server, serving
 
 
@@ -21,7 +21,7 @@ def client(server: Server, **kwargs: Any) -> HttpClient:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lollms_modalities.http.client.random.uniform", lambda low, high: 0.01)
+    monkeypatch.setattr("lollms_modalities.kit.http.client.random.uniform", lambda low, high: 0.01)
 
 
 # --- connections that are kept open ---------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_body_that_began_to_go_out_is_not_sent_again() -> None:
 
 def test_what_never_went_out_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first connection breaks between the headers and the body."""
-    from lollms_modalities.http.connection import _Stoppable
+    from lollms_modalities.kit.http.connection import _Stoppable
 
     with serving({"*": lambda request: Reply({"got": request.json})}) as server:
         http = client(server, retries=1)

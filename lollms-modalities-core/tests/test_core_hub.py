@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lollms_modalities import ModelNotFoundError
-from lollms_modalities.hub import explain_loading, find_model, list_models
+from lollms_modalities.kit.hub import explain_loading, find_model, list_models
 
 MARKS = ("config.json",)
 

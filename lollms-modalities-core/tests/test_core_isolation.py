@@ -45,11 +45,13 @@ from lollms_modalities import (
     UnsupportedError,
     WorkerCrashedError,
     WorkerTimeoutError,
-    discovery,
     hookimpl,
     hooks,
 )
-from lollms_modalities.isolation import WorkerPolicy, open_binding, protocol
+from lollms_modalities.entry_points.refs import refresh
+from lollms_modalities.workers import protocol
+from lollms_modalities.workers.opening import open_binding
+from lollms_modalities.workers.policy import WorkerPolicy
 
 Spawn = Callable[[Callable[[], Any]], Any]
 SOURCE = Path(__file__).parent / "support" / "nasty_bindings.py"
@@ -599,7 +601,7 @@ def test_what_the_engine_prints_goes_to_the_log(tts: Any, caplog: pytest.LogCapt
     tts.generate_audio("hi", do="print")
     tts.close()  # the last line had no end
     said = [(r.name, r.getMessage()) for r in caplog.records if r.name.endswith(".nasty")]
-    name = "lollms_modalities.isolation.nasty"
+    name = "lollms_modalities.workers.nasty"
     assert {(name, "from Python"), (name, "from C"), (name, "to stderr without an end")} <= set(said)
     assert capfd.readouterr() == ("", "")
 
@@ -784,17 +786,17 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def known(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_DATA_HOME", str(environment.parents[2]))
-    discovery.refresh()
+    refresh()
     yield environment
     monkeypatch.undo()
-    discovery.refresh()
+    refresh()
 
 
 def test_what_environments_hold_is_listed_and_made(known: Path) -> None:
     manager = LollmsTTSBindingManager()
     assert "odd" in manager.get_available_bindings()
     ref = manager.find("odd")
-    assert (ref.place, ref.environment, ref.distribution, ref.version) == ("environment", "strange", "odd", "1.0")
+    assert (ref.origin, ref.environment, ref.distribution, ref.version) == ("environment", "strange", "odd", "1.0")
     with manager.require_binding("odd") as tts:
         assert tts.environment == "strange"  # type: ignore[attr-defined]
         assert tts.generate_audio("hi")

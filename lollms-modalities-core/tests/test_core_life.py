@@ -24,11 +24,11 @@ from lollms_modalities import (
     ModelCache,
     SettingsError,
     SharedModel,
-    _locks,
     report_progress,
     setting,
 )
-from lollms_modalities.call import Call
+from lollms_modalities.calls import locks
+from lollms_modalities.calls.call import Call
 from pydantic import SecretStr
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -489,7 +489,7 @@ def test_the_model_is_not_loaded_again_after_close() -> None:
 
 
 def test_an_interrupt_while_waiting_leaves_no_lock_held(background: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = _locks.CallLock()
+    lock = locks.CallLock()
     first, second = Call("first"), Call("second")
     lock.acquire(first)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lollms_modalities import Audio, CallCancelled, CancelToken, LollmsTTSBinding
-from lollms_modalities.sentences import pieces, sentences
+from lollms_modalities.kit.splitting import pieces, sentences
 
 
 @pytest.mark.parametrize(

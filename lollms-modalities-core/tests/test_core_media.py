@@ -34,7 +34,7 @@ from lollms_modalities import (
     option,
     read_media,
 )
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.media.sound import decode_audio
 from PIL import Image as Pillow
 
 RATE = 22050

@@ -27,8 +27,8 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.editing import check_image, check_images
-from lollms_modalities.older import DROPPED, RENAMED
+from lollms_modalities.contract.editing import check_image, check_images
+from lollms_modalities.settings.older import DROPPED, RENAMED
 from pydantic import SecretStr
 
 KEY = "sk-this-is-secret"

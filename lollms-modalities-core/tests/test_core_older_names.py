@@ -21,7 +21,7 @@ from lollms_modalities import (
     SettingsError,
     setting,
 )
-from lollms_modalities.older import NAMES, OF_CALLS
+from lollms_modalities.settings.older import NAMES, OF_CALLS
 
 
 class Reader(LollmsTTSBinding):
@@ -112,7 +112,7 @@ def test_an_option_of_1x_is_told_of(name: str) -> None:
 
 
 def test_no_extra_is_named_that_is_here_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lollms_modalities import loading
+    from lollms_modalities.finding import loading
 
     monkeypatch.setattr(loading, "_extras_of_client", lambda: frozenset({"painter", "nowhere"}))
     found = SimpleNamespace(names=("painter",))

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from lollms_modalities import LollmsTTIBinding
-from lollms_modalities.call import Call
-from lollms_modalities.quiet import relay_logs, without_bars
+from lollms_modalities.calls.call import Call
+from lollms_modalities.kit.quieting import relay_logs, without_bars
 
 
 @pytest.fixture

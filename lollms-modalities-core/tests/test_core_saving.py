@@ -26,8 +26,8 @@ from lollms_modalities import (
     Transcript,
     hookimpl,
 )
-from lollms_modalities import _files as files
 from lollms_modalities.hooks import register, unregister
+from lollms_modalities.media import files
 
 TONE = Audio.from_pcm(bytes(range(200)) * 80, 8000)
 
@@ -133,7 +133,7 @@ def test_a_fifo_is_written_through(name: str, way: int, tmp_path: Path) -> None:
 def test_waiting_for_the_reader_of_a_fifo_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fifo, token = tmp_path / "x.wav", CancelToken()
     os.mkfifo(fifo)
-    monkeypatch.setattr("lollms_modalities._files.time.sleep", lambda seconds: token.cancel())
+    monkeypatch.setattr("lollms_modalities.media.files.time.sleep", lambda seconds: token.cancel())
     with pytest.raises(CallCancelled):
         Tone().generate_audio("hi", output_path=fifo, cancel=token)
 
@@ -183,7 +183,7 @@ def test_names_that_cannot_be_are_option_errors_before_the_work(way: int, tmp_pa
 
 
 def test_an_unwritable_folder_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lollms_modalities._files.os.access", lambda *args: False)  # root may write anywhere
+    monkeypatch.setattr("lollms_modalities.media.files.os.access", lambda *args: False)  # root may write anywhere
     for way in ways(tmp_path / "x.wav"):
         with pytest.raises(OptionError, match="may not be written to"):
             way()
@@ -281,7 +281,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from lollms_modalities import AudioEncoder
-from lollms_modalities._files import part_folder, part_name
+from lollms_modalities.media.files import part_folder, part_name
 encoder = AudioEncoder(sys.argv[1], 8000)
 encoder.feed(bytes(2_000_000))
 folder = part_name(Path(sys.argv[1]))
@@ -342,8 +342,8 @@ def test_large_folders_are_swept_seldom(tmp_path: Path, monkeypatch: pytest.Monk
         now[0] += 0.5
         return []
 
-    monkeypatch.setattr("lollms_modalities._files.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("lollms_modalities._files.os.listdir", slow)
+    monkeypatch.setattr("lollms_modalities.media.files.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lollms_modalities.media.files.os.listdir", slow)
     for _ in range(5):
         TONE.save(tmp_path / "x.wav")
     assert len(looks) == 1

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from lollms_modalities._scheduler import Scheduler
+from lollms_modalities.calls.scheduler import Scheduler
 
 
 def test_calls_in_order_and_drops_what_was_cancelled() -> None:

@@ -19,8 +19,8 @@ from lollms_modalities import (
     Word,
     current_call,
 )
-from lollms_modalities.audio import decode_audio
-from lollms_modalities.languages import WHISPER_LANGUAGES, whisper_language
+from lollms_modalities.kit.languages import WHISPER_LANGUAGES, whisper_language
+from lollms_modalities.media.sound import decode_audio
 
 SOUND = Audio.from_pcm(bytes(2 * 8000 * 4), 8000)  # four seconds
 LONG = Audio.from_pcm(bytes(2 * 1000 * 70), 1000)

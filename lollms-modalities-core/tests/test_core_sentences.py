@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lollms_modalities.sentences import pieces, sentences
+from lollms_modalities.kit.splitting import pieces, sentences
 
 LONG = "a clause of some words, " * 60
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lollms_modalities import CallCancelled, CallTimeout, CancelToken, LollmsTTSBinding, ServiceError, _sockets
-from lollms_modalities._scheduler import Scheduler
-from lollms_modalities.call import Call
-from lollms_modalities.download import download, read_url
-from lollms_modalities.http import HttpClient
+from lollms_modalities import CallCancelled, CallTimeout, CancelToken, LollmsTTSBinding, ServiceError
+from lollms_modalities.calls.call import Call
+from lollms_modalities.calls.scheduler import Scheduler
+from lollms_modalities.kit import sockets
+from lollms_modalities.kit.downloading import download, read_url
+from lollms_modalities.kit.http import HttpClient
 from loopback import Reply, Silent, serving, silent
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -276,5 +277,5 @@ def test_a_name_with_several_addresses_is_tried_at_each(monkeypatch: pytest.Monk
         port = int(server.url.rpartition(":")[2])
         first = (socket.AF_INET, socket.SOCK_STREAM, 6, "", closed)
         second = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-        monkeypatch.setattr(_sockets, "_addresses", lambda *_: [first, second])
+        monkeypatch.setattr(sockets, "_addresses", lambda *_: [first, second])
         assert read_url(f"http://two.invalid:{port}/x") == b"here"

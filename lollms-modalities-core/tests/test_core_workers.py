@@ -31,11 +31,12 @@ from lollms_modalities import (
     hookimpl,
     hooks,
 )
-from lollms_modalities.isolation import WorkerPolicy
-from lollms_modalities.isolation.channel import Channel
-from lollms_modalities.isolation.host import Worker, Workers
-from lollms_modalities.isolation.process import Output
-from lollms_modalities.isolation.protocol import HEAD
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.host import Worker
+from lollms_modalities.workers.output import Output
+from lollms_modalities.workers.policy import WorkerPolicy
+from lollms_modalities.workers.pool import Workers
+from lollms_modalities.workers.protocol import HEAD
 
 Spawn = Callable[[Callable[[], Any]], Any]
 SOURCE = Path(__file__).parent / "support" / "odd_bindings.py"
@@ -306,7 +307,7 @@ def test_what_is_asked_while_it_closes_is_told_so(
 def test_a_maker_that_nobody_has_ends_its_worker(folder: Path) -> None:
     maker = LollmsTTSBindingManager(folder).maker("odd", isolated=True)
     me = psutil.Process()
-    (worker,) = [c for c in me.children() if "lollms_modalities.isolation.worker" in c.cmdline()]
+    (worker,) = [c for c in me.children() if "lollms_modalities.workers.worker" in c.cmdline()]
     del maker
     gc.collect()
     wait_until(lambda: not psutil.pid_exists(worker.pid))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from lollms_modalities import BindingDependencyError, CallCancelled, GenerationError, ModelNotFoundError
-from lollms_modalities.call import Call
-from lollms_modalities.hub import explain_loading
-from lollms_modalities.quiet import quiet
-from lollms_modalities.torch import (
+from lollms_modalities.calls.call import Call
+from lollms_modalities.kit.hub import explain_loading
+from lollms_modalities.kit.quieting import quiet
+from lollms_modalities.kit.torch import (
     free_memory,
     pick_device,
     pick_dtype,

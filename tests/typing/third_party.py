@@ -25,7 +25,7 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.media import Image
+from lollms_modalities.media.image import Image
 from pydantic import SecretStr
 
 

@@ -185,7 +185,7 @@ def test_switched_on_by_an_entry_point(tmp_path: Path) -> None:
 
 
 def test_installing_the_examples_switches_nothing_on() -> None:
-    from lollms_modalities.discovery import read_entry_points
+    from lollms_modalities.entry_points.metadata import read_entry_points
 
     assert not [entry for entry in read_entry_points(hooks.GROUP) if entry.value.startswith("lollms_examples")]
 

@@ -6,21 +6,37 @@ manager, or listing what is installed stays quick.
 
 from __future__ import annotations
 
+from lollms_modalities.exports import exported
+
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:
-    from typing import Any
-
-    from lollms_modalities.audio_encoder import AudioEncoder as AudioEncoder
-    from lollms_modalities.binding import LollmsBinding as LollmsBinding
-    from lollms_modalities.call import Call as Call
-    from lollms_modalities.call import CancelToken as CancelToken
-    from lollms_modalities.call import Progress as Progress
-    from lollms_modalities.call import current_call as current_call
-    from lollms_modalities.call import report_progress as report_progress
-    from lollms_modalities.capabilities import Capabilities as Capabilities
-    from lollms_modalities.discovery import BindingRef as BindingRef
-    from lollms_modalities.editing import EditOptions as EditOptions
-    from lollms_modalities.editing import ImageInput as ImageInput
+    from lollms_modalities.calls.call import Call as Call
+    from lollms_modalities.calls.call import current_call as current_call
+    from lollms_modalities.calls.call import report_progress as report_progress
+    from lollms_modalities.calls.cancelling import CancelToken as CancelToken
+    from lollms_modalities.calls.progress import Progress as Progress
+    from lollms_modalities.calls.progress import ProgressCallback as ProgressCallback
+    from lollms_modalities.contract.async_streams import AsyncStream as AsyncStream
+    from lollms_modalities.contract.binding import LollmsBinding as LollmsBinding
+    from lollms_modalities.contract.capabilities import Capabilities as Capabilities
+    from lollms_modalities.contract.editing import EditOptions as EditOptions
+    from lollms_modalities.contract.editing import ImageInput as ImageInput
+    from lollms_modalities.contract.streams import Stream as Stream
+    from lollms_modalities.contract.stt import LollmsSTTBinding as LollmsSTTBinding
+    from lollms_modalities.contract.tti import LollmsTTIBinding as LollmsTTIBinding
+    from lollms_modalities.contract.ttm import LollmsTTMBinding as LollmsTTMBinding
+    from lollms_modalities.contract.tts import LollmsTTSBinding as LollmsTTSBinding
+    from lollms_modalities.contract.ttv import LollmsTTVBinding as LollmsTTVBinding
+    from lollms_modalities.contract.verbs import verb as verb
+    from lollms_modalities.entry_points.refs import BindingRef as BindingRef
+    from lollms_modalities.environments.changing import check_environment as check_environment
+    from lollms_modalities.environments.changing import create_environment as create_environment
+    from lollms_modalities.environments.changing import remove_environment as remove_environment
+    from lollms_modalities.environments.changing import update_environment as update_environment
+    from lollms_modalities.environments.environment import Environment as Environment
+    from lollms_modalities.environments.environment import environments_folder as environments_folder
+    from lollms_modalities.environments.environment import find_environment as find_environment
+    from lollms_modalities.environments.environment import list_environments as list_environments
     from lollms_modalities.errors import AudioFileNotFoundError as AudioFileNotFoundError
     from lollms_modalities.errors import BindingBrokenError as BindingBrokenError
     from lollms_modalities.errors import BindingClosedError as BindingClosedError
@@ -54,106 +70,108 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import VoiceNotFoundError as VoiceNotFoundError
     from lollms_modalities.errors import WorkerCrashedError as WorkerCrashedError
     from lollms_modalities.errors import WorkerTimeoutError as WorkerTimeoutError
-    from lollms_modalities.hookspecs import hookimpl as hookimpl
-    from lollms_modalities.manager import BindingManager as BindingManager
-    from lollms_modalities.media import Audio as Audio
-    from lollms_modalities.media import AudioChunk as AudioChunk
-    from lollms_modalities.media import Image as Image
-    from lollms_modalities.media import MediaInput as MediaInput
-    from lollms_modalities.media import Provenance as Provenance
-    from lollms_modalities.media import Segment as Segment
-    from lollms_modalities.media import Transcript as Transcript
-    from lollms_modalities.media import Video as Video
-    from lollms_modalities.media import Word as Word
-    from lollms_modalities.media import check_media as check_media
-    from lollms_modalities.media import media_path as media_path
-    from lollms_modalities.media import open_media as open_media
-    from lollms_modalities.media import read_media as read_media
+    from lollms_modalities.finding.manager import BindingManager as BindingManager
+    from lollms_modalities.finding.managers import LollmsSTTBindingManager as LollmsSTTBindingManager
+    from lollms_modalities.finding.managers import LollmsTTIBindingManager as LollmsTTIBindingManager
+    from lollms_modalities.finding.managers import LollmsTTMBindingManager as LollmsTTMBindingManager
+    from lollms_modalities.finding.managers import LollmsTTSBindingManager as LollmsTTSBindingManager
+    from lollms_modalities.finding.managers import LollmsTTVBindingManager as LollmsTTVBindingManager
+    from lollms_modalities.hooks.specs import hookimpl as hookimpl
+    from lollms_modalities.media.audio import Audio as Audio
+    from lollms_modalities.media.audio_encoder import AudioEncoder as AudioEncoder
+    from lollms_modalities.media.chunk import AudioChunk as AudioChunk
+    from lollms_modalities.media.image import Image as Image
+    from lollms_modalities.media.input import MediaInput as MediaInput
+    from lollms_modalities.media.input import check_media as check_media
+    from lollms_modalities.media.input import media_path as media_path
+    from lollms_modalities.media.input import open_media as open_media
+    from lollms_modalities.media.input import read_media as read_media
+    from lollms_modalities.media.result import Provenance as Provenance
+    from lollms_modalities.media.transcript import Segment as Segment
+    from lollms_modalities.media.transcript import Transcript as Transcript
+    from lollms_modalities.media.transcript import Word as Word
+    from lollms_modalities.media.video import Video as Video
     from lollms_modalities.models import ModelCache as ModelCache
     from lollms_modalities.models import SharedModel as SharedModel
-    from lollms_modalities.settings import BindingSettings as BindingSettings
-    from lollms_modalities.settings import CallOptions as CallOptions
-    from lollms_modalities.settings import Count as Count
-    from lollms_modalities.settings import Duration as Duration
-    from lollms_modalities.settings import Fps as Fps
-    from lollms_modalities.settings import GuidanceScale as GuidanceScale
-    from lollms_modalities.settings import Height as Height
-    from lollms_modalities.settings import Language as Language
-    from lollms_modalities.settings import NumFrames as NumFrames
-    from lollms_modalities.settings import NumInferenceSteps as NumInferenceSteps
-    from lollms_modalities.settings import Seed as Seed
-    from lollms_modalities.settings import Speed as Speed
-    from lollms_modalities.settings import Temperature as Temperature
-    from lollms_modalities.settings import Timestamps as Timestamps
-    from lollms_modalities.settings import TopK as TopK
-    from lollms_modalities.settings import TopP as TopP
-    from lollms_modalities.settings import Track as Track
-    from lollms_modalities.settings import Width as Width
-    from lollms_modalities.settings import option as option
-    from lollms_modalities.settings import setting as setting
-    from lollms_modalities.streams import AsyncStream as AsyncStream
-    from lollms_modalities.streams import Stream as Stream
-    from lollms_modalities.stt import LollmsSTTBinding as LollmsSTTBinding
-    from lollms_modalities.stt import LollmsSTTBindingManager as LollmsSTTBindingManager
-    from lollms_modalities.tti import LollmsTTIBinding as LollmsTTIBinding
-    from lollms_modalities.tti import LollmsTTIBindingManager as LollmsTTIBindingManager
-    from lollms_modalities.ttm import LollmsTTMBinding as LollmsTTMBinding
-    from lollms_modalities.ttm import LollmsTTMBindingManager as LollmsTTMBindingManager
-    from lollms_modalities.tts import LollmsTTSBinding as LollmsTTSBinding
-    from lollms_modalities.tts import LollmsTTSBindingManager as LollmsTTSBindingManager
-    from lollms_modalities.ttv import LollmsTTVBinding as LollmsTTVBinding
-    from lollms_modalities.ttv import LollmsTTVBindingManager as LollmsTTVBindingManager
-    from lollms_modalities.verbs import verb as verb
+    from lollms_modalities.settings.base import BindingSettings as BindingSettings
+    from lollms_modalities.settings.base import CallOptions as CallOptions
+    from lollms_modalities.settings.fields import Count as Count
+    from lollms_modalities.settings.fields import Duration as Duration
+    from lollms_modalities.settings.fields import Fps as Fps
+    from lollms_modalities.settings.fields import GuidanceScale as GuidanceScale
+    from lollms_modalities.settings.fields import Height as Height
+    from lollms_modalities.settings.fields import Language as Language
+    from lollms_modalities.settings.fields import NumFrames as NumFrames
+    from lollms_modalities.settings.fields import NumInferenceSteps as NumInferenceSteps
+    from lollms_modalities.settings.fields import Seed as Seed
+    from lollms_modalities.settings.fields import Speed as Speed
+    from lollms_modalities.settings.fields import Temperature as Temperature
+    from lollms_modalities.settings.fields import Timestamps as Timestamps
+    from lollms_modalities.settings.fields import TopK as TopK
+    from lollms_modalities.settings.fields import TopP as TopP
+    from lollms_modalities.settings.fields import Track as Track
+    from lollms_modalities.settings.fields import Width as Width
+    from lollms_modalities.settings.fields import option as option
+    from lollms_modalities.settings.fields import setting as setting
+    from lollms_modalities.settings.shown import MASK as MASK
+    from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
+    from lollms_modalities.workers.opening import open_binding as open_binding
+    from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
 
 __version__ = "2.0.0"
 
-_MODULES = {
-    "audio_encoder": "AudioEncoder",
-    "binding": "LollmsBinding",
-    "call": "Call CancelToken Progress current_call report_progress",
-    "capabilities": "Capabilities",
-    "discovery": "BindingRef",
-    "editing": "EditOptions ImageInput",
-    "errors": (
-        "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
-        "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
-        "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError EnvironmentUsedWarning "
-        "GenerationError LicenseNotAcceptedError OlderKeywordWarning OlderNameError "
-        "LollmsError MediaError MediaWarning ModelNotFoundError OptionError SaveError ServiceAuthError ServiceError "
-        "ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError VoiceNotFoundError "
-        "WorkerCrashedError WorkerTimeoutError"
-    ),
-    "hookspecs": "hookimpl",
-    "manager": "BindingManager",
-    "media": (
-        "Audio AudioChunk Image MediaInput Provenance Segment Transcript Video Word check_media media_path "
-        "open_media read_media"
-    ),
-    "models": "ModelCache SharedModel",
-    "settings": (
-        "BindingSettings CallOptions Count Duration Fps GuidanceScale Height Language NumFrames "
-        "NumInferenceSteps Seed Speed Temperature Timestamps TopK TopP Track Width option setting"
-    ),
-    "streams": "AsyncStream Stream",
-    "stt": "LollmsSTTBinding LollmsSTTBindingManager",
-    "tti": "LollmsTTIBinding LollmsTTIBindingManager",
-    "ttm": "LollmsTTMBinding LollmsTTMBindingManager",
-    "tts": "LollmsTTSBinding LollmsTTSBindingManager",
-    "ttv": "LollmsTTVBinding LollmsTTVBindingManager",
-    "verbs": "verb",
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+__getattr__, __dir__, __all__ = exported(
+    __name__,
+    {
+        "calls.call": "Call current_call report_progress",
+        "calls.cancelling": "CancelToken",
+        "calls.progress": "Progress ProgressCallback",
+        "contract.async_streams": "AsyncStream",
+        "contract.binding": "LollmsBinding",
+        "contract.capabilities": "Capabilities",
+        "contract.editing": "EditOptions ImageInput",
+        "contract.streams": "Stream",
+        "contract.stt": "LollmsSTTBinding",
+        "contract.tti": "LollmsTTIBinding",
+        "contract.ttm": "LollmsTTMBinding",
+        "contract.tts": "LollmsTTSBinding",
+        "contract.ttv": "LollmsTTVBinding",
+        "contract.verbs": "verb",
+        "entry_points.refs": "BindingRef",
+        "environments.changing": "check_environment create_environment remove_environment update_environment",
+        "environments.environment": "Environment environments_folder find_environment list_environments",
+        "errors": (
+            "AudioFileNotFoundError BindingBrokenError BindingClosedError BindingDependencyError "
+            "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
+            "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError "
+            "EnvironmentUsedWarning GenerationError LicenseNotAcceptedError LollmsError MediaError MediaWarning "
+            "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError SaveError ServiceAuthError "
+            "ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
+            "VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
+        ),
+        "finding.manager": "BindingManager",
+        "finding.managers": (
+            "LollmsSTTBindingManager LollmsTTIBindingManager LollmsTTMBindingManager LollmsTTSBindingManager "
+            "LollmsTTVBindingManager"
+        ),
+        "hooks.specs": "hookimpl",
+        "media.audio": "Audio",
+        "media.audio_encoder": "AudioEncoder",
+        "media.chunk": "AudioChunk",
+        "media.image": "Image",
+        "media.input": "MediaInput check_media media_path open_media read_media",
+        "media.result": "Provenance",
+        "media.transcript": "Segment Transcript Word",
+        "media.video": "Video",
+        "models": "ModelCache SharedModel",
+        "settings.base": "BindingSettings CallOptions",
+        "settings.fields": (
+            "Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed Temperature "
+            "Timestamps TopK TopP Track Width option setting"
+        ),
+        "settings.shown": "MASK",
+        "workers.isolated": "IsolatedBinding",
+        "workers.opening": "open_binding",
+        "workers.policy": "WorkerPolicy",
+    },
+)

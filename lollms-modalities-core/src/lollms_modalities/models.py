@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from lollms_modalities import _fork, _sweeping
-from lollms_modalities._locks import CallLock, held
-from lollms_modalities.call import Call, _current
+from lollms_modalities.calls import fork, sweeping
+from lollms_modalities.calls.call import CURRENT, Call
+from lollms_modalities.calls.locks import CallLock, held
 from lollms_modalities.errors import UnsupportedError
 
 _M = TypeVar("_M")
@@ -47,8 +47,8 @@ class SharedModel(Generic[_M]):
     def __init__(self, *, key: Hashable, load: Callable[[], _M], free: Callable[[_M], object] | None = None) -> None:
         self._key = key
         self._free = free
-        self._made_in = _fork.generation
-        _sweeping.prepare()
+        self._made_in = fork.generation
+        sweeping.prepare()
         with _registry_lock:
             entry = self._entry = _registry.setdefault(key, _Entry())
             entry.users += 1
@@ -56,7 +56,7 @@ class SharedModel(Generic[_M]):
         try:
             with _asking("load") as call, held(entry.loading, call):
                 if not entry.loaded:
-                    entry.value = _fork.load_apart(load)
+                    entry.value = fork.load_apart(load)
                     entry.loaded = True
         except BaseException:
             self.release()
@@ -69,7 +69,7 @@ class SharedModel(Generic[_M]):
         Raises:
             UnsupportedError: it was loaded by the process that this one was forked from.
         """
-        if self._made_in != _fork.generation:
+        if self._made_in != fork.generation:
             raise UnsupportedError(
                 f"The model {self._key!r} was loaded by the process that this one was forked from.",
                 hint="Load one in this process.",
@@ -90,7 +90,7 @@ class SharedModel(Generic[_M]):
 
     def release(self) -> None:
         """Let go of the model; the last one to do so frees it. Again does nothing."""
-        if self._made_in != _fork.generation:
+        if self._made_in != fork.generation:
             return
         with _registry_lock:
             if not self._held:
@@ -110,7 +110,7 @@ class SharedModel(Generic[_M]):
 
     def __del__(self) -> None:
         if self._held and not sys.is_finalizing():  # when the process ends, nothing is left to free it with
-            _sweeping.soon(self.release)
+            sweeping.soon(self.release)
 
 
 class ModelCache(Generic[_N, _M]):
@@ -186,15 +186,15 @@ class ModelCache(Generic[_N, _M]):
 @contextmanager
 def _asking(verb: str) -> Iterator[Call]:
     """The call that runs here. Outside any, one is made, so that it is seen who waits for whom."""
-    before = _current.get()
+    before = CURRENT.get()
     if before is not None:
         yield before
         return
     try:
-        _current.set(call := Call(verb))
+        CURRENT.set(call := Call(verb))
         yield call
     finally:
-        _current.set(None)
+        CURRENT.set(None)
 
 
 class _Cached(Generic[_M]):
@@ -225,7 +225,7 @@ def _after_fork() -> None:
     global _registry_lock
     _registry_lock = threading.RLock()
     for entry in _registry.values():
-        _fork.keep(entry.value)
+        fork.keep(entry.value)
     _registry.clear()  # what is loaded here is another
 
 

@@ -418,7 +418,7 @@ def workers_of(pid: int) -> list[Any]:
     import psutil
 
     children = psutil.Process(pid).children(recursive=True)
-    return [c for c in children if "lollms_modalities.isolation.worker" in " ".join(c.cmdline())]
+    return [c for c in children if "lollms_modalities.workers.worker" in " ".join(c.cmdline())]
 
 
 @pytest.mark.parametrize(

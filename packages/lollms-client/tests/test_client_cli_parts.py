@@ -16,8 +16,8 @@ from lollms_client.cli import app, choice, configuration, interrupt, listing
 from lollms_client.cli.arguments import parse_pairs, type_name
 from lollms_client.cli.errors import UsageError
 from lollms_client.cli.output import free_name
-from lollms_modalities import BindingNotFoundError, BindingSettings, CallOptions, MediaInput, Seed
-from lollms_modalities.discovery import BindingRef, find_bindings
+from lollms_modalities import BindingNotFoundError, BindingRef, BindingSettings, CallOptions, MediaInput, Seed
+from lollms_modalities.finding.bindings import find_bindings
 from pydantic import SecretStr
 from typer.testing import CliRunner
 

@@ -9,13 +9,8 @@ from typing import Any
 
 import pytest
 from lollms_client import LollmsClient
-from lollms_modalities import (
-    BindingClosedError,
-    BindingNotFoundError,
-    BindingUnavailableWarning,
-    SettingsError,
-    discovery,
-)
+from lollms_modalities import BindingClosedError, BindingNotFoundError, BindingUnavailableWarning, SettingsError
+from lollms_modalities.entry_points.refs import refresh
 
 CODE = """
 from lollms_modalities import Audio, BindingSettings, LollmsTTSBinding, LollmsSTTBinding, Transcript, setting
@@ -55,11 +50,11 @@ def site(tmp_path: Path) -> Iterator[Path]:
     )
     (tmp_path / "client_dist.py").write_text(textwrap.dedent(CODE))
     sys.path.insert(0, str(tmp_path))
-    discovery.refresh()
+    refresh()
     yield tmp_path
     sys.path.remove(str(tmp_path))
     sys.modules.pop("client_dist", None)
-    discovery.refresh()
+    refresh()
 
 
 def settings_of(client: LollmsClient) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from harvard import spoken
 from lollms_faster_whisper import FasterWhisperSTTBinding
 from lollms_modalities import Audio
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.kit import decode_audio
 
 SENTENCE = "Rice is often served in round bowls."
 

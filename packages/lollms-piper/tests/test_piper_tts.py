@@ -22,6 +22,7 @@ from lollms_modalities import (
     BindingDependencyError,
     CallCancelled,
     CancelToken,
+    LollmsTTSBindingManager,
     ModelNotFoundError,
     OptionError,
     Progress,
@@ -30,7 +31,6 @@ from lollms_modalities import (
     SettingsError,
     VoiceNotFoundError,
 )
-from lollms_modalities.tts import LollmsTTSBindingManager
 from lollms_piper import PiperTTSBinding
 from lollms_piper.binding import LONGEST
 from lollms_piper.voices import packaged_voice

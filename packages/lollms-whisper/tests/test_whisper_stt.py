@@ -33,7 +33,7 @@ from lollms_modalities import (
     SettingsError,
     Transcript,
 )
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.kit import decode_audio
 from lollms_whisper import WhisperSTTBinding
 from lollms_whisper.engine import _SIZES
 from lollms_whisper.hearing import Part, Written, split

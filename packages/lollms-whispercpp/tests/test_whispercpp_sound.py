@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from harvard import spoken
 from lollms_modalities import Audio, OptionError
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.kit import decode_audio
 from lollms_whispercpp import WhisperCppSTTBinding
 from lollms_whispercpp.binding import _language
 from lollms_whispercpp.models import Model

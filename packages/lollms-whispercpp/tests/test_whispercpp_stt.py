@@ -35,7 +35,7 @@ from lollms_modalities import (
     Transcript,
     UnsupportedError,
 )
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.kit import decode_audio
 from lollms_whispercpp import WhisperCppSTTBinding
 from whisper_cpp_program import old_whisper_cpp
 from whisper_weights import make_ggml
@@ -225,7 +225,7 @@ def test_a_wav_that_fits_is_passed_as_it_is(
 
     samples = decode_audio(sentence, 16000)
     fits = Audio.from_samples(samples, 16000)
-    monkeypatch.setattr("lollms_modalities.audio._decode", refuse)
+    monkeypatch.setattr("lollms_modalities.media.sound._decode", refuse)
     monkeypatch.chdir(tmp_path)
     whisper = make()
     path = fits.save("-f.wav")

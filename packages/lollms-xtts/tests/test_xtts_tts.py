@@ -26,13 +26,13 @@ from lollms_modalities import (
     CallTimeout,
     CancelToken,
     LicenseNotAcceptedError,
+    LollmsTTSBindingManager,
     MediaError,
     ModelNotFoundError,
     OptionError,
     VoiceNotFoundError,
 )
-from lollms_modalities.torch import seeded
-from lollms_modalities.tts import LollmsTTSBindingManager
+from lollms_modalities.kit.torch import seeded
 from lollms_xtts import XTTSBinding, engine, models
 from lollms_xtts.engine import Engine
 

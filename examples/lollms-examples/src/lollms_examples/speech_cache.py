@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from lollms_modalities import Audio, Call, LollmsBinding, Provenance, hookimpl, read_media
-from lollms_modalities.settings import dump_secrets
+from lollms_modalities.kit import dump_secrets
 
 
 class SpeechCache:

@@ -17,7 +17,7 @@ from lollms_modalities import (
     option,
     report_progress,
 )
-from lollms_modalities.audio import decode_audio
+from lollms_modalities.kit import decode_audio
 
 RATE = 16000
 WINDOW = RATE // 2

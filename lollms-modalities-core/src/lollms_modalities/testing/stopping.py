@@ -9,7 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from lollms_modalities.call import CancelToken, Progress
+from lollms_modalities.calls.cancelling import CancelToken
+from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import CallCancelled, CallTimeout
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import Suite

@@ -8,7 +8,8 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from lollms_modalities.call import CancelToken, Progress
+from lollms_modalities.calls.cancelling import CancelToken
+from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import CallCancelled
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import Suite

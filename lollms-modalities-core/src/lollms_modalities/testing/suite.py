@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lollms_modalities.binding import LollmsBinding
-from lollms_modalities.discovery import BindingRef
+from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.entry_points.refs import BindingRef
 from lollms_modalities.errors import CallCancelled
-from lollms_modalities.manager import BindingManager
-from lollms_modalities.settings import is_secret
+from lollms_modalities.finding.manager import BindingManager
+from lollms_modalities.settings.types import is_secret
 from lollms_modalities.testing.contract import contract, drop_what_does_not_apply, guard
 
 SECRET = "sesame-4f1d7a"
@@ -142,7 +142,7 @@ class Suite:
     def manager(cls) -> BindingManager[Any]:
         """The modality's manager."""
         modality = cls.binding.modality
-        module = importlib.import_module(f"lollms_modalities.{modality}")
+        module = importlib.import_module("lollms_modalities.finding.managers")
         made: BindingManager[Any] = getattr(module, f"Lollms{modality.upper()}BindingManager")(cls.bindings_dir)
         return made
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import ModelNotFoundError, UnsupportedError
-from lollms_modalities.hub import quiet
-from lollms_modalities.torch import free_memory
+from lollms_modalities.kit.hub import quiet
+from lollms_modalities.kit.torch import free_memory
 
 from lollms_audiocraft.engine import Sampling, Window
 

@@ -24,7 +24,7 @@ from lollms_modalities import (
     option,
     setting,
 )
-from lollms_modalities.torch import Device, Precision, seeded, translate_error, use_threads
+from lollms_modalities.kit.torch import Device, Precision, seeded, translate_error, use_threads
 
 from lollms_audiocraft import models
 from lollms_audiocraft.engine import Engine, Sampling, compose
@@ -129,7 +129,7 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
 def _sound(media: MediaInput, engine: Engine) -> npt.NDArray[np.float32]:
     """Given sound in the engine's rate and channels: float32, shape (n, channels)."""
     import numpy as np
-    from lollms_modalities.audio import decode_frames, resample
+    from lollms_modalities.kit import decode_frames, resample
 
     samples, rate = decode_frames(media, max_duration=_LONGEST)
     if samples.shape[1] != engine.channels:

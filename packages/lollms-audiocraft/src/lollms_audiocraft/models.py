@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError, SharedModel, hub
-from lollms_modalities.torch import Device, Precision, pick_device, pick_dtype
+from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError, SharedModel
+from lollms_modalities.kit import hub
+from lollms_modalities.kit.torch import Device, Precision, pick_device, pick_dtype
 
 from lollms_audiocraft import audiocraft_engine, transformers_engine
 from lollms_audiocraft.engine import Engine
@@ -42,7 +43,7 @@ def load_model(
         name: as in ``hub.find_model``, or audiocraft's ``debug``.
         folder: where the user's models lie, or None.
         engine: "auto" is audiocraft where it is installed and can load the model, else transformers.
-        device, dtype: see ``lollms_modalities.torch``. audiocraft's precision is its own.
+        device, dtype: see ``lollms_modalities.kit.torch``. audiocraft's precision is its own.
         local_files_only: nothing is to be fetched.
 
     Raises:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import ModelNotFoundError
-from lollms_modalities.hub import quiet
-from lollms_modalities.torch import free_memory, stopping_criteria
+from lollms_modalities.kit.hub import quiet
+from lollms_modalities.kit.torch import free_memory, stopping_criteria
 
 from lollms_audiocraft.engine import Sampling, Window
 

@@ -28,9 +28,9 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.hub import explain_loading, fetched_model, find_model
-from lollms_modalities.sentences import pieces
-from lollms_modalities.torch import (
+from lollms_modalities.kit import pieces
+from lollms_modalities.kit.hub import explain_loading, fetched_model, find_model
+from lollms_modalities.kit.torch import (
     Device,
     Precision,
     pick_device,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, VoiceNotFoundError
-from lollms_modalities.quiet import quiet
-from lollms_modalities.torch import free_memory, stopping_criteria
+from lollms_modalities.kit import quiet
+from lollms_modalities.kit.torch import free_memory, stopping_criteria
 
 if TYPE_CHECKING:
     import numpy as np

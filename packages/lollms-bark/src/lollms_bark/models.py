@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lollms_modalities import hub
+from lollms_modalities.kit import hub
 
 KNOWN = ("suno/bark-small", "suno/bark")
 MARKS = ("config.json",)

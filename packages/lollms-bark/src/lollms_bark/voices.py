@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lollms_modalities import OptionError, VoiceNotFoundError
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import near_miss
 
 LANGUAGES = tuple("de en es fr hi it ja ko pl pt ru tr zh".split())
 PRESETS = tuple(f"v2/{language}_speaker_{number}" for language in LANGUAGES for number in range(10))

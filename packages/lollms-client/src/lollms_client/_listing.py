@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from lollms_modalities.manager import BindingManager
+    from lollms_modalities.finding.manager import BindingManager
 
 
 def described(manager: BindingManager[Any]) -> list[dict[str, Any]]:

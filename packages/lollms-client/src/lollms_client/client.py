@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, TypeVar
 
-    from lollms_modalities.binding import LollmsBinding
-    from lollms_modalities.editing import ImageInput
-    from lollms_modalities.manager import BindingManager
-    from lollms_modalities.media import Audio, Image, MediaInput, Transcript, Video
-    from lollms_modalities.stt import LollmsSTTBinding
-    from lollms_modalities.tti import LollmsTTIBinding
-    from lollms_modalities.ttm import LollmsTTMBinding
-    from lollms_modalities.tts import LollmsTTSBinding
-    from lollms_modalities.ttv import LollmsTTVBinding
+    from lollms_modalities.contract.binding import LollmsBinding
+    from lollms_modalities.contract.editing import ImageInput
+    from lollms_modalities.contract.stt import LollmsSTTBinding
+    from lollms_modalities.contract.tti import LollmsTTIBinding
+    from lollms_modalities.contract.ttm import LollmsTTMBinding
+    from lollms_modalities.contract.tts import LollmsTTSBinding
+    from lollms_modalities.contract.ttv import LollmsTTVBinding
+    from lollms_modalities.finding.manager import BindingManager
+    from lollms_modalities.media.audio import Audio
+    from lollms_modalities.media.image import Image
+    from lollms_modalities.media.input import MediaInput
+    from lollms_modalities.media.transcript import Transcript
+    from lollms_modalities.media.video import Video
 
     Config = Mapping[str, Any]
     B = TypeVar("B")
@@ -123,13 +127,19 @@ class LollmsClient:
             if value is not None
         }
         self._hosts = {modality: address for modality, address in hosts.items() if address is not None}
-        from lollms_modalities import stt, tti, ttm, tts, ttv
+        from lollms_modalities.finding.managers import (
+            LollmsSTTBindingManager,
+            LollmsTTIBindingManager,
+            LollmsTTMBindingManager,
+            LollmsTTSBindingManager,
+            LollmsTTVBindingManager,
+        )
 
-        self.tts_binding_manager = tts.LollmsTTSBindingManager(tts_bindings_dir)
-        self.tti_binding_manager = tti.LollmsTTIBindingManager(tti_bindings_dir)
-        self.stt_binding_manager = stt.LollmsSTTBindingManager(stt_bindings_dir)
-        self.ttm_binding_manager = ttm.LollmsTTMBindingManager(ttm_bindings_dir)
-        self.ttv_binding_manager = ttv.LollmsTTVBindingManager(ttv_bindings_dir)
+        self.tts_binding_manager = LollmsTTSBindingManager(tts_bindings_dir)
+        self.tti_binding_manager = LollmsTTIBindingManager(tti_bindings_dir)
+        self.stt_binding_manager = LollmsSTTBindingManager(stt_bindings_dir)
+        self.ttm_binding_manager = LollmsTTMBindingManager(ttm_bindings_dir)
+        self.ttv_binding_manager = LollmsTTVBindingManager(ttv_bindings_dir)
         wanted: dict[str, tuple[str | None, Config | None]] = {
             "tts": (tts_binding_name, tts_binding_config),
             "tti": (tti_binding_name, tti_binding_config),
@@ -319,7 +329,7 @@ class LollmsClient:
 
 
 def _llm_class(name: str | None) -> Any:
-    from lollms_modalities.discovery import read_entry_points
+    from lollms_modalities.entry_points.metadata import read_entry_points
 
     if name is None:
         raise BindingNotFoundError("No language-model binding was named.", hint="Give binding_name=...")

@@ -1,9 +1,9 @@
-"""The documented home of the STT contract, which lives in ``lollms_modalities.stt``."""
+"""The documented home of the STT contract, which lives in ``lollms_modalities.contract.stt``."""
 
 from __future__ import annotations
 
-from lollms_modalities.stt import LollmsSTTBinding as LollmsSTTBinding
-from lollms_modalities.stt import LollmsSTTBindingManager as LollmsSTTBindingManager
+from lollms_modalities.contract.stt import LollmsSTTBinding as LollmsSTTBinding
+from lollms_modalities.finding.managers import LollmsSTTBindingManager as LollmsSTTBindingManager
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""The documented home of the TTI contract, which lives in ``lollms_modalities.tti``."""
+"""The documented home of the TTI contract, which lives in ``lollms_modalities.contract.tti``."""
 
 from __future__ import annotations
 
-from lollms_modalities.tti import LollmsTTIBinding as LollmsTTIBinding
-from lollms_modalities.tti import LollmsTTIBindingManager as LollmsTTIBindingManager
+from lollms_modalities.contract.tti import LollmsTTIBinding as LollmsTTIBinding
+from lollms_modalities.finding.managers import LollmsTTIBindingManager as LollmsTTIBindingManager
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""The documented home of the TTM contract, which lives in ``lollms_modalities.ttm``."""
+"""The documented home of the TTM contract, which lives in ``lollms_modalities.contract.ttm``."""
 
 from __future__ import annotations
 
-from lollms_modalities.ttm import LollmsTTMBinding as LollmsTTMBinding
-from lollms_modalities.ttm import LollmsTTMBindingManager as LollmsTTMBindingManager
+from lollms_modalities.contract.ttm import LollmsTTMBinding as LollmsTTMBinding
+from lollms_modalities.finding.managers import LollmsTTMBindingManager as LollmsTTMBindingManager
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:

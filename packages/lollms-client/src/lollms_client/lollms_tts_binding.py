@@ -1,9 +1,9 @@
-"""The documented home of the TTS contract, which lives in ``lollms_modalities.tts``."""
+"""The documented home of the TTS contract, which lives in ``lollms_modalities.contract.tts``."""
 
 from __future__ import annotations
 
-from lollms_modalities.tts import LollmsTTSBinding as LollmsTTSBinding
-from lollms_modalities.tts import LollmsTTSBindingManager as LollmsTTSBindingManager
+from lollms_modalities.contract.tts import LollmsTTSBinding as LollmsTTSBinding
+from lollms_modalities.finding.managers import LollmsTTSBindingManager as LollmsTTSBindingManager
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""The documented home of the TTV contract, which lives in ``lollms_modalities.ttv``."""
+"""The documented home of the TTV contract, which lives in ``lollms_modalities.contract.ttv``."""
 
 from __future__ import annotations
 
-from lollms_modalities.ttv import LollmsTTVBinding as LollmsTTVBinding
-from lollms_modalities.ttv import LollmsTTVBindingManager as LollmsTTVBindingManager
+from lollms_modalities.contract.ttv import LollmsTTVBinding as LollmsTTVBinding
+from lollms_modalities.finding.managers import LollmsTTVBindingManager as LollmsTTVBindingManager
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:

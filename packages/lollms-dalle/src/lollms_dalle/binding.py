@@ -28,9 +28,8 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.http import HttpClient, Upload, clean_address, image_upload
-from lollms_modalities.http.reading import decode_base64
-from lollms_modalities.media import sniff
+from lollms_modalities.kit import HttpClient, Upload, clean_address, image_upload, sniff
+from lollms_modalities.kit.http.reading import decode_base64
 from pydantic import SecretStr
 
 from lollms_dalle.models import DEFAULT, MODELS, Rules, nearest_size, rules_of, size_of

@@ -16,11 +16,11 @@ from lollms_modalities import (
     SettingsError,
     SharedModel,
     current_call,
-    hub,
     option,
     setting,
 )
-from lollms_modalities.torch import Device, Precision, pick_device, pick_dtype, translate_error, use_threads
+from lollms_modalities.kit import hub
+from lollms_modalities.kit.torch import Device, Precision, pick_device, pick_dtype, translate_error, use_threads
 from pydantic import SecretStr
 
 from lollms_diffusers.engine import Engine

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from lollms_modalities import OptionError, UnsupportedError, report_progress
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import near_miss
 
 from lollms_diffusers import schedulers
 from lollms_diffusers.loras import Loras

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError
-from lollms_modalities.hub import explain_loading
-from lollms_modalities.quiet import relay_logs, without_bars
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import near_miss, relay_logs, without_bars
+from lollms_modalities.kit.hub import explain_loading
 
 MARKS = ("model_index.json",)
 WHAT = "Diffusers model"

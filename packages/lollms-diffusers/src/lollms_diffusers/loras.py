@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, UnsupportedError
-from lollms_modalities.hub import explain_loading, find_model
+from lollms_modalities.kit.hub import explain_loading, find_model
 
 _SUFFIX = ".safetensors"
 

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from lollms_modalities import BindingDependencyError, OptionError
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import near_miss
 
 # The class in diffusers without its ending "Scheduler", and what is changed in its config.
 _KARRAS = {"use_karras_sigmas": True}

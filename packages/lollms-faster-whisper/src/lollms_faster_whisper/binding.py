@@ -26,8 +26,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.languages import whisper_language
-from lollms_modalities.segments import LONG_PAUSE
+from lollms_modalities.kit import LONG_PAUSE, whisper_language
 
 from lollms_faster_whisper import models
 from lollms_faster_whisper.engine import How, loaded_model
@@ -108,7 +107,7 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
     ) -> tuple[TranscriptionInfo, Iterator[Segment]]:
         """The engine call; the segments are made as they are asked for."""
         from faster_whisper import BatchedInferencePipeline
-        from lollms_modalities.audio import decode_audio
+        from lollms_modalities.kit import decode_audio
 
         found = models.find_model(model or self.settings.model_name, self.settings.models_path)
         engine: WhisperModel = self.model.get(found)

@@ -25,9 +25,8 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.call import ProgressCallback
-from lollms_modalities.sentences import pieces
-from lollms_modalities.settings import near_miss
+from lollms_modalities.calls.progress import ProgressCallback
+from lollms_modalities.kit import near_miss, pieces
 
 from lollms_piper import pull, voices
 from lollms_piper.engine import loaded_voices

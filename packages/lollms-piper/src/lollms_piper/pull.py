@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lollms_modalities import ServiceResponseError, VoiceNotFoundError
-from lollms_modalities.download import download, read_url
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import download, near_miss, read_url
 
 VOICES_URL = "https://huggingface.co/rhasspy/piper-voices/resolve/main"
 _NAME = re.compile(r"[A-Za-z]{2,3}_[A-Za-z0-9]{2,4}-[\w+]{1,64}-[a-z_]{1,16}")

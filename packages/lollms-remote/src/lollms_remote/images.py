@@ -26,10 +26,9 @@ from lollms_modalities import (
     report_progress,
     verb,
 )
-from lollms_modalities.http import Upload, image_upload
-from lollms_modalities.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
-from lollms_modalities.http.reading import decode_base64
-from lollms_modalities.media import sniff
+from lollms_modalities.kit import Upload, image_upload, sniff
+from lollms_modalities.kit.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
+from lollms_modalities.kit.http.reading import decode_base64
 
 from lollms_remote.server import Remote, RemoteSettings, Server, refuses, tell_unused
 

@@ -129,7 +129,7 @@ def _wait(server: Server, path: str, job: Any, what: str) -> None:
 
 
 def _words(job: Any) -> str:
-    from lollms_modalities.http.reading import words_of
+    from lollms_modalities.kit.http.reading import words_of
 
     return words_of(job.get("error")) or "it does not say why"
 

@@ -21,9 +21,9 @@ from lollms_modalities import (
     current_call,
     setting,
 )
-from lollms_modalities.http import Answer, HttpClient, clean_address
-from lollms_modalities.http.client import is_loopback, origin
-from lollms_modalities.http.reading import parse_json
+from lollms_modalities.kit import Answer, HttpClient, clean_address
+from lollms_modalities.kit.http.address import is_loopback, origin
+from lollms_modalities.kit.http.reading import parse_json
 from pydantic import SecretStr
 
 Protocol = Literal["classic", "modern", "openai"]

@@ -21,8 +21,8 @@ from lollms_modalities import (
     option,
     report_progress,
 )
-from lollms_modalities.languages import language_code
-from lollms_modalities.media import sniff
+from lollms_modalities.kit import sniff
+from lollms_modalities.kit.languages import language_code
 
 from lollms_remote.server import (
     Remote,

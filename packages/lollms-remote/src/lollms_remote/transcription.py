@@ -21,17 +21,24 @@ from lollms_modalities import (
     Transcript,
     check_media,
     current_call,
+    open_media,
     option,
     read_media,
     report_progress,
 )
-from lollms_modalities.audio import decode_audio, encode_audio, probe_audio
-from lollms_modalities.decoding import opened
-from lollms_modalities.http import HttpClient, Upload
-from lollms_modalities.languages import WHISPER_LANGUAGES, language_code, whisper_language
-from lollms_modalities.media import sniff
-from lollms_modalities.media_input import open_media
-from lollms_modalities.wav import read_wav
+from lollms_modalities.kit import (
+    WHISPER_LANGUAGES,
+    HttpClient,
+    Upload,
+    decode_audio,
+    encode_audio,
+    probe_audio,
+    read_wav,
+    sniff,
+    whisper_language,
+)
+from lollms_modalities.kit.languages import language_code
+from lollms_modalities.media.decoding import opened
 
 from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
 from lollms_remote.times import read_segments

@@ -26,8 +26,8 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.languages import whisper_language
-from lollms_modalities.torch import translate_error, use_threads
+from lollms_modalities.kit import whisper_language
+from lollms_modalities.kit.torch import translate_error, use_threads
 
 from lollms_whisper import models
 from lollms_whisper.engine import How, loaded_model
@@ -100,7 +100,7 @@ class WhisperSTTBinding(LollmsSTTBinding):
         yield from self._heard(*self._begin_hearing(audio_path, model, self.Options(**kwargs)))
 
     def _begin_hearing(self, audio: MediaInput, model: str | None, options: Options) -> tuple[Path, Hearing]:
-        from lollms_modalities.audio import decode_audio
+        from lollms_modalities.kit import decode_audio
 
         from lollms_whisper.hearing import Ask, Hearing
 

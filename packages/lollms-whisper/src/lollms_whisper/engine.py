@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lollms_modalities import CallCancelled, CallTimeout, ModelCache, ModelNotFoundError, ServiceError
-from lollms_modalities.download import download
-from lollms_modalities.torch import pick_device
+from lollms_modalities.kit import download
+from lollms_modalities.kit.torch import pick_device
 
 from lollms_whisper import models
 

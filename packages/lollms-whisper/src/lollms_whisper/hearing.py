@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import whisper
 from lollms_modalities import Segment, Word, current_call
-from lollms_modalities.torch import seeded
+from lollms_modalities.kit.torch import seeded
 from whisper.audio import FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, N_SAMPLES, SAMPLE_RATE
 from whisper.timing import add_word_timestamps
 from whisper.tokenizer import get_tokenizer

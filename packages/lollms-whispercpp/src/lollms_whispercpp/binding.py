@@ -28,7 +28,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.languages import WHISPER_LANGUAGES, whisper_language
+from lollms_modalities.kit import WHISPER_LANGUAGES, whisper_language
 
 from lollms_whispercpp import models, output
 from lollms_whispercpp.process import Running

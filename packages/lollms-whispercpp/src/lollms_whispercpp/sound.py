@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lollms_modalities import Audio, MediaError, open_media
-from lollms_modalities.audio import CONTAINERS, MAX_DURATION, decode_audio
-from lollms_modalities.wav import read_wav
+from lollms_modalities.kit import CONTAINERS, MAX_DURATION, decode_audio, read_wav
 
 from lollms_whispercpp.process import Running
 

@@ -31,7 +31,7 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.torch import Device, seeded_steps, translate_error, use_threads
+from lollms_modalities.kit.torch import Device, seeded_steps, translate_error, use_threads
 from pydantic import WrapValidator
 
 from lollms_xtts import models

@@ -16,10 +16,8 @@ from lollms_modalities import (
     VoiceNotFoundError,
     current_call,
 )
-from lollms_modalities.hub import explain_loading
-from lollms_modalities.quiet import quiet
-from lollms_modalities.sentences import pieces
-from lollms_modalities.settings import near_miss
+from lollms_modalities.kit import near_miss, pieces, quiet
+from lollms_modalities.kit.hub import explain_loading
 
 from lollms_xtts.models import WHAT, read_config
 
@@ -66,7 +64,7 @@ class Engine:
             chunk_tokens: how many tokens make a part (one is some 46 ms); 0 for the whole.
             sampling: further arguments of the library's ``inference``.
         """
-        from lollms_modalities.torch import stopping_criteria
+        from lollms_modalities.kit.torch import stopping_criteria
 
         call = current_call()
         arguments = {**sampling, "stopping_criteria": stopping_criteria(lambda tokens: call.check())}
@@ -147,7 +145,7 @@ class Engine:
     def _learn(self, recording: Path | bytes) -> Voice:
         """As the library's ``get_conditioning_latents``, which reads files with torchcodec and FFmpeg's libraries."""
         import torch
-        from lollms_modalities.audio import decode_audio
+        from lollms_modalities.kit import decode_audio
 
         config = self.model.config
         samples = decode_audio(recording, _REFERENCE_RATE)[: _REFERENCE_RATE * config.max_ref_len]
@@ -184,7 +182,7 @@ def load(folder: Path, device_name: str) -> Engine:
     """
     read_config(folder)
     config_class, model_class = _library()
-    from lollms_modalities.torch import pick_device
+    from lollms_modalities.kit.torch import pick_device
 
     device = pick_device(device_name)
     config = config_class()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities import LicenseNotAcceptedError, ModelNotFoundError
-from lollms_modalities.hub import explain_loading, find_model, list_models
+from lollms_modalities.kit.hub import explain_loading, find_model, list_models
 
 XTTS_V2 = "tts_models/multilingual/multi-dataset/xtts_v2"
 # Names of coqui-tts, and the repositories that it fetches them from.

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from lollms_modalities.checking import check_bindings
+from lollms_modalities.finding.checking import check_bindings
 
 from lollms_client.cli.errors import FAILURE
 from lollms_client.cli.listing import Row, print_rows, refs_of, show, unreadable

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from lollms_modalities.discovery import MODALITIES, find_bindings
+from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.errors import BindingNotFoundError
+from lollms_modalities.finding.bindings import find_bindings
 
 from lollms_client.cli import configuration
 from lollms_client.cli.errors import UsageError

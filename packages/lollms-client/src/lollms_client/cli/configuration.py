@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lollms_modalities.discovery import MODALITIES
+from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.errors import LollmsError
-from lollms_modalities.settings import near_miss
+from lollms_modalities.settings.checking import near_miss
 
 from lollms_client.cli.errors import UsageError
 

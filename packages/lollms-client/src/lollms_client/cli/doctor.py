@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from lollms_modalities.discovery import MODALITIES, BindingRef, read_entry_points
+from lollms_modalities.entry_points.groups import MODALITIES
+from lollms_modalities.entry_points.metadata import read_entry_points
+from lollms_modalities.entry_points.refs import BindingRef
+from lollms_modalities.environments.environment import environments_folder, list_environments
+from lollms_modalities.environments.record import disk_use
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.hooks import GROUP
-from lollms_modalities.isolation import disk_use, environments_folder, list_environments
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
@@ -66,7 +69,7 @@ def doctor(json: Json = False) -> int:
 
 
 def _packages(refs: list[BindingRef]) -> Iterator[tuple[str, str]]:
-    here = {ref.distribution for ref in refs if ref.place == "installed" and ref.distribution}
+    here = {ref.distribution for ref in refs if ref.origin == "installed" and ref.distribution}
     for name in [*_PACKAGES, *sorted(here)]:
         try:
             yield name, version(name)

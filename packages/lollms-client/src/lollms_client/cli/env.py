@@ -11,17 +11,19 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities import Progress
-from lollms_modalities.isolation import (
-    Environment,
+from lollms_modalities.environments.changing import (
     check_environment,
     create_environment,
-    disk_use,
-    environments_folder,
-    find_environment,
-    list_environments,
     remove_environment,
     update_environment,
 )
+from lollms_modalities.environments.environment import (
+    Environment,
+    environments_folder,
+    find_environment,
+    list_environments,
+)
+from lollms_modalities.environments.record import disk_use
 
 from lollms_client.cli.errors import UsageError, tell
 

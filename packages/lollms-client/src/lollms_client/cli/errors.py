@@ -73,7 +73,7 @@ def listen(*, debug: bool) -> None:
     ours = logging.getLogger("lollms_modalities")
     ours.addHandler(handler)
     # Damaged metadata is told by `lollms list`, `lollms doctor`, and where a binding is not found.
-    for name in ("discovery", "settings"):
+    for name in ("entry_points", "settings"):
         quiet = logging.getLogger(f"lollms_modalities.{name}")
         quiet.propagate = False
         quiet.addHandler(logging.NullHandler())

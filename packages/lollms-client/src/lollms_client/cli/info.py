@@ -8,9 +8,9 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from typing import Any
 
 import typer
+from lollms_modalities.environments.environment import find_environment
 from lollms_modalities.errors import LollmsError
-from lollms_modalities.isolation import find_environment
-from lollms_modalities.settings import BindingSettings
+from lollms_modalities.settings.base import BindingSettings
 
 from lollms_client.cli.arguments import type_name
 from lollms_client.cli.choice import parse_target
@@ -47,7 +47,7 @@ def _told(which: Which) -> dict[str, Any]:
         ref = None
     if ref is not None:
         about |= {"name": ref.name, "aliases": list(ref.aliases), "distribution": ref.distribution}
-        about |= {"version": ref.version, "place": which.environment or ref.environment or ref.place}
+        about |= {"version": ref.version, "place": which.environment or ref.environment or ref.origin}
     held_by = which.environment or (ref.environment if ref is not None else None)
     names = filter(None, (about.get("distribution"), description["engine"]))
     return {

@@ -8,7 +8,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from lollms_modalities.call import CancelToken
+from lollms_modalities.calls.cancelling import CancelToken
 
 PATIENCE = 3.0  # seconds that a call may take to notice that it is cancelled
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 
-from lollms_modalities.discovery import MODALITIES, BindingRef, candidates, damaged, find_bindings
+from lollms_modalities.entry_points.groups import MODALITIES
+from lollms_modalities.entry_points.metadata import damaged
+from lollms_modalities.entry_points.refs import BindingRef
 from lollms_modalities.errors import LollmsError
+from lollms_modalities.finding.bindings import candidates, find_bindings
 
 from lollms_client.cli.text import paragraph
 
@@ -42,7 +45,7 @@ def show(modalities: Sequence[str] = (), *, as_json: bool = False) -> int:
 def metadata_rows(refs: list[BindingRef]) -> list[Row]:
     """The bindings with what the metadata says is missing; of those in environments that is not known here."""
     versions: dict[str, str | None] = {}
-    return [Row(ref, _unmet(ref, versions) if ref.place == "installed" else None) for ref in refs]
+    return [Row(ref, _unmet(ref, versions) if ref.origin == "installed" else None) for ref in refs]
 
 
 def refs_of(modalities: Sequence[str]) -> list[BindingRef]:
@@ -56,7 +59,7 @@ def unreadable() -> list[LollmsError]:
     if found:
         import logging
 
-        logging.getLogger("lollms_modalities.discovery").addHandler(logging.NullHandler())
+        logging.getLogger("lollms_modalities.entry_points").addHandler(logging.NullHandler())
     return list(found)
 
 
@@ -78,7 +81,7 @@ def print_rows(rows: list[Row], broken: list[LollmsError], *, as_json: bool) -> 
 
 
 def _unmet(ref: BindingRef, versions: dict[str, str | None]) -> LollmsError | None:
-    from lollms_modalities.loading import check_requirements
+    from lollms_modalities.finding.loading import check_requirements
 
     try:
         check_requirements(ref, versions)
@@ -126,7 +129,7 @@ def _as_json(row: Row) -> dict[str, Any]:
     ref = row.ref
     told: dict[str, Any] = {
         "modality": ref.modality, "name": ref.name, "aliases": list(ref.aliases), "distribution": ref.distribution,
-        "version": ref.version, "summary": ref.summary, "place": ref.place, "environment": ref.environment,
+        "version": ref.version, "summary": ref.summary, "place": ref.origin, "environment": ref.environment,
         "error": None if row.error is None else _error(row.error),
     }  # fmt: skip
     return told if row.seconds is None else {**told, "seconds": round(row.seconds, 3)}

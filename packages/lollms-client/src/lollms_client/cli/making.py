@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from lollms_modalities.media import Audio, Image, Video
+from lollms_modalities.media.audio import Audio
+from lollms_modalities.media.image import Image
+from lollms_modalities.media.video import Video
 
 from lollms_client.cli.output import deliver, place, read_text
 from lollms_client.cli.params import Binding, Environment, Isolated, Json, Opt, Output, Set, Timeout

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lollms_modalities.errors import LollmsError, MediaError
-from lollms_modalities.media import check_format, check_output_path, read_media
+from lollms_modalities.media.formats import check_format, check_output_path
+from lollms_modalities.media.input import read_media
 
 from lollms_client.cli.errors import UsageError
 

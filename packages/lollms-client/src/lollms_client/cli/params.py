@@ -9,7 +9,8 @@ import typer
 
 def _names(ctx: typer.Context, incomplete: str) -> list[str]:
     """The bindings that ``--binding`` may name, by metadata only."""
-    from lollms_modalities.discovery import MODALITIES, find_bindings
+    from lollms_modalities.entry_points.groups import MODALITIES
+    from lollms_modalities.finding.bindings import find_bindings
 
     from lollms_client.cli.choice import MODALITY_OF
 
@@ -20,7 +21,8 @@ def _names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _targets(incomplete: str) -> list[str]:
-    from lollms_modalities.discovery import MODALITIES, find_bindings
+    from lollms_modalities.entry_points.groups import MODALITIES
+    from lollms_modalities.finding.bindings import find_bindings
 
     targets = {f"{m}:{name}" for m in MODALITIES for ref in find_bindings(m) for name in ref.names}
     return sorted(target for target in targets if target.startswith(incomplete))

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from lollms_modalities.call import Progress, ProgressCallback
+    from lollms_modalities.calls.progress import Progress, ProgressCallback
 
 _T = TypeVar("_T")
 
@@ -47,7 +47,7 @@ class Bars:
 
 def counted(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
     """The items, with a bar that counts them."""
-    from lollms_modalities.call import Progress
+    from lollms_modalities.calls.progress import Progress
 
     with Bars(label) as progress:
         if progress is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities.errors import CallCancelled, LollmsError
-from lollms_modalities.media import Transcript
+from lollms_modalities.media.transcript import Transcript
 
 from lollms_client.cli.errors import UsageError, code_of, explain
 from lollms_client.cli.output import read_bytes

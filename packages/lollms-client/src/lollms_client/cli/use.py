@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from lollms_modalities.binding import LollmsBinding
-from lollms_modalities.discovery import candidates, find_bindings
-from lollms_modalities.manager import BindingManager, Maker
+from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.finding.bindings import candidates, find_bindings
+from lollms_modalities.finding.manager import BindingManager, Maker
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import parse_pairs, typed
@@ -48,7 +48,7 @@ class Made(NamedTuple):
 
 def manager_of(modality: str) -> BindingManager[Any]:
     """The manager of a modality."""
-    module = import_module(f"lollms_modalities.{modality}")
+    module = import_module("lollms_modalities.finding.managers")
     manager: BindingManager[Any] = getattr(module, f"Lollms{modality.upper()}BindingManager")()
     return manager
 

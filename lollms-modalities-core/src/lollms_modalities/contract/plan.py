@@ -1,0 +1,286 @@
+"""How the arguments of one verb of one class become a call, and what becomes of its result."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.calls.call import Call
+from lollms_modalities.errors import GenerationError, OptionError
+from lollms_modalities.settings.shown import shown
+
+if TYPE_CHECKING:
+    from lollms_modalities.contract.binding import LollmsBinding
+    from lollms_modalities.contract.verbs import Verb
+    from lollms_modalities.settings.base import CallOptions
+
+
+CONTROLS = ("progress", "cancel", "timeout")
+
+
+_PLAIN = (str, int, bool, type(None))
+
+
+WHOLE_MEDIA = ("Audio", "Image", "Video")
+
+
+class Plan:
+    """How the arguments of one verb of one class become a call; worked out at its first call."""
+
+    # Whether a call that holds its binding has begun; one in another process has when that process says so.
+    begins_here = True
+
+    def __init__(self, cls: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> None:
+        from lollms_modalities import media
+
+        self.fn = fn
+        self.verb = spec
+        self.options = spec.options or cls.options_class()
+        self.content = spec.params[0] if spec.params else ""
+        self.names = frozenset(self.options.model_fields)
+        self.documented = tuple(p for p in spec.params[1:] if p not in self.names)
+        self.makes_media = spec.returns in WHOLE_MEDIA and not spec.stream
+        own = [n for n in ("output_path", "output_format") if self.makes_media and n not in self.names]
+        self.known = {*self.names, *self.documented, *own}
+        self.accepts = _accepted(fn)
+        fields = cls.settings_class().model_fields
+        # The setting that holds where an argument is left out has its name, or that with "default_" before it.
+        self.defaults = tuple(
+            (n, s) for n in (*self.documented, *self.names) for s in (f"default_{n}", n) if s in fields
+        )
+        self.seeded = "seed" in self.names
+        self.empty: CallOptions | None = None
+        self.returns: type = getattr(media, spec.returns)
+        self.loads = cls.has_model()
+
+    @classmethod
+    def of(cls, binding: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> Plan:
+        """Make the plan and keep it."""
+        plan = binding._plans[fn] = cls(binding, fn, spec)
+        return plan
+
+    def prepare(
+        self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call, Any, dict[str, Any]]:
+        """The call, its first argument, and the keyword arguments for the engine code.
+
+        Raises:
+            OptionError: an unknown or wrong option, or nothing to say.
+            TypeError: the first argument is missing, or an argument is given twice, as for any Python function.
+        """
+        self._name(args, kwargs)
+        call = Call(self.verb.name, binding, None, outer)
+        try:
+            self._check(call, binding, kwargs)
+            content = kwargs.pop(self.content) if self.content else None
+            if self.verb.content:
+                content = binding._check_content(self.verb.content, content)
+            arguments = self._arguments(call, binding, kwargs)
+        except BaseException:
+            call.finish()
+            raise
+        return call, content, arguments
+
+    def _name(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        params = self.verb.params
+        if len(args) > len(params):
+            raise TypeError(f"{self.verb.name}() takes {len(params)} positional arguments but {len(args)} were given")
+        for name, value in zip(params, args, strict=False):
+            if name in kwargs:
+                raise TypeError(f"{self.verb.name}() got multiple values for argument {name!r}")
+            kwargs[name] = value
+        for name in self.verb.required:
+            if name not in kwargs:
+                from lollms_modalities.settings.older import ARGUMENTS
+
+                if (older := ARGUMENTS.get(name)) in kwargs:
+                    kwargs[name] = kwargs.pop(str(older))
+                    continue
+                raise TypeError(f"{self.verb.name}() missing 1 required positional argument: {name!r}")
+
+    def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:
+        if self.content and len(kwargs) == 1:
+            return  # the first argument alone: the common call
+        progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
+        for name in kwargs:
+            if name not in self.known and name != self.content:
+                from lollms_modalities.settings.checking import near_miss
+
+                raise OptionError(
+                    f"{binding.binding_name}: {self.verb.name} has no option {name!r}.",
+                    hint=near_miss(name, sorted({*self.known, *CONTROLS}), "options"),
+                    names=[name],
+                )
+        if self.makes_media:
+            output_format = (
+                kwargs.get("output_format") if "output_format" in self.names else kwargs.pop("output_format", None)
+            )
+            self._output(call, kwargs.pop("output_path", None), output_format)
+        if progress is not None or cancel is not None or timeout is not None:
+            call.control(progress, cancel, timeout)
+
+    def _output(self, call: Call, path: Any, output_format: Any) -> None:
+        from lollms_modalities import media
+
+        own = "output_format" in self.names  # the engine's, which may know more than we do
+        if path is not None:
+            call.output_path = media.check_output_path(path, self.returns)
+            by_suffix = media.format_of(call.output_path, self.returns)
+            known = output_format is not None and (not own or output_format in media.formats_of(self.returns))
+            if known and media.check_format(output_format, self.returns) != by_suffix:
+                raise OptionError(
+                    f"output_path={call.output_path.name!r} stands for {by_suffix}, "
+                    f"and output_format={output_format!r}.",
+                    hint="Leave output_format out, or change the suffix.",
+                    names=["output_path", "output_format"],
+                )
+            if not own:
+                output_format = by_suffix
+        if output_format is not None and not own:
+            call.output_format = media.check_format(output_format, self.returns)
+
+    def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = {k: v for k, v in kwargs.items() if v is not None} if kwargs else kwargs
+        settings = binding.settings
+        for name, default in self.defaults:
+            if name not in given and (value := getattr(settings, default)) is not None:
+                given[name] = value
+                call.defaulted += (name,)
+        if self.seeded and given.get("seed", -1) == -1:
+            given["seed"] = int.from_bytes(os.urandom(4), "little")
+            call.drawn = True
+        arguments = {name: given.pop(name) for name in self.documented if name in given} if given else {}
+        if given:
+            call.options = self._validated(binding, given)
+        else:
+            if self.empty is None:
+                self.empty = self._validated(binding, given)
+            call.options = self.empty
+        arguments.update(call.options.__dict__)
+        if self.accepts is not None:
+            arguments = {k: v for k, v in arguments.items() if k in self.accepts}
+        return arguments
+
+    def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+        """The result as its class, in the format and place that was asked for, with its provenance."""
+        if isinstance(result, list):
+            check_one(call, result)
+            return [self.finished(binding, call, item, arguments) for item in result]
+        if not isinstance(result, self.returns):
+            result = adopt_plain(binding.binding_name, self, result)
+        result = placed(call, result)
+        result._provenance = self.stamp(binding, call, arguments)
+        return result
+
+    def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
+        """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
+        elapsed = call.elapsed or call.so_far()
+        kept = {n: v if type(v) in _PLAIN else shown(v) for n, v in arguments.items()}
+        return functools.partial(
+            _provenance,
+            type(binding),
+            binding._binding_name,
+            binding.settings,
+            kept,
+            call.recorded,
+            call.started,
+            elapsed,
+        )
+
+    def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What the verb was given, by name, as plug-ins see it."""
+        return {self.content: content, **arguments} if self.content else dict(arguments)
+
+    def answered(self, call: Call, answer: Any) -> Any:
+        """A plug-in's answer, in the format and place that was asked for."""
+        if isinstance(answer, list):
+            check_one(call, answer)
+            return [self.answered(call, item) for item in answer]
+        if not isinstance(answer, self.returns):
+            answer = adopt_plain(f"the plug-in {call.answered_by!r}", self, answer)
+        return placed(call, answer)
+
+    def replaced(self, result: Any, plugin: str, another: Any) -> Any:
+        """What a plug-in gives for a result, which must be of its kind."""
+        if isinstance(result, list) and isinstance(another, list):
+            return [self.replaced(None, plugin, item) for item in another]
+        if isinstance(another, self.returns) and not isinstance(result, list):
+            return another
+        return adopt_plain(f"the plug-in {plugin!r}", self, another)
+
+    def _validated(self, binding: LollmsBinding, given: Mapping[str, Any]) -> CallOptions:
+        from lollms_modalities.settings.checking import validate
+
+        return validate(self.options, given, OptionError, f"{binding.binding_name}: {self.verb.name}")
+
+
+def _accepted(fn: Callable[..., Any]) -> frozenset[str] | None:
+    """Names of the keyword arguments that a function takes; None for any."""
+    import inspect
+
+    params = inspect.signature(fn).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in params):
+        return None
+    return frozenset(p.name for p in params)
+
+
+def check_one(call: Call, results: list[Any]) -> None:
+    if call.output_path is not None and len(results) != 1:
+        raise OptionError(
+            f"{call.verb} made {len(results)} results for one output_path.", hint="Save each yourself with .save()."
+        )
+
+
+def placed(call: Call, result: Any) -> Any:
+    """The result in the place and the format that was asked for."""
+    if call.output_path is None:
+        wanted = call.output_format
+        return result if wanted is None or result.format == wanted else result.convert(wanted)
+    if result._held_by == call.output_path:
+        return result  # the engine has written it there
+    for part in call.parts:
+        if result._held_by == part.part:
+            part.keep()
+            result.path = call.output_path
+            return result
+    return result.moved_to(call.output_path)
+
+
+def adopt_plain(maker: str, plan: Plan, result: Any) -> Any:
+    plain = str if issubclass(plan.returns, str) else (bytes, bytearray, memoryview)
+    if isinstance(result, plain):
+        return plan.returns(result)
+    raise GenerationError(
+        f"{maker}: {plan.verb.name} gave {type(result).__name__}, not {plan.verb.returns}.",
+        hint="This is a fault of the binding; tell its authors.",
+    )
+
+
+def _provenance(
+    cls: type[LollmsBinding], name: str | None, settings: Any, arguments: dict[str, Any],
+    recorded: dict[str, Any] | None, started: float, elapsed: float,
+) -> Any:  # fmt: skip
+    from lollms_modalities.media.result import Provenance
+    from lollms_modalities.settings.forms import dump_public
+
+    origin = cls.origin()
+    said = recorded or {}
+    engine = said.get("engine", cls.engine)
+    return Provenance(
+        binding=name or origin.name,
+        modality=cls.modality,
+        distribution=origin.distribution,
+        distribution_version=origin.version,
+        engine=engine,
+        engine_version=said.get("engine_version") or cls.engine_version(engine),
+        model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
+        settings=dump_public(settings),
+        options=arguments,
+        seed=arguments.get("seed"),
+        started=started,
+        elapsed=elapsed,
+        usage=said.get("usage", {}),
+        extra=said.get("extra", {}),
+    )

@@ -1,0 +1,113 @@
+"""Transcription: the ABC and its manager."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.contract.verbs import verb
+
+if TYPE_CHECKING:
+    from lollms_modalities.calls.call import Call
+    from lollms_modalities.contract.async_streams import AsyncStream
+    from lollms_modalities.media.input import MediaInput
+    from lollms_modalities.media.transcript import Segment, Transcript
+
+
+class LollmsSTTBinding(LollmsBinding):
+    """Turns speech into text."""
+
+    modality = "stt"
+
+    @abstractmethod
+    @verb("Transcript", content="audio")
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        """Write down what is said.
+
+        Args:
+            audio_path: a path, the bytes of an audio file, an ``Audio``, or a binary file.
+            model: one of ``list_models()``; None for the binding's own.
+            kwargs: the binding's options, and ``progress``, ``cancel``, ``timeout``.
+
+        Returns:
+            The text, a ``str``, with segments, their times in seconds, and the language.
+
+        Raises:
+            AudioFileNotFoundError: there is no such file.
+            MediaError: it holds no sound that can be read.
+        """
+
+    @abstractmethod
+    def list_models(self, **kwargs: Any) -> list[str]:
+        """Names that ``model`` takes. Loads none."""
+
+    if TYPE_CHECKING:
+
+        def stream_transcript(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> Iterator[Segment]: ...
+
+        async def atranscribe_audio(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> Transcript: ...
+
+        def astream_transcript(
+            self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
+        ) -> AsyncStream[Segment]: ...
+
+    else:
+
+        @verb("Segment", stream=True, content="audio")
+        def stream_transcript(self, audio_path, model=None, **kwargs):
+            """Write down what is said, segment by segment; same arguments as ``transcribe_audio``.
+
+            A binding that cannot stream gives them all at the end; ``capabilities.streaming`` says which it is.
+            """
+            yield from self.transcribe_audio(audio_path, model, **kwargs).as_segments()
+
+    def _check_content(self, kind: str, value: Any) -> Any:
+        from lollms_modalities.media.input import check_media
+
+        return check_media(value, role="audio") if kind == "audio" else value
+
+    def _tidy(self, call: Call, content: Any, result: Any) -> Any:
+        from copy import copy
+
+        from lollms_modalities.media.segments import tidied
+        from lollms_modalities.media.transcript import Transcript
+
+        if not isinstance(result, Transcript):
+            return result
+        made = copy(result)
+        length = call.heard or result.duration
+        if result.segments:
+            made.segments = tuple(tidied(result.segments, length or _length(call, content), _times(call)))
+        made.duration = None if length is None else float(length)
+        return made
+
+    def _tidy_item(self, call: Call, content: Any, item: Any) -> list[Any]:
+        from lollms_modalities.media.segments import tidied
+
+        times = _times(call)
+        # A segment of a stream has times, or it would be none.
+        return tidied([item], call.heard or _length(call, content), "segment" if times == "none" else times)
+
+
+def _times(call: Call) -> str | None:
+    return getattr(call.options, "timestamps", None)
+
+
+def _length(call: Call, content: Any) -> float | None:
+    """Seconds of the recording, which the engine code did not decode with the core; None where it cannot be told."""
+    from lollms_modalities.errors import LollmsError
+
+    if call.heard is None and content is not None:
+        try:
+            from lollms_modalities.media.probing import probe_audio
+
+            call.heard = probe_audio(content)[2]
+        except LollmsError:  # the engine could read it: that is what counts
+            return None
+    return call.heard

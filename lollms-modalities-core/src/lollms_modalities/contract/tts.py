@@ -1,0 +1,67 @@
+"""Speech: the ABC and its manager."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.contract.text import check_speakable
+from lollms_modalities.contract.verbs import verb
+
+if TYPE_CHECKING:
+    from lollms_modalities.contract.async_streams import AsyncStream
+    from lollms_modalities.media.audio import Audio
+    from lollms_modalities.media.chunk import AudioChunk
+
+
+class LollmsTTSBinding(LollmsBinding):
+    """Turns text into speech."""
+
+    modality = "tts"
+
+    @abstractmethod
+    @verb("Audio", content="text")
+    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+        """Speak ``text``.
+
+        Args:
+            text: what to say. Text without a letter or digit is an ``OptionError``.
+            voice: one of ``list_voices()``, or what else the binding takes; None for its default.
+            kwargs: the binding's options; and ``progress``, ``cancel``, ``timeout``, ``output_format``,
+                ``output_path``.
+
+        Returns:
+            16-bit PCM WAV unless ``output_format`` says otherwise.
+        """
+
+    @abstractmethod
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        """Names that ``voice`` takes. Loads no model."""
+
+    if TYPE_CHECKING:
+
+        def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]: ...
+
+        async def agenerate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio: ...
+
+        def astream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> AsyncStream[AudioChunk]: ...
+
+    else:
+
+        @verb("AudioChunk", stream=True, content="text")
+        def stream_audio(self, text, voice=None, **kwargs):
+            """Speak ``text`` part by part; same arguments as ``generate_audio``.
+
+            A binding that cannot stream gives the whole as one part; ``capabilities.streaming`` says which it is.
+
+            Yields:
+                ``AudioChunk``: int16 samples, their rate, and the text that is spoken.
+            """
+            from lollms_modalities.media.chunk import AudioChunk
+
+            yield AudioChunk.from_audio(self.generate_audio(text, voice, **kwargs), text=text)
+
+    def _check_content(self, kind: str, value: Any) -> Any:
+        return check_speakable(value) if kind == "text" else value

@@ -1,0 +1,209 @@
+"""The registry of plug-ins, which pluggy finds in the entry-point group ``lollms_client.plugins``.
+
+Begin with ``specs``: the hooks. The registry knows no type but the call; what it passes on are objects of rooms above.
+Imports ``errors``, ``calls`` and ``entry_points``.
+
+Without a plug-in nothing is imported and a call pays one comparison. A hook that raises is logged, and the call goes on
+as if it had not been there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from lollms_modalities.calls.call import TELLING
+from lollms_modalities.entry_points.metadata import read_entry_points
+
+if TYPE_CHECKING:
+    from lollms_modalities.calls.call import Call
+
+GROUP = "lollms_client.plugins"
+_log = logging.getLogger(__name__)
+_relay: Relay | None = None
+_looked = False
+
+
+def relay() -> Relay | None:
+    """What passes events on to the plug-ins, or None where there are none."""
+    return _relay if _looked else _look()
+
+
+def _look() -> Relay | None:
+    global _relay, _looked
+    _relay = Relay.load() if read_entry_points(GROUP) else None
+    _looked = True
+    return _relay
+
+
+def register(plugin: object) -> None:
+    """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``."""
+    global _relay, _looked
+    relay_ = relay() or Relay.load()
+    relay_.manager.register(plugin)
+    _relay, _looked = relay_, True
+
+
+def unregister(plugin: object) -> None:
+    """Take back what ``register`` added."""
+    if _relay is not None:
+        _relay.manager.unregister(plugin)
+
+
+def replace(relay: Relay | None) -> None:
+    """Put another in the place of the plug-ins; None looks for them again. For workers, whose host has the plug-ins."""
+    global _relay, _looked
+    _relay, _looked = relay, relay is not None
+
+
+class Relay:
+    """Calls the hooks of every plug-in."""
+
+    def __init__(self, manager: Any) -> None:
+        self.manager = manager
+
+    @classmethod
+    def load(cls) -> Relay:
+        """Find the plug-ins: modules, objects, or classes, of which one object is made.
+
+        One that cannot be loaded is logged and left out.
+        """
+        import pluggy
+
+        from lollms_modalities.hooks import specs
+
+        manager = pluggy.PluginManager(specs.PROJECT)
+        manager.add_hookspecs(specs)
+        for entry in read_entry_points(GROUP):
+            try:
+                found = entry.load()
+                manager.register(found() if isinstance(found, type) else found, name=entry.name)
+            except Exception:
+                _log.exception("plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
+        return cls(manager)
+
+    def binding_created(self, binding: Any) -> None:
+        """Tell that a manager has made a binding."""
+        self._tell("lollms_binding_created", binding=binding)
+
+    def answer_call(self, binding: Any, call: Call, arguments: Mapping[str, Any]) -> Any:
+        """What the first plug-in that answers gives in the engine's place; None where none does."""
+        for plugin, answer in self._each("lollms_answer_call", binding=binding, call=call, arguments=arguments):
+            call.answered_by = plugin
+            return answer
+        return None
+
+    def reject_answer(self, call: Call) -> None:
+        """Log, in an ``except`` clause, that what a plug-in answered cannot be used."""
+        _log.exception("plug-in %r answered %s with what cannot be used", call.answered_by, call.verb)
+        call.answered_by = ""
+
+    def before_call(self, binding: Any, call: Call) -> None:
+        """Tell that a call begins."""
+        self._tell("lollms_before_call", binding=binding, call=call)
+
+    def after_call(self, binding: Any, call: Call, result: Any, usable: Callable[[str, Any], Any] | None = None) -> Any:
+        """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place.
+
+        ``usable`` makes a result of what the plug-in of that name gives, or raises.
+        """
+        # Every plug-in is told, also after one has given another result.
+        for plugin, answer in list(self._each("lollms_after_call", binding=binding, call=call, result=result)):
+            try:
+                return answer if usable is None else usable(plugin, answer)
+            except Exception:
+                _log.exception("plug-in %r gave another result of %s that cannot be used", plugin, call.verb)
+        return result
+
+    def stream_chunk(self, binding: Any, call: Call, chunk: Any) -> None:
+        """Tell that a stream gives an item."""
+        self._tell("lollms_stream_chunk", binding=binding, call=call, chunk=chunk)
+
+    def call_failed(self, binding: Any, call: Call, error: BaseException) -> None:
+        """Tell that a call raises."""
+        self._tell("lollms_call_failed", binding=binding, call=call, error=error)
+
+    def _tell(self, hook: str, **event: Any) -> None:
+        for _ in self._each(hook, **event):
+            pass
+
+    def _each(self, hook: str, **event: Any) -> Iterator[tuple[str, Any]]:
+        """Call one implementation after the other: its plug-in's name and what it gave, unless that is None.
+
+        What is around them (``hookimpl(wrapper=True)``) is given the list of what they gave and may give another. It
+        sees all of them, so that they are then called before the first answer is taken.
+        """
+        impls = list(reversed(getattr(self.manager.hook, hook).get_hookimpls()))
+        wrappers = [impl for impl in impls if impl.wrapper or impl.hookwrapper]
+        plain = self._plain([impl for impl in impls if impl not in wrappers], hook, event)
+        yield from _wrapped(wrappers, hook, event, plain) if wrappers else plain
+
+    def _plain(self, impls: list[Any], hook: str, event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        # Each on its own: pluggy would stop at the first that raises.
+        for impl in impls:
+            try:
+                answer = _told(event, impl.function, *(event[name] for name in impl.argnames))
+                if isinstance(answer, CoroutineType):
+                    answer.close()
+                    raise TypeError("a hook is called and not awaited: write it with def, not with async def")
+            except Exception:
+                _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            else:
+                if answer is not None:
+                    yield impl.plugin_name, answer
+
+
+def told(call: Call, fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of a plug-in that belongs to a call."""
+    return _told({"call": call}, fn, *args)
+
+
+def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of a plug-in. It is not the engine's, and may not ask for the verbs that the engine may ask for."""
+    token = TELLING.set(event.get("call"))
+    try:
+        return fn(*args)
+    finally:
+        TELLING.reset(token)
+
+
+def _wrapped(
+    wrappers: list[Any], hook: str, event: dict[str, Any], plain: Iterator[tuple[str, Any]]
+) -> Iterator[tuple[str, Any]]:
+    begun = []
+    for impl in wrappers:
+        try:
+            around = impl.function(*(event[name] for name in impl.argnames))
+            _told(event, next, around)
+        except Exception:
+            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+        else:
+            begun.append((impl, around))
+    answers = list(plain)
+    for impl, around in reversed(begun):
+        given = [answer for _, answer in answers]
+        try:
+            wanted = _told(event, _sent, impl, around, given)
+        except Exception:
+            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            continue
+        if wanted is not given:
+            several = wanted if isinstance(wanted, list) else [wanted]
+            names = {id(answer): name for name, answer in answers}
+            answers = [(names.get(id(a), impl.plugin_name), a) for a in several if a is not None]
+    return iter(answers)
+
+
+def _sent(impl: Any, around: Any, given: list[Any]) -> Any:
+    """Give a wrapper what the others gave: what it makes of that."""
+    import pluggy
+
+    outcome = pluggy.Result(given, None) if impl.hookwrapper else None
+    try:
+        around.send(given if outcome is None else outcome)
+    except StopIteration as end:
+        return end.value if outcome is None else outcome.get_result()
+    around.close()
+    raise RuntimeError("a wrapper yields once")

@@ -1,0 +1,63 @@
+"""What authors of engines use, besides what ``lollms_modalities`` itself exports.
+
+``kit.torch``, ``kit.hub`` and ``kit.http`` are imported as modules; all else by name from here. Imports what is below
+the contract, beside which it stands: neither imports the other.
+"""
+
+from __future__ import annotations
+
+from lollms_modalities.exports import exported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lollms_modalities.kit.downloading import download as download
+    from lollms_modalities.kit.downloading import read_url as read_url
+    from lollms_modalities.kit.http import Answer as Answer
+    from lollms_modalities.kit.http import HttpClient as HttpClient
+    from lollms_modalities.kit.http import Upload as Upload
+    from lollms_modalities.kit.http import clean_address as clean_address
+    from lollms_modalities.kit.http import image_upload as image_upload
+    from lollms_modalities.kit.languages import WHISPER_LANGUAGES as WHISPER_LANGUAGES
+    from lollms_modalities.kit.languages import whisper_language as whisper_language
+    from lollms_modalities.kit.quieting import quiet as quiet
+    from lollms_modalities.kit.quieting import relay_logs as relay_logs
+    from lollms_modalities.kit.quieting import without_bars as without_bars
+    from lollms_modalities.kit.splitting import pieces as pieces
+    from lollms_modalities.kit.splitting import sentences as sentences
+    from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
+    from lollms_modalities.media.decoding import CONTAINERS as CONTAINERS
+    from lollms_modalities.media.decoding import MAX_DURATION as MAX_DURATION
+    from lollms_modalities.media.formats import sniff as sniff
+    from lollms_modalities.media.probing import probe_audio as probe_audio
+    from lollms_modalities.media.probing import probe_video as probe_video
+    from lollms_modalities.media.samples import resample as resample
+    from lollms_modalities.media.samples import to_int16 as to_int16
+    from lollms_modalities.media.segments import LONG_PAUSE as LONG_PAUSE
+    from lollms_modalities.media.sound import Sound as Sound
+    from lollms_modalities.media.sound import decode_audio as decode_audio
+    from lollms_modalities.media.sound import decode_blocks as decode_blocks
+    from lollms_modalities.media.sound import decode_frames as decode_frames
+    from lollms_modalities.media.wav import read_wav as read_wav
+    from lollms_modalities.settings.checking import near_miss as near_miss
+    from lollms_modalities.settings.forms import dump_secrets as dump_secrets
+
+__getattr__, __dir__, __all__ = exported(
+    __name__,
+    {
+        "kit.downloading": "download read_url",
+        "kit.http": "Answer HttpClient Upload clean_address image_upload",
+        "kit.languages": "WHISPER_LANGUAGES whisper_language",
+        "kit.quieting": "quiet relay_logs without_bars",
+        "kit.splitting": "pieces sentences",
+        "media.audio_encoder": "encode_audio",
+        "media.decoding": "CONTAINERS MAX_DURATION",
+        "media.formats": "sniff",
+        "media.probing": "probe_audio probe_video",
+        "media.samples": "resample to_int16",
+        "media.segments": "LONG_PAUSE",
+        "media.sound": "Sound decode_audio decode_blocks decode_frames",
+        "media.wav": "read_wav",
+        "settings.checking": "near_miss",
+        "settings.forms": "dump_secrets",
+    },
+)

@@ -1,0 +1,252 @@
+"""Sound as results have it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from lollms_modalities.calls.call import CURRENT
+from lollms_modalities.errors import BindingDependencyError, MediaError
+from lollms_modalities.media.chunk import other_kind
+from lollms_modalities.media.formats import AUDIO_FORMATS, check_format
+from lollms_modalities.media.input import open_media as open_media
+from lollms_modalities.media.media_file import MediaFile
+from lollms_modalities.media.result import write_whole
+from lollms_modalities.media.wav import read_wav, wav_header, with_true_header
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from lollms_modalities.calls.call import Call
+    from lollms_modalities.media.chunk import AudioChunk
+    from lollms_modalities.media.wav import Wav
+
+
+def _encoded(sample_rate: int, channels: int, wanted: str, frames: int | None, blocks: Iterable[Any]) -> memoryview:
+    from lollms_modalities.media.audio_encoder import AudioEncoder
+
+    buffer = io.BytesIO()
+    with AudioEncoder(buffer, sample_rate, channels, output_format=wanted, frames=frames) as encoder:
+        for block in blocks:
+            encoder.feed(block)
+    return buffer.getbuffer()
+
+
+def _encoded_part(call: Call, first: AudioChunk, rest: Iterable[AudioChunk]) -> Path:
+    """The chunks in a file that waits for the end of the call; gives its path."""
+    from lollms_modalities.media.audio_encoder import AudioEncoder
+
+    assert call.output_path is not None
+    encoder = AudioEncoder(call.output_path, first.sample_rate, first.channels)
+    with encoder.kept_back() as part:
+        for chunk in chain([first], rest):
+            encoder.feed(chunk)
+    call.parts = (*call.parts, part)
+    return part.part
+
+
+class Audio(MediaFile):
+    """Sound: the bytes of a sound file, 16-bit PCM WAV unless another format was asked for.
+
+    What is not given is read from the bytes when it is asked for.
+
+    Args:
+        data: the file's bytes.
+        sample_rate, channels, duration: samples per second and channel, number of channels, seconds.
+        mime_type: "audio/wav" and the like, where the bytes don't tell.
+        path: the file that holds the sound, where ``data`` is empty.
+    """
+
+    formats = AUDIO_FORMATS
+    _known: tuple[int | None, int | None, float | None] = (None, None, None)
+
+    def __new__(
+        cls,
+        data: bytes | bytearray | memoryview = b"",
+        *,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        duration: float | None = None,
+        mime_type: str | None = None,
+        path: Path | None = None,
+    ) -> Self:
+        self = super().__new__(cls, data)
+        if sample_rate is not None or channels is not None or duration is not None:
+            self._known = (sample_rate, channels, duration)
+        if path is not None:
+            self.path = path.absolute()  # the current folder may change
+        if mime_type is not None:
+            self._format = next((f.name for f in cls.formats.values() if f.mime_type == mime_type), None)
+        return self
+
+    @classmethod
+    def from_pcm(cls, pcm: bytes | bytearray | memoryview, sample_rate: int, channels: int = 1) -> Self:
+        """WAV from int16 samples, little endian, interleaved."""
+        view = memoryview(pcm)
+        header = wav_header(sample_rate, channels, view.nbytes)
+        self = cls(b"".join((header, view)))
+        self._known = (sample_rate, channels, view.nbytes / (2 * channels * sample_rate))
+        self._format = "wav"
+        return self
+
+    @classmethod
+    def from_samples(cls, samples: npt.NDArray[Any], sample_rate: int, output_format: str = "wav") -> Self:
+        """From float samples in [-1, 1] (clipped) or int16, of shape (n,) or (n, channels)."""
+        from lollms_modalities.media.audio_encoder import encode_audio
+        from lollms_modalities.media.samples import to_int16
+
+        wanted = check_format(output_format, cls)
+        fixed = to_int16(samples)
+        channels = 1 if fixed.ndim == 1 else fixed.shape[1]
+        if wanted == "wav":
+            return cls.from_pcm(fixed.data.cast("B") if fixed.size else b"", sample_rate, channels)
+        self = cls(encode_audio(fixed, sample_rate, wanted))
+        self._format = wanted
+        return self
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[AudioChunk], output_format: str = "wav") -> Self:
+        """The whole of a stream, with the stream's provenance.
+
+        In a call that was given an ``output_path`` the chunks of an iterator are encoded into that place as they come,
+        and the object that comes back is empty and knows its file: an hour of speech is never held. The file takes its
+        name when the call has ended well.
+
+        Raises:
+            MediaError: no chunk at all, or chunks that differ in rate or channels.
+        """
+        wanted = check_format(output_format, cls)
+        each = iter(chunks)
+        first = next(each, None)
+        if first is None:
+            raise MediaError("The stream gave no sound.", hint="Check that the text has something to say.")
+        call = CURRENT.get()
+        if call is not None and call.output_path is not None and not isinstance(chunks, (list, tuple)):
+            self = cls(path=_encoded_part(call, first, each))
+        elif wanted == "wav":
+            self = cls._joined(first, each)
+        else:
+            self = cls(_encoded(first.sample_rate, first.channels, wanted, None, chain([first], each)))
+            self._format = wanted
+        self._provenance = getattr(chunks, "provenance", None)
+        return self
+
+    @classmethod
+    def _joined(cls, first: AudioChunk, rest: Iterable[AudioChunk]) -> Self:
+        kind = (first.sample_rate, first.channels)
+        parts = [first.pcm]
+        for chunk in rest:
+            if (chunk.sample_rate, chunk.channels) != kind:
+                raise other_kind(chunk, *kind)
+            parts.append(chunk.pcm)
+        size = sum(map(len, parts))
+        self = cls(b"".join((wav_header(*kind, size), *parts)))
+        self._known = (*kind, size / (2 * kind[1] * kind[0]))
+        self._format = "wav"
+        return self
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second and channel."""
+        return self._facts()[0]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self._facts()[1]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self._facts()[2]
+
+    def _wav(self) -> Wav | None:
+        if not self or self._head()[8:12] != b"WAVE":
+            return None
+        with open_media(self) as file:
+            return read_wav(file)
+
+    def _facts(self) -> tuple[int, int, float]:
+        rate, channels, duration = self._known
+        if rate is None or channels is None or duration is None:
+            wav = self._wav()
+            if wav is not None and wav.plain:
+                found = (wav.sample_rate, wav.channels, wav.duration)
+            else:
+                from lollms_modalities.media.probing import probe_audio
+
+                found = probe_audio(self)[:3]
+            rate = found[0] if rate is None else rate
+            channels = found[1] if channels is None else channels
+            duration = found[2] if duration is None else duration
+            self._known = (rate, channels, duration)
+        return rate, channels, duration
+
+    def to_numpy(self) -> npt.NDArray[np.float32]:
+        """float32 in [-1, 1], shape (n, channels)."""
+        from lollms_modalities.media.sound import decode_frames
+
+        return decode_frames(self, max_duration=None)[0]
+
+    def convert(self, output_format: str) -> Self:
+        """The same sound as "wav", "flac", "ogg", "opus" or "mp3". Opus is resampled where it must be.
+
+        A WAV file of which the header does not tell the truth gets another header, also as "wav".
+        """
+        wanted = check_format(output_format, type(self))
+        if wanted == self.format:
+            return self._with_true_header()
+        from lollms_modalities.media.sound import decode_blocks
+
+        with decode_blocks(self) as sound:
+            converted = type(self)(_encoded(sound.sample_rate, sound.channels, wanted, sound.frames, sound.blocks))
+        converted._format = wanted
+        converted._provenance = self._provenance
+        return converted
+
+    def _save_converted(self, target: Path, wanted: str) -> None:
+        from lollms_modalities.media.audio_encoder import AudioEncoder
+        from lollms_modalities.media.sound import decode_blocks
+
+        with (
+            decode_blocks(self) as sound,
+            AudioEncoder(target, sound.sample_rate, sound.channels, frames=sound.frames) as encoder,
+        ):
+            for block in sound.blocks:
+                encoder.feed(block)
+
+    def _save_as_it_is(self, target: Path) -> None:
+        if (wav := self._lying_header()) is None:
+            return super()._save_as_it_is(target)
+        with open_media(self) as file:
+            write_whole(target, with_true_header(file, wav))
+
+    def _lying_header(self) -> Wav | None:
+        """The header of a WAV file that would mislead programs, though all of its sound is there."""
+        wav = self._wav()
+        return None if wav is None or wav.true or wav.missing or not wav.size else wav
+
+    def _with_true_header(self) -> Self:
+        if (wav := self._lying_header()) is None:
+            return self
+        with open_media(self) as file:
+            made = type(self)(with_true_header(file, wav).read())
+        made._provenance = self._provenance
+        return made
+
+    def __repr__(self) -> str:
+        if not self:
+            return "<Audio empty>"
+        try:
+            rate, channels, duration = self._facts()
+        except (MediaError, BindingDependencyError, OSError):
+            return f"<Audio of unknown format, {self._size()}{self._where()}>"
+        ways = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
+        return f"<Audio {self.format} {duration:.2f} s, {rate} Hz {ways}, {self._size()}{self._where()}>"
+
+    def _repr_html_(self) -> str:
+        return f'<audio controls preload="metadata" src="{self._data_url()}"></audio>'

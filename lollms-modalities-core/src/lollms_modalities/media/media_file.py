@@ -1,0 +1,125 @@
+"""What sound, images and video share: bytes of a file, its format, and where it lies."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from lollms_modalities.media.formats import format_of, sniff
+from lollms_modalities.media.input import open_media as open_media
+from lollms_modalities.media.input import read_media as read_media
+from lollms_modalities.media.result import Result, check_folder, write_whole
+
+if TYPE_CHECKING:
+    from lollms_modalities.media.formats import Format
+
+
+class MediaFile(Result, bytes):
+    """What sound, images and video share: bytes of a file, its format, and where it lies if it was written.
+
+    Attributes:
+        path: the file that holds the media, or None. Where a call was given ``output_path``, the file holds the media
+            and the object itself is empty, so that a large result is not in memory.
+    """
+
+    formats: ClassVar[Mapping[str, Format]] = {}
+    path: Path | None = None
+    _format: str | None = None
+
+    def __bool__(self) -> bool:
+        return len(self) > 0 or self.path is not None
+
+    @property
+    def format(self) -> str:
+        """The file format, such as "wav", by what the bytes are; "" where they are not known."""
+        if self._format is None:
+            self._format = sniff(self._head())
+        return self._format
+
+    @property
+    def mime_type(self) -> str:
+        """Such as "audio/wav"."""
+        known = self.formats.get(self.format)
+        return known.mime_type if known else "application/octet-stream"
+
+    def __eq__(self, other: object) -> bool:
+        """As bytes; one without bytes, whose file holds the media, equals those of the same file only."""
+        if self._held_by is None and getattr(other, "_held_by", None) is None:
+            return bytes.__eq__(self, other)
+        return isinstance(other, MediaFile) and self._held_by == other._held_by
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return bytes.__hash__(self) if self._held_by is None else hash(self._held_by)
+
+    @property
+    def _held_by(self) -> Path | None:
+        """The file, where it holds the media in the place of the object."""
+        return None if len(self) else self.path
+
+    def save(self, path: str | Path) -> Path:
+        """Write the file, converted to the format of its suffix; whole or not at all. Gives the path.
+
+        Raises:
+            OptionError: an unknown suffix, or a path that cannot be written to.
+            SaveError: writing failed.
+        """
+        target = check_folder(Path(path))
+        wanted = format_of(target, type(self))
+        if wanted == self.format:
+            self._save_as_it_is(target)
+        else:
+            self._save_converted(target, wanted)
+        return target
+
+    def _save_as_it_is(self, target: Path) -> None:
+        if len(self):
+            write_whole(target, self)
+        else:
+            with open_media(self) as file:
+                write_whole(target, file)
+
+    def _save_converted(self, target: Path, wanted: str) -> None:
+        write_whole(target, self.convert(wanted))
+
+    def convert(self, output_format: str) -> Self:
+        """The same in another format."""
+        raise NotImplementedError
+
+    def moved_to(self, path: Path) -> Self:
+        """The media in a file of its own, and an object without the bytes that knows the file."""
+        self.save(path)
+        moved = type(self)()
+        if format_of(path, type(self)) == self.format:
+            moved.__dict__.update(self.__dict__)
+        moved._provenance = self._provenance
+        moved.path = path.absolute()
+        return moved
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _head(self) -> bytes:
+        if len(self) or self.path is None:
+            return bytes(self[:64])
+        with self.path.open("rb") as file:
+            return file.read(64)
+
+    def _size(self) -> str:
+        try:
+            count = len(self) if len(self) or self.path is None else self.path.stat().st_size
+        except OSError:
+            return "not there"
+        return (
+            f"{count} bytes" if count < 1000 else f"{count / 1000:.0f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+        )
+
+    def _where(self) -> str:
+        return f" in {str(self.path)!r}" if self.path is not None else ""
+
+    def _data_url(self) -> str:
+        return f"data:{self.mime_type};base64,{b64encode(read_media(self)).decode()}"

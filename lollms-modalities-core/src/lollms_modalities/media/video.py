@@ -1,0 +1,96 @@
+"""Video as results have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from lollms_modalities.errors import BindingDependencyError, MediaError, OptionError
+from lollms_modalities.media.formats import VIDEO_FORMATS, check_format
+from lollms_modalities.media.media_file import MediaFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Video(MediaFile):
+    """A video: the bytes of a video file, MP4 (H.264) unless another format was asked for.
+
+    Args:
+        data: the file's bytes.
+        path: the file that holds the video, where ``data`` is empty.
+    """
+
+    formats = VIDEO_FORMATS
+    _facts: tuple[int, int, float, float, int] | None = None
+
+    def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
+        self = super().__new__(cls, data)
+        if path is not None:
+            self.path = path.absolute()  # the current folder may change
+        return self
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[npt.NDArray[np.uint8]], fps: float) -> Self:
+        """MP4 (H.264) from RGB frames: uint8 of shape (height, width, 3), all alike, sizes even."""
+        from lollms_modalities.media.video_encoder import encode_video
+
+        self = cls(encode_video(frames, fps))
+        self._format = "mp4"
+        return self
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self._probe()[0]
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self._probe()[1]
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self._probe()[2]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self._probe()[3]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return self._probe()[4]
+
+    def _probe(self) -> tuple[int, int, float, float, int]:
+        if self._facts is None:
+            from lollms_modalities.media.probing import probe_video
+
+            self._facts = probe_video(self)
+        return self._facts
+
+    def convert(self, output_format: str) -> Self:
+        """The video itself; another format than its own is refused with ``OptionError``."""
+        wanted = check_format(output_format, type(self))
+        if wanted == self.format:
+            return self
+        raise OptionError(
+            f"A video in {self.format or 'an unknown format'} cannot be made {wanted} here.",
+            hint=f"Save it with the suffix .{self.format or 'mp4'} and convert it with ffmpeg.",
+        )
+
+    def __repr__(self) -> str:
+        if not self:
+            return "<Video empty>"
+        try:
+            width, height, fps, duration, _ = self._probe()
+        except (MediaError, BindingDependencyError, OSError):
+            return f"<Video of unknown format, {self._size()}{self._where()}>"
+        return f"<Video {self.format} {width}x{height}, {duration:.2f} s at {fps:g} fps, {self._size()}{self._where()}>"
+
+    def _repr_html_(self) -> str:
+        return f'<video controls src="{self._data_url()}"></video>'

@@ -1,0 +1,56 @@
+"""What a binding can be set to and what one call can vary, as pydantic models.
+
+Importing this module imports pydantic; nothing in the package does so before the first binding is loaded.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, create_model, model_validator
+
+from lollms_modalities.settings.fields import setting
+from lollms_modalities.settings.types import is_nullable
+
+try:
+    create_model("FirstModel")
+except Exception:
+    # pydantic looks for plug-ins of its own when its first model is made, and passes on what reading one distribution's
+    # damaged metadata raises. It looks once: from here on it does without.
+    logging.getLogger(__name__).warning("The metadata of a distribution cannot be read.", exc_info=True)
+
+
+# Settings that programs of 1.x fill from what may be empty.
+_NONE_IS_LEFT_OUT = ("device", "model_name", "model_id_or_path", "host_address", "verify_ssl_certificate")
+
+
+class BindingSettings(BaseModel):
+    """Base of a binding's ``Settings``. Unknown names are refused, secrets (``SecretStr``) are masked when shown."""
+
+    model_config = ConfigDict(
+        extra="forbid", validate_default=False, hide_input_in_errors=True, protected_namespaces=(), frozen=True
+    )
+
+    keep_alive: float | None = setting(
+        None, description="Seconds without a call after which the model is unloaded; never when empty.", ge=0
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_the_default(cls, values: Any) -> Any:
+        """1.x gave None for what was not given, so ``device=None`` is the default, which is auto."""
+        if not isinstance(values, dict) or not any(values.get(name, "") is None for name in _NONE_IS_LEFT_OUT):
+            return values
+        fields = cls.model_fields
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in _NONE_IS_LEFT_OUT or name not in fields or is_nullable(fields[name])
+        }
+
+
+class CallOptions(BaseModel):
+    """Base of a binding's ``Options``: what one call may vary. Unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=False, protected_namespaces=(), frozen=True)

@@ -1,0 +1,167 @@
+"""The host's side of one worker."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from queue import Empty
+from typing import TYPE_CHECKING
+
+from lollms_modalities import __version__
+from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
+from lollms_modalities.workers import protocol
+from lollms_modalities.workers.channel import Channel, Disconnected
+from lollms_modalities.workers.masking import declared_variables
+from lollms_modalities.workers.output import Output
+from lollms_modalities.workers.process import WorkerProcess
+from lollms_modalities.workers.request import Request
+from lollms_modalities.workers.variables import worker_variables
+
+if TYPE_CHECKING:
+    from lollms_modalities.calls.call import Call
+    from lollms_modalities.workers.policy import Spec
+    from lollms_modalities.workers.protocol import Buffer, Json
+
+
+class Worker:
+    """One worker: its process and its connection.
+
+    Attributes:
+        ready: what it said of the binding when that was made.
+        started: whether it has the binding, with the settings of now: others than its starter may ask it.
+        users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
+        unfit: whether it did not take settings that the others have: it ends with its last request.
+    """
+
+    def __init__(self, spec: Spec, *, own: bool) -> None:
+        self.spec = spec
+        variables = {**worker_variables(own, spec.policy.pass_variables), **spec.policy.variables}
+        self._variables = frozenset(variables)
+        spec.secrets.note_variables(variables)
+        output = Output(spec.log, spec.secrets.clean)
+        self.process = WorkerProcess(spec.python, output, variables, own=own, lock=spec.lock)
+        self.channel = Channel(self.process.sock)
+        self.ready: Json = {}
+        self.started = False
+        # A dict, so that whoever was interrupted while giving it back may do so again.
+        self.users: dict[object, bool] = {}
+        self.done = 0
+        self.memory = 0
+        self.first_memory = 0
+        self.reported = False
+        self.unfit = False
+        self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
+        self._read.start()
+        # What the engine has started may keep the connection open: it ends with the worker itself.
+        self.process.reap(self.channel.close)
+
+    @property
+    def calls(self) -> int:
+        """How many verbs it runs now."""
+        return sum(self.users.values())
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests can be sent to it."""
+        return not self.channel.closed
+
+    def open(self, call: Call) -> None:
+        """Wait until it has found the binding's class.
+
+        Raises:
+            BindingIncompatibleError: it speaks another protocol.
+            BindingUnavailableError: the binding is not to be had there.
+            WorkerCrashedError: it ended, or took too long.
+        """
+        hello = {
+            "type": protocol.HELLO,
+            "protocol": protocol.VERSION,
+            "core": __version__,
+            "modality": self.spec.modality,
+            "name": self.spec.name,
+            "directory": self.spec.directory,
+            "distribution": self.spec.distribution,
+        }
+        self.ready = self._begin(call, hello, [])
+        if self.ready["protocol"] != protocol.VERSION:
+            self.process.kill("it speaks another protocol")
+            raise BindingIncompatibleError(
+                f"{self.spec} has lollms-modalities-core {self.ready['core']}, which speaks version "
+                f"{self.ready['protocol']} of the protocol. Here is {__version__}, with version {protocol.VERSION}.",
+                hint=f'Run "{self.spec.python}" -m pip install "lollms-modalities-core=={__version__}".',
+            )
+
+    def make(self, call: Call) -> None:
+        """Wait until it has made the binding. Raises what that raised, or ``WorkerCrashedError``."""
+        described = self.ready["description"]["settings"]
+        for given in (self.spec.settings, self.spec.shared):
+            self.spec.secrets.note(given, described)
+        declared = {n: os.environ[n] for n in declared_variables(described) if n in os.environ}
+        self.spec.secrets.note_variables(declared)
+        out: list[Buffer] = []
+        message = {
+            "type": protocol.MAKE,
+            "variables": {n: v for n, v in declared.items() if n not in self._variables},
+            "settings": protocol.pack(self.spec.settings, out),
+            "shared": protocol.pack(self.spec.shared, out),
+        }
+        self.ready |= self._begin(call, message, out)
+
+    def catch_up(self, call: Call) -> None:
+        """Take over settings that were changed while it started."""
+        out: list[Buffer] = []
+        message = {
+            "type": protocol.CALL,
+            "name": "set_settings",
+            "positional": protocol.pack([self.spec.settings], out),
+            "arguments": {},
+        }
+        self._begin(call, message, out)
+
+    def _begin(self, call: Call, message: Json, out: list[Buffer]) -> Json:
+        try:
+            # Nothing of the user's runs yet, so that there is nothing to be gentle with.
+            return Request(self, call, message, out, grace=0.0, limit=self.spec.policy.start_timeout).result()[0]
+        except BaseException:
+            self.process.kill("it could not be started")
+            raise
+
+    def stop(self) -> None:
+        """End it: the binding is closed, and what does not end in time is killed."""
+        if self.alive:
+            exchange = self.channel.exchange()
+            until = time.monotonic() + self.spec.policy.grace
+            try:
+                exchange.send({"type": protocol.BYE}, (), lambda: _in_time(until))
+                exchange.get(timeout=self.spec.policy.grace)
+                self.process.wait(0.5)
+            except (Disconnected, Empty, TimeoutError):
+                pass  # it is killed below
+            except BaseException:  # Ctrl-C: whoever stops it has let go of it
+                self.process.kill("it was stopped", 0.0)
+                raise
+        self.process.kill("it was stopped")
+        self.channel.close()
+        self.process.wait(5.0)
+        self._read.join(5.0)
+
+    def crash(self) -> WorkerCrashedError:
+        """The error that says how it ended."""
+        cause = self.process.cause()
+        if self.channel.fault:
+            cause = f"it said what nobody understands ({self.spec.secrets.clean(self.channel.fault):.200})"
+        lines = self.process.last_lines()
+        said = "".join(f"\n  {line}" for line in lines)
+        return WorkerCrashedError(
+            f"{self.spec} is gone: {cause}." + (f" It last printed:{said}" if lines else ""),
+            hint="" if lines else "It printed nothing.",
+            cause=cause,
+            exit_code=self.process.exit_code,
+            last_lines=lines,
+        )
+
+
+def _in_time(until: float) -> None:
+    if time.monotonic() >= until:
+        raise TimeoutError

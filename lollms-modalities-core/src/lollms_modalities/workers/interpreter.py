@@ -1,0 +1,59 @@
+"""What is wrong with an interpreter in which no binding could be made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from typing import TYPE_CHECKING
+
+from lollms_modalities import __version__
+from lollms_modalities.entry_points.metadata import site_packages_of
+from lollms_modalities.errors import BindingDependencyError, BindingIncompatibleError, WorkerCrashedError
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.policy import Spec
+
+_CORE = "lollms-modalities-core"
+
+
+def check_interpreter(spec: Spec) -> None:
+    """Raise ``BindingDependencyError`` if it cannot be run."""
+    if not os.access(spec.python, os.X_OK) or spec.python.is_dir():
+        raise BindingDependencyError(
+            f"{str(spec.python)!r} is no Python interpreter that can be run.",
+            hint="Give the path of a virtual environment, or of the interpreter in one.",
+            name=spec.name,
+        )
+
+
+@contextmanager
+def explain_start(spec: Spec) -> Iterator[None]:
+    """Say of a worker that ended before it spoke whether its core is missing or older than isolation is."""
+    try:
+        yield
+    except WorkerCrashedError as exc:
+        lines = getattr(exc, "last_lines", [])
+        if not any("No module named" in line and "lollms_modalities" in line for line in lines):
+            raise
+        found = _core_version(spec)
+        mend = f'Run "{spec.python}" -m pip install "{_CORE}=={__version__}".'
+        if spec.lock is not None:  # one that we made
+            mend = f"Run lollms env update {spec.place}."
+        if found is None:
+            raise BindingDependencyError(
+                f"The environment {spec.place!r} does not hold {_CORE}.", hint=mend, name=spec.name
+            ) from exc
+        raise BindingIncompatibleError(
+            f"The environment {spec.place!r} holds {_CORE} {found}, which cannot serve {__version__}.",
+            hint=mend,
+            name=spec.name,
+        ) from exc
+
+
+def _core_version(spec: Spec) -> str | None:
+    sites = site_packages_of(spec.python.parent.parent)
+    for found in distributions(name=_CORE, path=sites):
+        return str(found.version)
+    return None

@@ -1,0 +1,75 @@
+"""How workers are kept, and what each worker of a binding is started with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities.workers.masking import Secrets
+
+
+@dataclass(frozen=True)
+class WorkerPolicy:
+    """How the workers of one binding are kept.
+
+    Attributes:
+        pool: how many there may be at once; each runs as many calls as the binding declares (mostly one).
+        grace: seconds that a call may take to stop after it was asked to; then its worker is killed.
+        start_timeout: seconds that a worker may take to start and make the binding.
+        max_calls: a worker is replaced after so many calls; None for never.
+        max_growth: or when it has grown by so many bytes since its first call; None for never (Linux).
+        idle_timeout: or ended when it had nothing to do for so many seconds; None for never.
+        variables: environment variables of the workers, besides the host's.
+        pass_variables: names of the host's variables that workers get although the names say that they hold secrets
+            (KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL); ``*`` stands for anything. Those that the binding declares
+            (``setting(env=...)``) it gets anyway.
+    """
+
+    pool: int = 1
+    grace: float = 5.0
+    start_timeout: float = 300.0
+    max_calls: int | None = None
+    max_growth: int | None = None
+    idle_timeout: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    pass_variables: Sequence[str] = ()
+
+
+class Spec:
+    """What every worker of one binding is started with.
+
+    Attributes:
+        python: the interpreter; ``place`` says where that is, for messages.
+        lock: the file that keeps its environment from being taken away, or None.
+        settings, shared: which the binding is made with, None before it is; ``settings`` follows ``set_settings``.
+    """
+
+    def __init__(
+        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
+        distribution: str | None = None, lock: Path | None = None,
+    ) -> None:  # fmt: skip
+        self.modality = modality
+        self.name = name
+        self.python = python
+        self.place = place
+        self.directory = directory
+        self.distribution = distribution
+        self.policy = policy
+        self.lock = lock
+        self.settings: dict[str, Any] | None = None
+        self.version = 0  # of the settings
+        self.secrets = Secrets()
+        self.shared: dict[str, Any] = {}
+        # Under the binding's name, so that a program can turn one engine's chatter up or down.
+        self.log = logging.getLogger(f"lollms_modalities.workers.{name}")
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Workers that are started from now on have these settings."""
+        self.settings = {**(self.settings or {}), **settings}
+        self.version += 1
+
+    def __str__(self) -> str:
+        return f"The worker of the {self.modality} binding {self.name!r} ({self.place})"

@@ -1,0 +1,286 @@
+"""The process of a worker: how it is started, what it prints, why it ended."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lollms_modalities.errors import UnsupportedError
+from lollms_modalities.workers.output import _above
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.output import Output
+
+
+_DRAIN = 0.03  # seconds to wait for a dead worker's last lines
+
+
+_ending = False
+
+
+_all: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+
+
+class WorkerProcess:
+    """One worker's process, with its socket.
+
+    Args:
+        python: the interpreter.
+        output: gets what the process prints.
+        variables: its environment variables.
+        own: whether the interpreter is the one that runs here, which then sees what ``PYTHONPATH`` says.
+        lock: a file on which it holds a shared lock while it lives, or None.
+
+    Attributes:
+        sock: our end of the connection.
+        pid: of the process, which leads a process group of its own.
+    """
+
+    def __init__(
+        self, python: Path, output: Output, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
+    ) -> None:
+        if os.name != "posix":
+            raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
+        held = [] if lock is None else [_shared_lock(lock)]
+        self.sock, theirs = map(_socket_above, socket.socketpair())
+        printed_here, printed = map(_above, os.pipe())
+        # -P: not the folder it starts in. -I: nor anything else of the host's Python.
+        alone = ["-P"] if own else ["-I"]
+        command = [
+            str(python),
+            *alone,
+            "-u",
+            "-X",
+            "utf8",
+            "-X",
+            "faulthandler",
+            "-m",
+            "lollms_modalities.workers.worker",
+        ]
+        try:
+            self._popen = subprocess.Popen(
+                [*command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=[theirs.fileno(), *held],
+                env=dict(variables), start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            self.sock.close()
+            os.close(printed_here)
+            raise
+        finally:
+            theirs.close()
+            for descriptor in (printed, *held):
+                os.close(descriptor)
+        self.pid = self._popen.pid
+        self.killed_because = ""
+        self._output = output
+        self._ended = threading.Event()
+        self._known = True  # how it ended
+        self._reaper: threading.Thread | None = None
+        _watch(f"+{self.pid}\n")
+        _all.add(self)
+        self._reader = threading.Thread(target=self._read, args=(printed_here,), name="lollms-output", daemon=True)
+        self._reader.start()
+
+    def reap(self, ended: Callable[[], object]) -> None:
+        """Wait for the end, in a thread, then call ``ended``."""
+        self._reaper = threading.Thread(target=self._reap, args=(ended,), name="lollms-reaper", daemon=True)
+        self._reaper.start()
+
+    def kill(self, because: str, wait: float = 1.0) -> None:
+        """End it and all that it started, and wait for that for at most ``wait`` seconds.
+
+        With 0 it takes no lock, so that the garbage collector may ask for it, in the middle of whatever it interrupts.
+        """
+        if self._ended.is_set():
+            return  # by itself
+        self.killed_because = self.killed_because or because
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if wait:
+            self._ended.wait(wait)
+
+    def wait(self, timeout: float) -> None:
+        """Wait at most ``timeout`` seconds for each: its end, the last that it printed, the end of what watches it."""
+        if self._ended.wait(timeout):
+            self._reader.join(timeout)
+            if self._reaper is not None:
+                self._reaper.join(timeout)
+
+    def cause(self) -> str:
+        """Why it ended."""
+        if not self._ended.wait(1.0):
+            return "it closed its connection"
+        if self.killed_because:
+            return self.killed_because
+        code = self._popen.returncode
+        if not self._known:
+            return "it ended, and how is not known, since this program ignores SIGCHLD or waits for every child itself"
+        if code >= 0:
+            return f"it ended with exit code {code}"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        guess = "; the system may have been out of memory" if -code == signal.SIGKILL else ""
+        return f"it was ended by {name}{guess}"
+
+    @property
+    def exit_code(self) -> int | None:
+        """As ``subprocess`` has it: negative for a signal; None while it runs, and where it is not known."""
+        return self._popen.returncode if self._ended.is_set() and self._known else None
+
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed."""
+        if self._ended.is_set():
+            self._reader.join(_DRAIN)
+        return self._output.last_lines()
+
+    def forget(self) -> None:
+        """In a forked child: the process is not ours."""
+        self._popen.returncode = 0  # else Popen would complain that it still runs
+        self.killed_because = "it belongs to the process that this one was forked from"
+        self._ended = threading.Event()
+        self._ended.set()
+
+    def _read(self, printed: int) -> None:
+        with open(printed, "rb", buffering=0) as file:
+            while data := file.read(1 << 16):
+                self._output.feed(data)
+        self._output.feed(b"", final=True)
+
+    def _reap(self, ended: Callable[[], object]) -> None:
+        if hasattr(os, "waitid"):
+            # Not yet reaped, its number can't be another group's: what it started and left is ended with it.
+            try:
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            except ChildProcessError:
+                self._known = False
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+        self._ended.set()
+        ended()
+        _watch(f"-{self.pid}\n")
+
+
+def _socket_above(sock: socket.socket) -> socket.socket:
+    return sock if sock.fileno() > 2 else socket.socket(fileno=_above(sock.detach()))
+
+
+def _shared_lock(path: Path) -> int:
+    import fcntl
+
+    descriptor = _above(os.open(path, os.O_RDONLY))
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+_watcher: subprocess.Popen[bytes] | None = None
+
+
+_to_watcher = -1  # the pipe that only this process can write to
+
+
+_watched: set[str] = set()  # the numbers that it has been told
+
+
+_watching = threading.Lock()
+
+
+def _watch(line: str) -> None:
+    """Tell the watcher, one for this process, which is there while there is something to watch."""
+    global _watcher, _to_watcher
+    sign, number = line[0], line[1:-1]
+    done: subprocess.Popen[bytes] | None = None
+    with _watching:
+        if _ending:
+            return  # nobody is told any more; whatever runs is being killed
+        (_watched.add if sign == "+" else _watched.discard)(number)
+        if not _watched:
+            done, _watcher = _watcher, None
+            if _to_watcher >= 0:
+                os.close(_to_watcher)
+                _to_watcher = -1
+        elif _watcher is None or _watcher.poll() is not None:
+            program = str(Path(__file__).with_name("watcher.py"))
+            if _to_watcher >= 0:
+                os.close(_to_watcher)
+            read, _to_watcher = map(_above, os.pipe())
+            _watcher = subprocess.Popen(
+                [sys.executable, "-I", "-S", program, str(os.getpid())],
+                stdin=read, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+            os.close(read)
+            line = "".join(f"+{watched}\n" for watched in _watched)
+        if _to_watcher >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(_to_watcher, line.encode())
+    if done is not None:
+        done.wait()
+
+
+@contextlib.contextmanager
+def guarded(process: subprocess.Popen[str]) -> Iterator[None]:
+    """For a process that leads a group of its own: that ends when the block does, or when this program ends."""
+    _watch(f"+{process.pid}\n")
+    try:
+        yield
+    finally:
+        if process.returncode is None:  # else its number may be another group's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        _watch(f"-{process.pid}\n")
+
+
+def hold_if_ending() -> None:
+    """Keep a daemon thread, whose worker was ended because the program is, from complaining about that."""
+    if _ending:
+        threading.Event().wait()
+
+
+def _at_exit() -> None:
+    global _ending, _to_watcher
+    _ending = True
+    for process in list(_all):
+        process.kill("the program is ending", 0.0)
+    for process in list(_all):
+        process.wait(2.0)
+    with _watching:
+        if _watcher is not None and _to_watcher >= 0:
+            os.close(_to_watcher)
+            _to_watcher = -1
+    if _watcher is not None:
+        _watcher.wait()
+
+
+def _after_fork() -> None:
+    global _watcher, _to_watcher, _watching
+    _watching = threading.Lock()
+    _watched.clear()
+    if _watcher is not None:
+        if _to_watcher >= 0:
+            os.close(_to_watcher)
+        _watcher.returncode = 0
+        _watcher, _to_watcher = None, -1
+    for process in list(_all):
+        process.forget()
+    _all.clear()
+
+
+atexit.register(_at_exit)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,131 @@
+"""How the arguments of a verb become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lollms_modalities import hooks
+from lollms_modalities.calls.call import Call
+from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan
+from lollms_modalities.contract.verbs import Verb
+from lollms_modalities.errors import OptionError
+from lollms_modalities.media.files import part_name
+from lollms_modalities.media.input import check_media
+from lollms_modalities.settings.shown import veiled
+from lollms_modalities.workers import protocol
+from lollms_modalities.workers.isolated import IsolatedBinding
+
+if TYPE_CHECKING:
+    from lollms_modalities.contract.binding import LollmsBinding
+    from lollms_modalities.media.result import Provenance
+    from lollms_modalities.workers.protocol import Buffer, Json
+
+
+class RemotePlan(Plan):
+    """How the arguments of a verb become a request."""
+
+    begins_here = False
+
+    def __init__(self, cls: type[IsolatedBinding], fn: Callable[..., Any], spec: Verb) -> None:
+        from lollms_modalities import media
+
+        self.fn = fn
+        self.verb = spec
+        self.content = "request"
+        self.loads = False
+        self.returns = getattr(media, spec.returns)
+        described = cls._description["verbs"][spec.name]
+        self._media = tuple(described["media"])
+        schema = described.get("options") or cls._description["options"]
+        definitions = schema.get("$defs", {})
+        self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
+        self._secrets = schema if self._secret else None
+        self._path = "output_path" if spec.returns in WHOLE_MEDIA and not spec.stream else ""
+
+    def prepare(
+        self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Call, Any, dict[str, Any]]:
+        """The call, and the message with its payloads in the place of the first argument."""
+        self._name(args, kwargs)
+        call = Call(self.verb.name, binding, None, outer)
+        from lollms_modalities import media
+
+        try:
+            progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
+            call.control(progress, cancel, timeout)
+            for name in self._media:
+                if kwargs.get(name) is not None:
+                    kwargs[name] = self._checked(name, kwargs[name])
+            if self._path and kwargs.get(self._path) is not None:
+                path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
+                kwargs[self._path] = part_name(path) / path.name
+            if self._secrets is not None:
+                cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
+            out: list[Buffer] = []
+            message = {
+                "type": protocol.CALL,
+                "name": self.verb.name,
+                "arguments": protocol.pack(kwargs, out),
+                "controls": True,
+                "progress": call.wants_progress,
+                "stream": self.verb.stream,
+                "tell": hooks.relay() is not None,
+            }
+        except BaseException:
+            call.finish()
+            raise
+        return call, (message, out), {}
+
+    def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What the caller gave: the worker checks it and fills in the defaults."""
+        message, out = content
+        given: dict[str, Any] = protocol.unpack(message["arguments"], out)
+        if call.output_path is not None:
+            given["output_path"] = call.output_path
+        return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
+
+    def _checked(self, name: str, value: Any) -> Any:
+        content = self.verb.params[0] if self.verb.params else ""
+        if self.verb.content == "images" and name == content:
+            from lollms_modalities.contract.editing import check_images
+
+            # The worker's current folder is not ours.
+            return [v.absolute() if isinstance(v, Path) else v for v in check_images(value)]
+        if isinstance(value, (list, tuple)):
+            return [self._checked(name, v) for v in value]
+        if isinstance(value, Mapping):
+            return {k: self._checked(name, v) for k, v in value.items()}
+        role = self.verb.content if name == content else "media"
+        try:
+            checked = check_media(value, role=role or "media")
+        except (OptionError, LookupError):
+            raise
+        except Exception:
+            if name == content:
+                raise
+            return value  # an option: the worker says what is wrong with it, as it does in place
+        return checked.absolute() if isinstance(checked, Path) else checked
+
+    def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
+        """The worker has done all that is to be done to a result."""
+        return result
+
+    def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Provenance | None]:
+        """A stream's provenance, as the worker told it at the end."""
+        return lambda: (call.recorded or {}).get("provenance")
+
+
+def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:
+    """Whether there is room for a secret in what a JSON schema describes."""
+    if isinstance(schema, list):
+        return any(_has_password(part, definitions, seen) for part in schema)
+    if not isinstance(schema, dict):
+        return False
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen:
+        seen.add(name)
+        if _has_password(definitions.get(name), definitions, seen):
+            return True
+    return schema.get("format") == "password" or _has_password(list(schema.values()), definitions, seen)

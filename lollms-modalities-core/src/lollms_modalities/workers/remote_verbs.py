@@ -1,0 +1,102 @@
+"""How a verb is run in a worker: whole, or item by item."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lollms_modalities.calls import sweeping, threads
+from lollms_modalities.calls.call import CURRENT, Call
+from lollms_modalities.media.files import move_whole, part_folder
+from lollms_modalities.workers import protocol
+from lollms_modalities.workers.request import Request
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.isolated import IsolatedBinding
+    from lollms_modalities.workers.protocol import Buffer, Json
+
+
+_PATIENCE = 0.05  # seconds that whoever closes a stream waits for its engine
+
+
+def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
+    call = cast(Call, CURRENT.get())
+    workers = binding._workers
+    message, out = request
+    written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
+    # What a worker that dies leaves of a file is in a folder of its own.
+    folder = nullcontext() if written is None else part_folder(Path(written).parent)
+    with workers.taken(call) as worker, folder:
+        message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
+        result = protocol.unpack(message["value"], payloads)
+        if written is not None:
+            call.check()  # a call that was stopped leaves no file
+            assert call.output_path is not None
+            move_whole(Path(written), call.output_path)
+            for made in result if isinstance(result, list) else [result]:
+                made.path = call.output_path
+        return result
+
+
+class Items(Iterator[Any]):
+    """The items of a stream. No generator, which the garbage collector would end in the middle of whatever it
+    interrupts: a stream that nobody has is closed by ``Stream``."""
+
+    _request: Request | None = None
+
+    def __init__(self, binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> None:
+        call = self._call = cast(Call, CURRENT.get())
+        self._workers = binding._workers
+        self._worker = self._workers.take(call)
+        try:
+            message, out = request
+            self._request = Request(self._worker, call, message, out, grace=self._workers.spec.policy.grace)
+        except BaseException:
+            self._workers.give(self._worker, call)
+            raise
+
+    def __next__(self) -> Any:
+        if self._request is None:
+            raise StopIteration
+        try:
+            message, payloads = self._request.next()
+            if message["type"] == protocol.ITEM:
+                return protocol.unpack(message["value"], payloads)
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it. An engine that does not listen is waited for elsewhere: whoever cancels must not be held up."""
+        request = self._request
+        if request is None:
+            return
+        if request.ended:
+            self._workers.give(self._worker, self._call)
+            self._request = None
+            return
+        stopped = threading.Event()
+
+        def stop() -> None:
+            try:
+                request.stop("its stream was closed")
+            finally:
+                self._workers.give(self._worker, self._call)
+                stopped.set()
+
+        try:
+            threads.start(stop)
+        except RuntimeError:  # the interpreter ends, and starts no threads any more
+            stop()
+        self._request = None  # now that this is in good hands
+        stopped.wait(_PATIENCE)  # mostly it has listened by then, and its worker is free again
+
+    def __del__(self) -> None:
+        if self._request is not None and not sys.is_finalizing():  # its ``close`` was interrupted
+            sweeping.soon(self.close)
