@@ -14,6 +14,7 @@ from lollms_modalities.settings.shown import secrets_in
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
     from lollms_modalities.contract.binding import LollmsBinding
+    from lollms_modalities.contract.holding import Holding
     from lollms_modalities.contract.plan import Plan
 
 
@@ -75,7 +76,7 @@ def _answer(
         return None
 
 
-def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseException:
+def settle(binding: Holding, call: Call, exc: BaseException) -> BaseException:
     """The exception that the caller of a failed call is to see. Its cause is set where ``exc`` must not be shown."""
     if call._error is not None:
         return call._error
@@ -89,7 +90,7 @@ def settle(binding: LollmsBinding, call: Call, exc: BaseException) -> BaseExcept
     return error
 
 
-def _settled(binding: LollmsBinding, call: Call, exc: Exception, secrets: list[str]) -> BaseException:
+def _settled(binding: Holding, call: Call, exc: Exception, secrets: list[str]) -> BaseException:
     if call._stop is not None:
         return call._stop
     if isinstance(exc, LollmsError):

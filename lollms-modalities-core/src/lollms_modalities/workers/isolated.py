@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from lollms_modalities.calls.call import CURRENT, Call
 from lollms_modalities.calls.locks import CallLock
 from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.contract.model_life import ModelLife
 from lollms_modalities.contract.capabilities import Capabilities
 from lollms_modalities.contract.plan import CONTROLS
 from lollms_modalities.errors import BusyError, LollmsError, UnsupportedError, WorkerCrashedError
@@ -53,7 +54,7 @@ class IsolatedBinding(LollmsBinding):
         self.settings = self._mirror(self._public)
         self._capabilities = _capabilities(ready["capabilities"])
         # The rest is as in any binding, whose constructor would check settings that only the worker can check.
-        self._begin()
+        ModelLife.__init__(self)
         self._lock = CallLock(workers.spec.policy.pool * type(self).concurrency)
         # When nobody has this object any more, its workers end.
         weakref.finalize(self, workers.kill)
