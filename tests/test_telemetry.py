@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from harvard import spoken
-from lollms_modalities.contract.telemetry import VARIABLES, switch_off
+from lollms_modalities.settings.telemetry import VARIABLES, switch_off_telemetry
 from loopback import Reply, serving
 from whisper_cpp_program import whisper_cli
 from whisper_weights import make_ggml
@@ -93,7 +93,7 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    switch_off()
+    switch_off_telemetry()
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
 

@@ -19,7 +19,7 @@ from transformers import BertConfig, BertModel
 # As a binding's import begins; then the library by itself, as bindings call it.
 PROGRAM = """
 import sys, threading
-from lollms_modalities.contract.telemetry import switch_off
+from lollms_modalities.settings.telemetry import switch_off
 if sys.argv[1] == "off":
     switch_off()
 from transformers import BertModel

@@ -7,6 +7,7 @@ manager, or listing what is installed stays quick.
 from __future__ import annotations
 
 from lollms_modalities.exports import exported
+from lollms_modalities.version import __version__ as __version__
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:
@@ -118,7 +119,6 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.opening import open_binding as open_binding
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
 
-__version__ = "2.0.0"
 
 __getattr__, __dir__, __all__ = exported(
     __name__,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from lollms_modalities.contract import telemetry
 from lollms_modalities.contract.configured import Configured
 from lollms_modalities.contract.identity import description_of, find_origin, signature_of, version_of
 from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan
 from lollms_modalities.contract.verbs import Verb, adopt
 from lollms_modalities.entry_points.refs import Origin
 from lollms_modalities.errors import SettingsError, UnsupportedError
+from lollms_modalities.settings.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.capabilities import Capabilities
@@ -48,7 +48,7 @@ class LollmsBinding(Configured):
             cls.__signature__ = signature_of(cls)  # type: ignore[attr-defined]
 
     def __init__(self, *args: Any, binding_name: str | None = None, **settings: Any) -> None:
-        telemetry.switch_off()
+        switch_off_telemetry()
         self._binding_name = binding_name
         self.settings = self._checked(args, settings)
         super().__init__()

@@ -113,7 +113,7 @@ class Holding(ABC):
                     self._leave(call)
                     raise
 
-    def _left(self) -> None:
+    def _left(self) -> None:  # noqa: B027 - nothing more to do here
         """A call has let go of the instance."""
 
     def _without_secrets(self, text: str) -> str:

@@ -16,8 +16,8 @@ def inspect(out: TextIO, code: str) -> None:
     """Describe each binding that is installed here, then run the code."""
     from importlib import import_module
 
-    from lollms_modalities import __version__
     from lollms_modalities.entry_points.groups import MODALITIES
+    from lollms_modalities.version import __version__
 
     _tell(out, {"python": sys.version.split()[0], "core": __version__})
     for modality in MODALITIES:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from lollms_modalities import __version__
 from lollms_modalities.environments.local import (
     Local,
     damage_told,
@@ -25,6 +24,7 @@ from lollms_modalities.environments.local import (
 from lollms_modalities.environments.recipe import parse_recipe
 from lollms_modalities.environments.wheels import Builder, is_ours, name_of, read_wheel, read_wheels
 from lollms_modalities.errors import BindingNotFoundError, EnvironmentBuildError
+from lollms_modalities.version import __version__
 
 if TYPE_CHECKING:
     from lollms_modalities.environments.installers import Installer

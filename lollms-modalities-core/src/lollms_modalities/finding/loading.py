@@ -7,7 +7,6 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from lollms_modalities.contract import telemetry
 from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.entry_points.metadata import damaged
 from lollms_modalities.entry_points.refs import BindingRef
@@ -18,6 +17,7 @@ from lollms_modalities.errors import (
     BindingNotFoundError,
 )
 from lollms_modalities.finding.bindings import find_bindings, put_on_path
+from lollms_modalities.settings.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
@@ -44,7 +44,7 @@ def load_class(ref: BindingRef, base: type[_B]) -> type[_B]:
         )
     put_on_path(ref)
     check_requirements(ref)
-    telemetry.switch_off()
+    switch_off_telemetry()
     found = _import(ref)
     if not isinstance(found, type) or not issubclass(found, base):
         what = f"the class {found.__qualname__}" if isinstance(found, type) else f"a {type(found).__name__}"

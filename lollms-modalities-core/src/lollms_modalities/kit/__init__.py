@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.http import clean_address as clean_address
     from lollms_modalities.kit.http import image_upload as image_upload
     from lollms_modalities.kit.languages import WHISPER_LANGUAGES as WHISPER_LANGUAGES
+    from lollms_modalities.kit.languages import language_code as language_code
     from lollms_modalities.kit.languages import whisper_language as whisper_language
     from lollms_modalities.kit.quieting import quiet as quiet
     from lollms_modalities.kit.quieting import relay_logs as relay_logs
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.decoding import CONTAINERS as CONTAINERS
     from lollms_modalities.media.decoding import MAX_DURATION as MAX_DURATION
     from lollms_modalities.media.formats import sniff as sniff
+    from lollms_modalities.media.probing import count_tracks as count_tracks
     from lollms_modalities.media.probing import probe_audio as probe_audio
     from lollms_modalities.media.probing import probe_video as probe_video
     from lollms_modalities.media.samples import resample as resample
@@ -40,24 +42,26 @@ if TYPE_CHECKING:
     from lollms_modalities.media.wav import read_wav as read_wav
     from lollms_modalities.settings.checking import near_miss as near_miss
     from lollms_modalities.settings.forms import dump_secrets as dump_secrets
+    from lollms_modalities.settings.telemetry import switch_off_telemetry as switch_off_telemetry
 
 __getattr__, __dir__, __all__ = exported(
     __name__,
     {
         "kit.downloading": "download read_url",
         "kit.http": "Answer HttpClient Upload clean_address image_upload",
-        "kit.languages": "WHISPER_LANGUAGES whisper_language",
+        "kit.languages": "WHISPER_LANGUAGES language_code whisper_language",
         "kit.quieting": "quiet relay_logs without_bars",
         "kit.splitting": "pieces sentences",
         "media.audio_encoder": "encode_audio",
         "media.decoding": "CONTAINERS MAX_DURATION",
         "media.formats": "sniff",
-        "media.probing": "probe_audio probe_video",
+        "media.probing": "count_tracks probe_audio probe_video",
         "media.samples": "resample to_int16",
         "media.segments": "LONG_PAUSE",
         "media.sound": "Sound decode_audio decode_blocks decode_frames",
         "media.wav": "read_wav",
         "settings.checking": "near_miss",
         "settings.forms": "dump_secrets",
+        "settings.telemetry": "switch_off_telemetry",
     },
 )

@@ -94,6 +94,13 @@ def _by_header(container: Any, stream: Any, seconds: float) -> float:
     return next((length for length in told if abs(length - seconds) < 0.25), seconds)
 
 
+def count_tracks(source: MediaInput) -> int:
+    """How many sound tracks there are. Raises as ``decode_audio``."""
+    checked = check_media(source, role="audio")
+    with open_media(checked) as file, opened(file, shown_as(checked), None) as (container, _):
+        return len(container.streams.audio)
+
+
 def probe_video(source: MediaInput) -> tuple[int, int, float, float, int]:
     """Width, height, frames per second, duration in seconds and number of frames.
 

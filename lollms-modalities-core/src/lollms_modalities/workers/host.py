@@ -8,8 +8,8 @@ import time
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from lollms_modalities import __version__
 from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
+from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.channel import Channel, Disconnected
 from lollms_modalities.workers.masking import declared_variables

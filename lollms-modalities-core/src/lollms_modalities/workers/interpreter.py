@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING
 
-from lollms_modalities import __version__
 from lollms_modalities.entry_points.metadata import site_packages_of
 from lollms_modalities.errors import BindingDependencyError, BindingIncompatibleError, WorkerCrashedError
+from lollms_modalities.version import __version__
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from lollms_modalities.calls.call import CURRENT, Call
 from lollms_modalities.calls.locks import CallLock
 from lollms_modalities.contract.binding import LollmsBinding
-from lollms_modalities.contract.model_life import ModelLife
 from lollms_modalities.contract.capabilities import Capabilities
+from lollms_modalities.contract.model_life import ModelLife
 from lollms_modalities.contract.plan import CONTROLS
 from lollms_modalities.errors import BusyError, LollmsError, UnsupportedError, WorkerCrashedError
 from lollms_modalities.settings.older import new_name, renamed

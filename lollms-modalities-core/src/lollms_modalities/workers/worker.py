@@ -194,7 +194,7 @@ class Worker:
         """Find the class of the binding that the host wants."""
         from importlib import import_module
 
-        from lollms_modalities import __version__
+        from lollms_modalities.version import __version__
 
         ready: Json = {"type": protocol.READY, "protocol": protocol.VERSION, "core": __version__}
         if hello["protocol"] != protocol.VERSION:

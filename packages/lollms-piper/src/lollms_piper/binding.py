@@ -18,6 +18,7 @@ from lollms_modalities import (
     LollmsTTSBinding,
     ModelCache,
     OptionError,
+    ProgressCallback,
     SettingsError,
     Speed,
     current_call,
@@ -25,7 +26,6 @@ from lollms_modalities import (
     report_progress,
     setting,
 )
-from lollms_modalities.calls.progress import ProgressCallback
 from lollms_modalities.kit import near_miss, pieces
 
 from lollms_piper import pull, voices

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from lollms_modalities import (
@@ -30,15 +29,15 @@ from lollms_modalities.kit import (
     WHISPER_LANGUAGES,
     HttpClient,
     Upload,
+    count_tracks,
     decode_audio,
     encode_audio,
+    language_code,
     probe_audio,
     read_wav,
     sniff,
     whisper_language,
 )
-from lollms_modalities.kit.languages import language_code
-from lollms_modalities.media.decoding import opened
 
 from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
 from lollms_remote.times import read_segments
@@ -125,16 +124,11 @@ def _upload(audio: MediaInput, track: int | None = None) -> Upload:
     checked = check_media(audio, role="audio")
     with open_media(checked) as file:
         suffix, kind = _NAMES.get(_what(file), ("", ""))
-    if suffix and track is None and (suffix not in _OF_TRACKS or _tracks(checked) == 1):
+    if suffix and track is None and (suffix not in _OF_TRACKS or count_tracks(checked) == 1):
         return Upload(checked, f"audio.{suffix}", kind)
     # Mono at 16 kHz is what such models hear.
     samples = decode_audio(checked, _RATE, max_duration=None, track=track)
     return Upload(encode_audio(samples, _RATE, "flac"), "audio.flac", "audio/flac")
-
-
-def _tracks(audio: Path | bytes) -> int:
-    with open_media(audio) as file, opened(file, "the recording", None) as (container, _):
-        return len(container.streams.audio)
 
 
 def _what(file: BinaryIO) -> str:

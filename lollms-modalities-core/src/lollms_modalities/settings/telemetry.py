@@ -24,7 +24,7 @@ VARIABLES = {
 }
 
 
-def switch_off() -> None:
+def switch_off_telemetry() -> None:
     """Tell the engines' libraries to report nothing to anybody. Called by the core before a binding is imported or
     made, in workers too; a program that imports such a library by itself, and earlier, calls it first.
     """
