@@ -217,4 +217,8 @@ def _room(environment: Environment) -> Path:
 
 
 def _size(size: int, shared: int) -> str:
-    return f"{bytes_text(size)}, {bytes_text(shared)} of it shared with uv's cache or others" if shared else bytes_text(size)
+    return (
+        f"{bytes_text(size)}, {bytes_text(shared)} of it shared with uv's cache or others"
+        if shared
+        else bytes_text(size)
+    )
