@@ -194,8 +194,8 @@ def test_no_interrupt_keeps_a_lock(use: Callable[[Does], Any]) -> None:
         does = Loads()
         came = interrupt(lambda does=does: use(does), number)  # type: ignore[misc]
         model = does._model
-        locks = [does._lock, does._loading, *([model.lock] if isinstance(model, SharedModel) else [])]
-        assert not any(lock.holders or lock._waiters for lock in locks), number
+        taken = [does._lock, does._loading, *([model.lock] if isinstance(model, SharedModel) else [])]
+        assert not any(lock.holders or lock._waiters for lock in taken), number
         assert not locks._waiting
         does.close()
         if not came:

@@ -175,7 +175,9 @@ def test_a_precision_that_is_not_its_own_is_told(checkpoint: Path) -> None:
 
 # --- the text encoder of the published models -----------------------------------------------------------------------
 
-PROGRAM = NO_NETWORK + """
+PROGRAM = (
+    NO_NETWORK
+    + """
 from lollms_audiocraft import AudioCraftTTMBinding
 from lollms_modalities import ModelNotFoundError
 binding = AudioCraftTTMBinding(MODEL, n_threads=1)
@@ -185,6 +187,7 @@ try:
 except ModelNotFoundError as exc:
     print(tried, exc)
 """
+)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tmp_path: Path) -> None:

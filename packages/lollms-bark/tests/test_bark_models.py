@@ -83,7 +83,9 @@ def test_a_path_that_is_not_there_never_reaches_the_hub(tmp_path: Path) -> None:
     assert "is no folder of a Bark model" in said
 
 
-BLOCKED = NO_NETWORK + """
+BLOCKED = (
+    NO_NETWORK
+    + """
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 tts, ttm = (binding(MODEL, n_threads=1) for binding in (BarkTTSBinding, BarkTTMBinding))
 assert tts.generate_audio("hi", "v2/de_speaker_3").duration
@@ -91,6 +93,7 @@ assert ttm.generate_music("[SFX: rain]").duration
 tts.list_voices(), ttm.list_models()
 print(tried)
 """
+)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tiny_bark: Path) -> None:
