@@ -175,9 +175,7 @@ def test_a_precision_that_is_not_its_own_is_told(checkpoint: Path) -> None:
 
 # --- the text encoder of the published models -----------------------------------------------------------------------
 
-PROGRAM = (
-    NO_NETWORK
-    + """
+PROGRAM = """
 from lollms_audiocraft import AudioCraftTTMBinding
 from lollms_modalities import ModelNotFoundError
 binding = AudioCraftTTMBinding(MODEL, n_threads=1)
@@ -187,7 +185,6 @@ try:
 except ModelNotFoundError as exc:
     print(tried, exc)
 """
-)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tmp_path: Path) -> None:
@@ -197,7 +194,7 @@ def test_with_a_path_nobody_on_the_network_is_asked(tmp_path: Path) -> None:
     subprocess.run(
         maker, check=True, capture_output=True, env=os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"}
     )
-    program = PROGRAM.replace("MODEL", repr(str(model)))
+    program = NO_NETWORK + PROGRAM.replace("MODEL", repr(str(model)))
     assert run(program, HF_HUB_CACHE=str(hub)) == "[] 1.0 True"
     said = run(program, HF_HUB_CACHE=str(tmp_path / "empty"))
     assert said.startswith("[] The MusicGen model")

@@ -140,20 +140,17 @@ def test_a_path_that_is_not_there_never_reaches_the_hub(tmp_path: Path) -> None:
     assert "is no folder of a MusicGen model" in said
 
 
-BLOCKED = (
-    NO_NETWORK
-    + """
+BLOCKED = """
 from lollms_audiocraft import AudioCraftTTMBinding
 binding = AudioCraftTTMBinding(MODEL, n_threads=1)
 assert binding.generate_music("a slow piano", duration=0.3).duration
 binding.list_models()
 print(tried)
 """
-)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tiny_musicgen: Path) -> None:
-    assert run(BLOCKED.replace("MODEL", repr(str(tiny_musicgen))), OMP_NUM_THREADS="1") == "[]"
+    assert run(NO_NETWORK + BLOCKED.replace("MODEL", repr(str(tiny_musicgen))), OMP_NUM_THREADS="1") == "[]"
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

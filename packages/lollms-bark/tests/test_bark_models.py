@@ -83,9 +83,7 @@ def test_a_path_that_is_not_there_never_reaches_the_hub(tmp_path: Path) -> None:
     assert "is no folder of a Bark model" in said
 
 
-BLOCKED = (
-    NO_NETWORK
-    + """
+BLOCKED = """
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 tts, ttm = (binding(MODEL, n_threads=1) for binding in (BarkTTSBinding, BarkTTMBinding))
 assert tts.generate_audio("hi", "v2/de_speaker_3").duration
@@ -93,11 +91,10 @@ assert ttm.generate_music("[SFX: rain]").duration
 tts.list_voices(), ttm.list_models()
 print(tried)
 """
-)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tiny_bark: Path) -> None:
-    assert run(BLOCKED.replace("MODEL", repr(str(tiny_bark))), OMP_NUM_THREADS="1") == "[]"
+    assert run(NO_NETWORK + BLOCKED.replace("MODEL", repr(str(tiny_bark))), OMP_NUM_THREADS="1") == "[]"
 
 
 @pytest.mark.parametrize("how", ["", ", local_files_only=True"])
@@ -107,7 +104,7 @@ def test_a_model_that_was_fetched_is_taken_from_the_cache(tiny_bark: Path, tmp_p
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("a" * 40)
     offline = {} if how else {"HF_HUB_OFFLINE": "1"}
-    program = BLOCKED.replace("MODEL", f"'suno/bark-small'{how}")
+    program = NO_NETWORK + BLOCKED.replace("MODEL", f"'suno/bark-small'{how}")
     assert run(program, OMP_NUM_THREADS="1", HF_HOME=str(tmp_path), **offline) == "[]"
 
 
