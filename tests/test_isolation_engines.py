@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import install
 from lollms_client import LollmsClient
 from lollms_modalities import (
     Audio,
@@ -152,12 +153,11 @@ print(*(a - b for a, b in zip(after, before)))
 def test_memory_for_a_large_payload(tmp_path: Path, way: str) -> None:
     size = 200_000_000
     shutil.copy(ROOT / "lollms-modalities-core/tests/support/nasty_bindings.py", tmp_path)
-    info = tmp_path / "nasty-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nasty\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+    install(
+        tmp_path,
+        "nasty",
         "[lollms_client.tts_bindings]\nnasty = nasty_bindings:NastyTTSBinding\n"
-        "[lollms_client.stt_bindings]\nnasty = nasty_bindings:NastySTTBinding\n"
+        "[lollms_client.stt_bindings]\nnasty = nasty_bindings:NastySTTBinding\n",
     )
     command = [sys.executable, "-c", MEMORY, str(size), str(tmp_path), way]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -11,7 +11,6 @@ import re
 import shutil
 import signal
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,12 +20,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from distributions import install
 from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingManager, WorkerCrashedError
 from lollms_modalities import errors as core_errors
 from lollms_modalities.errors import without_secrets
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
+from waiting import wait_until
 
 SOURCE = Path(__file__).parent / "support" / "crossing_bindings.py"
 
@@ -35,13 +36,8 @@ SOURCE = Path(__file__).parent / "support" / "crossing_bindings.py"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The binding as an installed distribution."""
     folder = tmp_path_factory.mktemp("crossing") / "site"
-    info = folder / "crossing-1.0.dist-info"
-    info.mkdir(parents=True)
+    install(folder, "crossing", "[lollms_client.tts_bindings]\ncrossing = crossing_bindings:CrossingTTSBinding\n")
     shutil.copy(SOURCE, folder)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: crossing\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[lollms_client.tts_bindings]\ncrossing = crossing_bindings:CrossingTTSBinding\n"
-    )
     return folder
 
 
@@ -58,13 +54,6 @@ def opened(folder: Path) -> Iterator[Callable[..., Any]]:
     yield make
     for binding in made:
         binding.close()
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.005)
 
 
 def new_worker(tts: Any) -> None:

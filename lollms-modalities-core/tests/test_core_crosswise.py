@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,6 +22,7 @@ from lollms_modalities import (
     report_progress,
 )
 from lollms_modalities.calls import locks
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 
@@ -39,13 +39,6 @@ class Does(LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         return []
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def outcomes(background: Spawn, *runs: Callable[[], Any]) -> list[str]:
@@ -112,7 +105,7 @@ def test_the_lock_of_an_instance_and_that_of_a_model_crosswise(background: Spawn
         def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
             if self.other is not None:
                 inside.set()
-                until(lambda: locks._waiting)  # the other call has its instance, and waits for the model
+                wait_until(lambda: locks._waiting)  # the other call has its instance, and waits for the model
                 self.other.generate_audio("inner")
             return super().generate_audio(text)
 
@@ -201,8 +194,8 @@ def test_no_interrupt_keeps_a_lock(use: Callable[[Does], Any]) -> None:
         does = Loads()
         came = interrupt(lambda does=does: use(does), number)  # type: ignore[misc]
         model = does._model
-        locks = [does._lock, does._loading, *([model.lock] if isinstance(model, SharedModel) else [])]
-        assert not any(lock.holders or lock._waiters for lock in locks), number
+        taken = [does._lock, does._loading, *([model.lock] if isinstance(model, SharedModel) else [])]
+        assert not any(lock.holders or lock._waiters for lock in taken), number
         assert not locks._waiting
         does.close()
         if not came:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import install
 from lollms_modalities import (
     BindingBrokenError,
     BindingDependencyError,
@@ -62,12 +63,8 @@ def write(
     folder: Path, name: str, entries: dict[str, str], code: str | None = GOOD, requires: tuple[str, ...] = ()
 ) -> Path:
     """A distribution ``name`` 1.0 with a module of that name."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {r}" for r in requires)]
-    (info / "METADATA").write_text("\n".join(lines) + "\n")
-    eps = "".join(f"{key} = {value}\n" for key, value in entries.items())
-    (info / "entry_points.txt").write_text(f"[lollms_client.tts_bindings]\n{eps}")
+    points = "".join(f"{key} = {value}\n" for key, value in entries.items())
+    info = install(folder, name, f"[lollms_client.tts_bindings]\n{points}", requires)
     if code is not None:
         (folder / f"{name}.py").write_text(textwrap.dedent(code))
     return info

@@ -37,6 +37,7 @@ from lollms_modalities import (
 from lollms_modalities.calls import locks, sweeping
 from lollms_modalities.calls.scheduler import Scheduler
 from pydantic import SecretStr
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 
@@ -86,13 +87,6 @@ class Does(LollmsTTSBinding):
 
 def free(binding: LollmsTTSBinding) -> bool:
     return not binding._lock.holders and not binding._lock._waiters
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def raising(error: BaseException) -> Callable[[object], None]:
@@ -314,7 +308,7 @@ def test_a_second_close_waits_for_the_end(background: Spawn) -> None:
     first = background(slow.close)
     assert inside.wait(10)
     second = background(slow.close)
-    until(lambda: slow._lock._waiters)
+    wait_until(lambda: slow._lock._waiters)
     assert second.running
     go_on.set()
     first.result()
@@ -459,7 +453,7 @@ def test_a_forgotten_model_is_let_go_of() -> None:
     box = [model]
     del model
     ours(box)
-    until(lambda: freed)
+    wait_until(lambda: freed)
     assert sweeping._thread is not None
 
 
@@ -476,7 +470,7 @@ def test_keep_alive_holds_from_when_it_is_changed(change: float | None) -> None:
     loads.load()
     loads.set_settings({"keep_alive": change})
     if change == 0.05:
-        until(lambda: not loads.loaded)
+        wait_until(lambda: not loads.loaded)
     else:
         assert loads._reaping is None or loads._reaping.fn is not None
         time.sleep(0.5)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import install
 from lollms_modalities import Audio, LollmsTTSBindingManager, OptionError, hookimpl
 from lollms_modalities.hooks import register, unregister
 
@@ -45,10 +46,7 @@ class Vault(LollmsTTSBinding):
 def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "vault_binding.py").write_text(SOURCE)
-    info = folder / "vault-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vault\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lollms_client.tts_bindings]\nvault = vault_binding:Vault\n")
+    install(folder, "vault", "[lollms_client.tts_bindings]\nvault = vault_binding:Vault\n")
     with LollmsTTSBindingManager(folder).require_binding("vault", isolated=True, keys=["SECRET", "X"]) as binding:
         yield binding
 

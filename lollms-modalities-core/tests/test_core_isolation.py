@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+from distributions import install
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -52,6 +53,7 @@ from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.opening import open_binding
 from lollms_modalities.workers.policy import WorkerPolicy
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 SOURCE = Path(__file__).parent / "support" / "nasty_bindings.py"
@@ -62,15 +64,11 @@ def write_nasty(folder: Path, name: str = "nasty") -> Path:
     """The nasty bindings as an installed distribution in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(SOURCE, folder / "nasty_bindings.py")
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "".join(
-            f"[lollms_client.{m}_bindings]\n{name} = nasty_bindings:Nasty{m.upper()}Binding\n"
-            for m in ("tts", "stt", "tti")
-        )
+    points = (
+        f"[lollms_client.{m}_bindings]\n{name} = nasty_bindings:Nasty{m.upper()}Binding\n"
+        for m in ("tts", "stt", "tti")
     )
+    install(folder, name, "".join(points))
     return folder
 
 
@@ -102,13 +100,6 @@ def tts(open_tts: Callable[..., Any]) -> Any:
 def pid_of(tts: Any) -> int:
     """The worker that would run the next call."""
     return int(tts.generate_audio("who").provenance.usage["pid"])
-
-
-def wait_until(true: Callable[[], object], seconds: float = 5.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.005)
 
 
 def gone(pid: int) -> bool:
@@ -528,7 +519,7 @@ def test_loaded_and_unloaded(open_tts: Callable[..., Any]) -> None:
     assert not tts.loaded
     tts.generate_audio("hi")
     assert tts.loaded
-    wait_until(lambda: not tts.loaded)
+    wait_until(lambda: not tts.loaded, 5)
 
 
 # --- crashes --------------------------------------------------------------------------------------------------------
@@ -546,7 +537,7 @@ def test_a_crash_is_told_with_its_cause_and_the_last_lines(tts: Any, do: str, ca
     error: Any = caught.value
     assert line in str(error)
     assert error.exit_code == {"exit": 3, "segfault": -11, "killed": -9}[do]
-    wait_until(lambda: gone(pid))
+    wait_until(lambda: gone(pid), 5)
     assert pid_of(tts) != pid, "the next call has a new worker"
 
 
@@ -613,7 +604,7 @@ def test_replaced_after_so_many_calls(open_tts: Callable[..., Any]) -> None:
     tts = open_tts(WorkerPolicy(max_calls=2))
     pids = [pid_of(tts) for _ in range(5)]
     assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
-    wait_until(lambda: gone(pids[0]))
+    wait_until(lambda: gone(pids[0]), 5)
 
 
 def test_replaced_when_it_has_grown(open_tts: Callable[..., Any]) -> None:
@@ -628,7 +619,7 @@ def test_replaced_when_it_has_grown(open_tts: Callable[..., Any]) -> None:
 def test_ended_when_idle_and_started_again(open_tts: Callable[..., Any]) -> None:
     tts = open_tts(WorkerPolicy(idle_timeout=0.3))
     pid = pid_of(tts)
-    wait_until(lambda: gone(pid))
+    wait_until(lambda: gone(pid), 5)
     assert pid_of(tts) != pid
 
 
@@ -745,7 +736,7 @@ def test_a_binding_that_nobody_has_ends_its_worker(folder: Path) -> None:
     pid = pid_of(tts)
     del tts
     gc.collect()
-    wait_until(lambda: gone(pid))
+    wait_until(lambda: gone(pid), 5)
 
 
 def test_nothing_is_left(folder: Path) -> None:
@@ -762,11 +753,11 @@ def test_nothing_is_left(folder: Path) -> None:
             next(tts.stream_audio("hi", count=1000))
 
     work()
-    wait_until(lambda: threading.active_count() < 12)
+    wait_until(lambda: threading.active_count() < 12, 5)
     before = use()
     for _ in range(3):
         work()
-    wait_until(lambda: use()[0] <= before[0] + 1 and use()[1] <= before[1] and use()[2] <= before[2])
+    wait_until(lambda: use()[0] <= before[0] + 1 and use()[1] <= before[1] and use()[2] <= before[2], 5)
 
 
 # --- environments ---------------------------------------------------------------------------------------------------

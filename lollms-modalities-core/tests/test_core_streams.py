@@ -250,17 +250,21 @@ def test_twins_of_streams_are_async_iterators() -> None:
     assert asyncio.run(main()) == "abc"
 
 
+async def cancelled_while_held(spells: Spells, task: asyncio.Task[Any]) -> None:
+    """Cancel the task as soon as it holds the binding, which is free for the next call then."""
+    while not spells._lock.holders:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(spells.agenerate_audio("x"), 5)
+
+
 def test_cancelling_the_task_cancels_the_call() -> None:
     spells = Spells()
 
     async def main() -> None:
-        task = asyncio.ensure_future(spells.agenerate_audio("abc", wait=30))
-        while not spells._lock.holders:
-            await asyncio.sleep(0.001)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.wait_for(spells.agenerate_audio("x"), 5)
+        await cancelled_while_held(spells, asyncio.ensure_future(spells.agenerate_audio("abc", wait=30)))
 
     asyncio.run(main())
 
@@ -273,13 +277,7 @@ def test_cancelling_a_task_that_waits_for_a_chunk_frees_the_binding() -> None:
             async for _ in spells.astream_audio("abc", wait=30):
                 pass
 
-        task = asyncio.ensure_future(consume())
-        while not spells._lock.holders:
-            await asyncio.sleep(0.001)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await asyncio.wait_for(spells.agenerate_audio("x"), 5)
+        await cancelled_while_held(spells, asyncio.ensure_future(consume()))
 
     asyncio.run(main())
 

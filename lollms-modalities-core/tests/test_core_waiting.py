@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from lollms_modalities import Audio, AudioChunk, BusyError, LollmsTTSBinding
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 Run = Callable[..., Callable[[], Any]]
@@ -44,13 +44,6 @@ class Asks(Spells):
             self.meet.wait(10)
             self.other.generate_audio("inner")
         return super().generate_audio(text)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def executor(stack: ExitStack, _: Spawn) -> Run:
@@ -98,7 +91,7 @@ def test_the_next_work_of_a_pool_s_thread_does_not_own_the_stream(
         stream: Any = run(spells.stream_audio, "abc")()
         assert run(next, stream)().text == "a"
         asked = run(spells.generate_audio, "x")
-        until(lambda: spells._lock._waiters)
+        wait_until(lambda: spells._lock._waiters)
         stream.close()
         assert isinstance(asked(), Audio)
 
@@ -113,7 +106,7 @@ def test_work_by_one_function_is_told_apart_by_its_job() -> None:
     with ThreadPoolExecutor(1) as pool:
         pool.submit(serve, "next").result(10)
         asked = pool.submit(serve, "ask")
-        until(lambda: spells._lock._waiters)
+        wait_until(lambda: spells._lock._waiters)
         stream.close()
         assert isinstance(asked.result(10), Audio)
 
@@ -163,7 +156,7 @@ def test_a_thread_with_the_ident_of_one_that_ended_owns_nothing() -> None:
     for _ in range(200):  # an ident is soon given again
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
-        until(lambda asking=thread: not asking.is_alive() or spells._lock._waiters)  # type: ignore[misc]
+        wait_until(lambda asking=thread: not asking.is_alive() or spells._lock._waiters)  # type: ignore[misc]
         if found or spells._lock._waiters:
             break
     stream.close()

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 import pytest
+from distributions import install
 from lollms_modalities import (
     BindingClosedError,
     CallCancelled,
@@ -37,6 +38,7 @@ from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
 from lollms_modalities.workers.protocol import HEAD
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 SOURCE = Path(__file__).parent / "support" / "odd_bindings.py"
@@ -48,13 +50,9 @@ TWO = WorkerPolicy(grace=0.5, pool=2)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The odd bindings as an installed distribution."""
     folder = tmp_path_factory.mktemp("odd") / "site"
-    info = folder / "odd-1.0.dist-info"
-    info.mkdir(parents=True)
+    points = "odd = odd_bindings:OddTTSBinding\nodd8 = odd_bindings:OddConcurrentTTSBinding\n"
+    install(folder, "odd", f"[lollms_client.tts_bindings]\n{points}")
     shutil.copy(SOURCE, folder)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[lollms_client.tts_bindings]\nodd = odd_bindings:OddTTSBinding\nodd8 = odd_bindings:OddConcurrentTTSBinding\n"
-    )
     return folder
 
 
@@ -78,13 +76,6 @@ def gate(tmp_path: Path) -> Path:
     path = tmp_path / "gate"
     path.touch()
     return path
-
-
-def wait_until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come true in time"
-        time.sleep(0.005)
 
 
 def kill(tts: Any) -> None:

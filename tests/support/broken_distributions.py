@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from distributions import install
+
 GOOD = """
 from lollms_modalities import Audio, LollmsSTTBinding, LollmsTTSBinding, Transcript
 
@@ -158,12 +160,8 @@ def make_all(folder: Path) -> Path:
 
 def write(folder: Path, name: str, entries: dict[str, str], code: str | None, requires: tuple[str, ...] = ()) -> Path:
     """A distribution ``name`` 1.0 with TTS bindings and a module of that name; gives the folder of its metadata."""
-    info = folder / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *(f"Requires-Dist: {r}" for r in requires)]
-    (info / "METADATA").write_text("\n".join(lines) + "\n", "utf-8")
     points = "".join(f"{key} = {value}\n" for key, value in entries.items())
-    (info / "entry_points.txt").write_text(f"[lollms_client.tts_bindings]\n{points}", "utf-8")
+    info = install(folder, name, f"[lollms_client.tts_bindings]\n{points}", requires)
     if code is not None:
         (folder / f"{name}.py").write_bytes(os.fsencode(code))
     return info

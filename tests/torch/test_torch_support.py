@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import Trap
 from lollms_modalities import BindingDependencyError, CallCancelled, GenerationError, ModelNotFoundError
 from lollms_modalities.calls.call import Call
 from lollms_modalities.kit.hub import explain_loading
@@ -139,11 +140,6 @@ def test_out_of_memory_says_what_to_do() -> None:
     assert "Tried to allocate 2 GiB" in str(error)
     assert "more" not in error.message
     assert translate_error(ValueError("other")) is None
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
 
 
 def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path) -> None:

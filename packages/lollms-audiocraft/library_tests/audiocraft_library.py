@@ -19,6 +19,7 @@ import pytest
 import torch
 from audiocraft.models import MusicGen
 from audiocraft_checkpoint import FRAME_RATE, RATE
+from checkpoints import Trap
 from lollms_audiocraft import AudioCraftTTMBinding
 from lollms_modalities import (
     Audio,
@@ -31,16 +32,12 @@ from lollms_modalities import (
 )
 from musicgen_model import make_musicgen
 from omegaconf import OmegaConf
+from programs import NO_NETWORK
 
 PROMPT = "a slow piano"
 
 # Where the tests use the library without us.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
 
 
 @pytest.fixture(scope="module")
@@ -179,13 +176,6 @@ def test_a_precision_that_is_not_its_own_is_told(checkpoint: Path) -> None:
 # --- the text encoder of the published models -----------------------------------------------------------------------
 
 PROGRAM = """
-import sys
-tried = []
-def hook(event, args):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
-        tried.append((event, str(args)))
-        raise OSError("there is no network")
-sys.addaudithook(hook)
 from lollms_audiocraft import AudioCraftTTMBinding
 from lollms_modalities import ModelNotFoundError
 binding = AudioCraftTTMBinding(MODEL, n_threads=1)
@@ -204,7 +194,7 @@ def test_with_a_path_nobody_on_the_network_is_asked(tmp_path: Path) -> None:
     subprocess.run(
         maker, check=True, capture_output=True, env=os.environ | {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"}
     )
-    program = PROGRAM.replace("MODEL", repr(str(model)))
+    program = NO_NETWORK + PROGRAM.replace("MODEL", repr(str(model)))
     assert run(program, HF_HUB_CACHE=str(hub)) == "[] 1.0 True"
     said = run(program, HF_HUB_CACHE=str(tmp_path / "empty"))
     assert said.startswith("[] The MusicGen model")

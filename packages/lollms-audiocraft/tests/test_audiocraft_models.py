@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from checkpoints import Trap, name_code, spoil
 from lollms_audiocraft import AudioCraftTTMBinding
 from lollms_audiocraft.models import KNOWN
 from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError
 from musicgen_model import make_musicgen
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
+from programs import NO_NETWORK, refused_call, run
 
 
 @pytest.fixture
 def copy(tiny_musicgen: Path, tmp_path: Path) -> Path:
     """A checkpoint of one's own, to be spoilt."""
     return Path(shutil.copytree(tiny_musicgen, tmp_path / "copy"))
-
-
-def run(program: str, **variables: str) -> str:
-    """What a program prints in a Python of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment | variables
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def refused(model: Any, **settings: Any) -> ModelNotFoundError:
@@ -129,20 +114,14 @@ def test_an_engine_that_nobody_knows_is_refused() -> None:
 
 # --- offline --------------------------------------------------------------------------------------------------------
 
-UNKNOWN = """
-import sys, time
-began = time.perf_counter()
-from lollms_audiocraft import AudioCraftTTMBinding
-try:
-    AudioCraftTTMBinding(MODEL).generate_music("hi")
-except FileNotFoundError as exc:
-    print(time.perf_counter() - began, "torch" in sys.modules, type(exc).__name__, exc)
-"""
+
+def unknown(arguments: str) -> str:
+    return refused_call("lollms_audiocraft", "AudioCraftTTMBinding", 'generate_music("hi")', arguments)
 
 
 @pytest.mark.parametrize("model", ["facebook/musicgen-small", "nobody/nothing-at-all"])
 def test_offline_an_unknown_model_fails_at_once(model: str, tmp_path: Path) -> None:
-    said = run(UNKNOWN.replace("MODEL", repr(model)), HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    said = run(unknown(repr(model)), HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
     taken, torch_came, error, message = said.split(" ", 3)
     assert (torch_came, error) == ("False", "ModelNotFoundError")
     assert float(taken) < 20  # the goal is 2, on a machine with nothing else to do
@@ -152,23 +131,16 @@ def test_offline_an_unknown_model_fails_at_once(model: str, tmp_path: Path) -> N
 
 
 def test_local_files_only_is_the_same_in_one_binding(tmp_path: Path) -> None:
-    said = run(UNKNOWN.replace("MODEL", "'nobody/nothing', local_files_only=True"), HF_HOME=str(tmp_path))
+    said = run(unknown("'nobody/nothing', local_files_only=True"), HF_HOME=str(tmp_path))
     assert "ModelNotFoundError The MusicGen model 'nobody/nothing' is not on this machine" in said
 
 
 def test_a_path_that_is_not_there_never_reaches_the_hub(tmp_path: Path) -> None:
-    said = run(UNKNOWN.replace("MODEL", repr(str(tmp_path / "none"))))
+    said = run(unknown(repr(str(tmp_path / "none"))))
     assert "is no folder of a MusicGen model" in said
 
 
 BLOCKED = """
-import sys
-tried = []
-def hook(event, args):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
-        tried.append((event, str(args)))
-        raise OSError("there is no network")
-sys.addaudithook(hook)
 from lollms_audiocraft import AudioCraftTTMBinding
 binding = AudioCraftTTMBinding(MODEL, n_threads=1)
 assert binding.generate_music("a slow piano", duration=0.3).duration
@@ -178,7 +150,7 @@ print(tried)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tiny_musicgen: Path) -> None:
-    assert run(BLOCKED.replace("MODEL", repr(str(tiny_musicgen))), OMP_NUM_THREADS="1") == "[]"
+    assert run(NO_NETWORK + BLOCKED.replace("MODEL", repr(str(tiny_musicgen))), OMP_NUM_THREADS="1") == "[]"
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
@@ -192,13 +164,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(copy: Path) -> None:
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_code_of_a_checkpoint_is_never_run(copy: Path, name: str) -> None:
-    (copy / "evil.py").write_text("raise SystemExit('it ran')\nclass Evil: ...\n")
-    told = json.loads((copy / name).read_text())
-    if name == "config.json":
-        told |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}}
-    else:
-        told |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
-    (copy / name).write_text(json.dumps(told))
+    name_code(copy, name)
     with AudioCraftTTMBinding(str(copy), n_threads=1) as binding:
         try:
             binding.load()
@@ -219,18 +185,11 @@ def test_another_kind_of_model_is_told(tmp_path: Path, kind: str) -> None:
     "damage", ["no weights", "half of the weights", "another width", "fewer layers", "no tokenizer", "no configuration"]
 )
 def test_a_damaged_model_is_told(copy: Path, tmp_path: Path, damage: str) -> None:
-    weights = copy / "model.safetensors"
-    if damage == "no weights":
-        weights.unlink()
-    elif damage == "half of the weights":
-        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    elif damage in ("fewer layers", "another width"):
+    if damage in ("fewer layers", "another width"):
         other = {"layers": 3} if damage == "fewer layers" else {"width": 64}
         shutil.copy(make_musicgen(tmp_path / "other", **other) / "config.json", copy)
-    elif damage == "no tokenizer":
-        (copy / "tokenizer.json").unlink()
     else:
-        (copy / "config.json").write_text("{]")
+        spoil(copy, damage)
     error = refused(copy)
     assert str(copy) in str(error)
     if damage in ("fewer layers", "no tokenizer"):

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from bark_model import make_bark
+from checkpoints import Trap, name_code, spoil
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 from lollms_modalities import LollmsTTMBindingManager, LollmsTTSBindingManager, ModelNotFoundError
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
+from programs import NO_NETWORK, refused_call, run
 
 
 @pytest.fixture
 def copy(tiny_bark: Path, tmp_path: Path) -> Path:
     """A checkpoint of one's own, to be spoilt."""
     return Path(shutil.copytree(tiny_bark, tmp_path / "copy"))
-
-
-def run(program: str, **variables: str) -> str:
-    """What a program prints in a Python of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment | variables
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def refused(folder: Path) -> ModelNotFoundError:
@@ -71,21 +55,14 @@ def test_models_are_listed_and_found_in_their_folder(tiny_bark: Path, tmp_path: 
 
 # --- offline --------------------------------------------------------------------------------------------------------
 
-UNKNOWN = """
-import sys, time
-began = time.perf_counter()
-from lollms_bark import BarkTTSBinding
-try:
-    BarkTTSBinding(MODEL).generate_audio("hi")
-except FileNotFoundError as exc:
-    print(time.perf_counter() - began, "torch" in sys.modules, type(exc).__name__, exc)
-"""
+
+def unknown(arguments: str) -> str:
+    return refused_call("lollms_bark", "BarkTTSBinding", 'generate_audio("hi")', arguments)
 
 
 @pytest.mark.parametrize("model", ["suno/bark-small", "nobody/nothing-at-all"])
 def test_offline_an_unknown_model_fails_at_once(model: str, tmp_path: Path) -> None:
-    program = UNKNOWN.replace("MODEL", repr(model))
-    said = run(program, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    said = run(unknown(repr(model)), HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
     taken, torch_came, error, message = said.split(" ", 3)
     assert (torch_came, error) == ("False", "ModelNotFoundError")
     assert float(taken) < 20  # the goal is 2, on a machine with nothing else to do
@@ -95,26 +72,18 @@ def test_offline_an_unknown_model_fails_at_once(model: str, tmp_path: Path) -> N
 
 
 def test_local_files_only_is_the_same_in_one_binding(tmp_path: Path) -> None:
-    program = UNKNOWN.replace("MODEL", "'nobody/nothing', local_files_only=True")
-    said = run(program, HF_HOME=str(tmp_path))
+    said = run(unknown("'nobody/nothing', local_files_only=True"), HF_HOME=str(tmp_path))
     assert "ModelNotFoundError The Bark model 'nobody/nothing' is not on this machine" in said
     assert "local_files_only is set" in said
 
 
 def test_a_path_that_is_not_there_never_reaches_the_hub(tmp_path: Path) -> None:
-    said = run(UNKNOWN.replace("MODEL", repr(str(tmp_path / "none"))))
+    said = run(unknown(repr(str(tmp_path / "none"))))
     assert "ModelNotFoundError" in said
     assert "is no folder of a Bark model" in said
 
 
 BLOCKED = """
-import sys
-tried = []
-def hook(event, args):
-    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
-        tried.append((event, str(args)))
-        raise OSError("there is no network")
-sys.addaudithook(hook)
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 tts, ttm = (binding(MODEL, n_threads=1) for binding in (BarkTTSBinding, BarkTTMBinding))
 assert tts.generate_audio("hi", "v2/de_speaker_3").duration
@@ -125,7 +94,7 @@ print(tried)
 
 
 def test_with_a_path_nobody_on_the_network_is_asked(tiny_bark: Path) -> None:
-    assert run(BLOCKED.replace("MODEL", repr(str(tiny_bark))), OMP_NUM_THREADS="1") == "[]"
+    assert run(NO_NETWORK + BLOCKED.replace("MODEL", repr(str(tiny_bark))), OMP_NUM_THREADS="1") == "[]"
 
 
 @pytest.mark.parametrize("how", ["", ", local_files_only=True"])
@@ -135,7 +104,7 @@ def test_a_model_that_was_fetched_is_taken_from_the_cache(tiny_bark: Path, tmp_p
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("a" * 40)
     offline = {} if how else {"HF_HUB_OFFLINE": "1"}
-    program = BLOCKED.replace("MODEL", f"'suno/bark-small'{how}")
+    program = NO_NETWORK + BLOCKED.replace("MODEL", f"'suno/bark-small'{how}")
     assert run(program, OMP_NUM_THREADS="1", HF_HOME=str(tmp_path), **offline) == "[]"
 
 
@@ -159,13 +128,7 @@ def test_a_pickle_of_weights_alone_is_taken(copy: Path) -> None:
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_code_of_a_checkpoint_is_never_run(copy: Path, name: str) -> None:
-    (copy / "evil.py").write_text("raise SystemExit('it ran')\nclass Evil: ...\n")
-    told = json.loads((copy / name).read_text())
-    if name == "config.json":
-        told |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}}
-    else:
-        told |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
-    (copy / name).write_text(json.dumps(told))
+    name_code(copy, name)
     with BarkTTSBinding(str(copy), n_threads=1) as tts:
         try:
             tts.load()
@@ -194,23 +157,16 @@ def test_another_kind_of_model_is_no_bark(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_model_is_told(copy: Path, tmp_path: Path, damage: str) -> None:
-    weights = copy / "model.safetensors"
-    if damage == "no weights":
-        weights.unlink()
-    elif damage == "half of the weights":
-        weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    elif damage == "half of a pickle":
+    if damage == "half of a pickle":
         torch.save({"semantic.lm_head.weight": torch.ones(1000)}, copy / "whole.bin")
         (copy / "pytorch_model.bin").write_bytes((copy / "whole.bin").read_bytes()[:2000])
-        weights.unlink()
+        (copy / "model.safetensors").unlink()
     elif damage in ("fewer layers", "another width"):
         other = {"layers": 2} if damage == "fewer layers" else {"width": 64}
         deeper = make_bark(tmp_path / "deeper", voices=[], **other)
         shutil.copy(deeper / "config.json", copy)
-    elif damage == "no tokenizer":
-        (copy / "tokenizer.json").unlink()
     else:
-        (copy / "config.json").write_text("{]")
+        spoil(copy, damage)
     error = refused(copy)
     assert str(copy) in str(error)
     if damage in ("fewer layers", "no tokenizer"):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from bark_model import make_bark
+from checkpoints import Trap
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 from lollms_bark.engine import Bark
 from lollms_modalities import (
@@ -213,11 +214,6 @@ def test_a_default_voice_that_the_model_lacks_is_left_out_and_a_named_one_raises
             assert ttm.generate_music(SENTENCE, seed=1) == left_out
         with pytest.raises(VoiceNotFoundError):
             ttm.generate_music(SENTENCE, voice_preset="v2/en_speaker_6")
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
 
 
 @pytest.mark.parametrize("damage", ["a pickle", "no file", "codes of a larger model", "floats", "a wrong shape"])

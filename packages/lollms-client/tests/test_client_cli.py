@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import srt
+from distributions import install
 from lollms_client.cli import COMMANDS
 from lollms_modalities import Audio, Image, Video
 from loopback import Reply, serving
@@ -390,10 +391,8 @@ def test_a_reader_that_has_had_enough(lollms: Shell) -> None:
 
 
 def test_a_plug_in_that_raises_is_told_and_loses_nothing(lollms: Shell, tmp_path: Path) -> None:
-    info = tmp_path / "site" / "bad_plugin-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad_plugin\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lollms_client.plugins]\nbad = bad_plugin\nworse = no_such_plugin\n")
+    points = "[lollms_client.plugins]\nbad = bad_plugin\nworse = no_such_plugin\n"
+    install(tmp_path / "site", "bad_plugin", points)
     (tmp_path / "site" / "bad_plugin.py").write_text(
         "from lollms_modalities import hookimpl\n@hookimpl\ndef lollms_after_call(result):\n    raise ValueError('oh')\n"
     )

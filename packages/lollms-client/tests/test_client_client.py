@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributions import install
 from lollms_client import LollmsClient
 from lollms_modalities import BindingClosedError, BindingNotFoundError, BindingUnavailableWarning, SettingsError
 from lollms_modalities.entry_points.refs import refresh
@@ -41,12 +42,11 @@ class Llm:
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path) -> Iterator[Path]:
     """A distribution with bindings for the client."""
-    info = tmp_path / "client_dist-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: client_dist\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+    install(
+        tmp_path,
+        "client_dist",
         "[lollms_client.tts_bindings]\nremote = client_dist:Remote\nprivate = client_dist:Private\n"
-        "[lollms_client.stt_bindings]\nears = client_dist:Ears\n[lollms_client.llm_bindings]\nllm = client_dist:Llm\n"
+        "[lollms_client.stt_bindings]\nears = client_dist:Ears\n[lollms_client.llm_bindings]\nllm = client_dist:Llm\n",
     )
     (tmp_path / "client_dist.py").write_text(textwrap.dedent(CODE))
     sys.path.insert(0, str(tmp_path))

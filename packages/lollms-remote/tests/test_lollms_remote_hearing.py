@@ -12,19 +12,13 @@ import pytest
 from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
 from lollms_modalities import Audio, OptionError
-from lollms_remote.server import forget_protocols
 from lollms_remote.times import read_segments
 from loopback import Reply, Server, serving
+from served import WAV
 
-WAV = bytes(Audio.from_samples(np.sin(np.arange(8000) / 9), 16000))
+pytestmark = pytest.mark.usefixtures("forgetting")
+
 HEAR = "POST /v1/audio/transcriptions"
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    forget_protocols()
-    yield
-    forget_protocols()
 
 
 @pytest.fixture

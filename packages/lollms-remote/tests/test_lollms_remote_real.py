@@ -27,22 +27,15 @@ from lollms_modalities import (
 from lollms_remote.server import forget_protocols
 from lollms_remote.times import read_segments
 from loopback import Reply, Request, Server, serving
+from served import KEY, PNG, WAV
 
-KEY = "sesame-key-4711"
-WAV = bytes(Audio.from_samples(np.sin(np.arange(8000) / 9), 16000))
-PNG = bytes(Image.from_pixels(np.full((16, 24, 3), 90, np.uint8), "png"))
+pytestmark = pytest.mark.usefixtures("forgetting")
+
 MADE = Reply({"data": [{"b64_json": base64.b64encode(PNG).decode()}]})
 # As Starlette on uvicorn does it: the connection is closed a moment later, without a word.
 TEXT_500 = Reply(b"Internal Server Error", 500, {"Content-Type": "text/plain; charset=utf-8"}, hangs_up=True)
 NOT_ALLOWED = Reply({"detail": "Method Not Allowed"}, 405)
 NOT_FOUND = Reply({"detail": "Not Found"}, 404)
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    forget_protocols()
-    yield
-    forget_protocols()
 
 
 def unknown(request: Request) -> Reply:

@@ -34,24 +34,17 @@ from lollms_modalities import (
     UnsupportedError,
     Video,
 )
-from lollms_remote.server import forget_protocols
 from loopback import Reply, Request, Server, serving
+from served import KEY, WAV
 
-KEY = "sesame-key-4711"
-WAV = bytes(Audio.from_samples(np.sin(np.arange(8000) / 9), 16000))
+pytestmark = pytest.mark.usefixtures("forgetting")
+
 MP3 = bytes(Audio(WAV).convert("mp3"))
 JPEG = bytes(Image.from_pixels(np.full((16, 24, 3), 90, np.uint8), "jpeg"))
 TEXT_500 = Reply(b"Internal Server Error", 500, {"Content-Type": "text/plain; charset=utf-8"})
 PAGE = Reply(b"<!doctype html><title>LoLLMs</title>", 200, {"Content-Type": "text/html"})
 READY = {"GET /tts_is_ready": Reply({"status": True})}
 BLOCKED = Reply({"status": False, "error": "Code execution is blocked when the server is exposed."})
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    forget_protocols()
-    yield
-    forget_protocols()
 
 
 @pytest.fixture

@@ -8,38 +8,27 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import pytest
 from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
 from lollms_client.tti_bindings.dalle import DalleTTIBinding_Impl
 from lollms_client.tti_bindings.lollms import LollmsTTIBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
 from lollms_modalities import (
-    Audio,
-    Image,
     OptionError,
     ServiceAuthError,
     ServiceError,
     ServiceResponseError,
     SettingsError,
 )
-from lollms_remote.server import forget_protocols
 from loopback import Reply, Request, Route, Server, serving
+from served import KEY, PNG, WAV
 
-KEY = "sesame-key-4711"
-WAV = bytes(Audio.from_samples(np.sin(np.arange(8000) / 9), 16000))
-PNG = bytes(Image.from_pixels(np.full((16, 24, 3), 90, np.uint8), "png"))
+pytestmark = pytest.mark.usefixtures("forgetting")
+
 PACKED = base64.b64encode(PNG).decode()
 NOT_FOUND = Reply({"detail": "Not Found"}, 404)
 MODELS = Reply({"data": [{"id": "m"}]})
 CAPABLE = Reply({"capabilities": {}})
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    forget_protocols()
-    yield
-    forget_protocols()
 
 
 # --- telling them apart ---------------------------------------------------------------------------------------------

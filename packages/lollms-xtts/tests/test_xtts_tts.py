@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import torch
 import xtts_model
+from checkpoints import Trap
 from lollms_modalities import (
     Audio,
     AudioFileNotFoundError,
@@ -512,11 +513,6 @@ def damaged(folder: Path, damage: str) -> None:
         torch.save({"model": Trap()}, folder / "model.pth")
     elif damage == "code in the voices":
         torch.save({ANA: Trap()}, folder / "speakers_xtts.pth")
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('it ran')",)
 
 
 @pytest.mark.parametrize(

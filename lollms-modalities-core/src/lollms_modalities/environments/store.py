@@ -57,13 +57,7 @@ class Room:
         check_name(name)
         store = self.folder.parent
         with _alone(store):
-            maker = _maker_of(store, name)
-            if maker:
-                raise EnvironmentBuildError(
-                    f"The environment {name!r} is being made by process {maker}.",
-                    hint="Wait until that has ended, or end it.",
-                    reason="busy",
-                )
+            _check_nobody_makes(store, name, "made")
             there = (store / name / "pyvenv.cfg").is_file() or (store / name).is_dir()
             if there and not replace:
                 raise EnvironmentBuildError(
@@ -99,13 +93,7 @@ def remove(name: str) -> None:
     """
     store = environments_folder()
     with _alone(store):
-        maker = _maker_of(store, name)
-        if maker:
-            raise EnvironmentBuildError(
-                f"The environment {name!r} is being made anew by process {maker}.",
-                hint="Wait until that has ended, or end it.",
-                reason="busy",
-            )
+        _check_nobody_makes(store, name, "made anew")
         there = store / name
         if there.is_symlink():
             there.unlink()
@@ -189,6 +177,15 @@ def _is_held(folder: Path) -> bool:
         return True
     lock.close()
     return False
+
+
+def _check_nobody_makes(store: Path, name: str, what: str) -> None:
+    if maker := _maker_of(store, name):
+        raise EnvironmentBuildError(
+            f"The environment {name!r} is being {what} by process {maker}.",
+            hint="Wait until that has ended, or end it.",
+            reason="busy",
+        )
 
 
 def _maker_of(store: Path, name: str) -> str:

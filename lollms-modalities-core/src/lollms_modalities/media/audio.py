@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lollms_modalities.calls.call import CURRENT
-from lollms_modalities.errors import BindingDependencyError, MediaError
+from lollms_modalities.errors import MediaError
 from lollms_modalities.media.chunk import other_kind
 from lollms_modalities.media.formats import AUDIO_FORMATS, check_format
 from lollms_modalities.media.input import open_media as open_media
@@ -62,6 +62,7 @@ class Audio(MediaFile):
     """
 
     formats = AUDIO_FORMATS
+    _noun = "Audio"
     _known: tuple[int | None, int | None, float | None] = (None, None, None)
 
     def __new__(
@@ -74,11 +75,9 @@ class Audio(MediaFile):
         mime_type: str | None = None,
         path: Path | None = None,
     ) -> Self:
-        self = super().__new__(cls, data)
+        self = super().__new__(cls, data, path=path)
         if sample_rate is not None or channels is not None or duration is not None:
             self._known = (sample_rate, channels, duration)
-        if path is not None:
-            self.path = path.absolute()  # the current folder may change
         if mime_type is not None:
             self._format = next((f.name for f in cls.formats.values() if f.mime_type == mime_type), None)
         return self
@@ -238,15 +237,10 @@ class Audio(MediaFile):
         made._provenance = self._provenance
         return made
 
-    def __repr__(self) -> str:
-        if not self:
-            return "<Audio empty>"
-        try:
-            rate, channels, duration = self._facts()
-        except (MediaError, BindingDependencyError, OSError):
-            return f"<Audio of unknown format, {self._size()}{self._where()}>"
+    def _told(self) -> str:
+        rate, channels, duration = self._facts()
         ways = {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
-        return f"<Audio {self.format} {duration:.2f} s, {rate} Hz {ways}, {self._size()}{self._where()}>"
+        return f"{duration:.2f} s, {rate} Hz {ways}"
 
     def _repr_html_(self) -> str:
         return f'<audio controls preload="metadata" src="{self._data_url()}"></audio>'

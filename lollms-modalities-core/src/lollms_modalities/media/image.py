@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 from base64 import b64encode
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lollms_modalities.errors import BindingDependencyError, MediaError
@@ -29,13 +28,8 @@ class Image(MediaFile):
     """
 
     formats = IMAGE_FORMATS
+    _noun = "Image"
     _pixels: tuple[int, int] | None = None
-
-    def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
-        self = super().__new__(cls, data)
-        if path is not None:
-            self.path = path.absolute()  # the current folder may change
-        return self
 
     @classmethod
     def from_pil(cls, image: PILImage, output_format: str = "png") -> Self:
@@ -105,14 +99,9 @@ class Image(MediaFile):
         converted._provenance = self._provenance
         return converted
 
-    def __repr__(self) -> str:
-        if not self:
-            return "<Image empty>"
-        try:
-            width, height = self._dimensions()
-        except (MediaError, BindingDependencyError, OSError):
-            return f"<Image of unknown format, {self._size()}{self._where()}>"
-        return f"<Image {self.format} {width}x{height}, {self._size()}{self._where()}>"
+    def _told(self) -> str:
+        width, height = self._dimensions()
+        return f"{width}x{height}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         return {self.mime_type: b64encode(read_media(self)).decode(), "text/plain": repr(self)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from lollms_modalities.errors import BindingDependencyError, MediaError
 from lollms_modalities.media.formats import format_of, sniff
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
@@ -25,8 +26,15 @@ class MediaFile(Result, bytes):
     """
 
     formats: ClassVar[Mapping[str, Format]] = {}
+    _noun: ClassVar[str] = "Media"
     path: Path | None = None
     _format: str | None = None
+
+    def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
+        self = super().__new__(cls, data)
+        if path is not None:
+            self.path = path.absolute()  # the current folder may change
+        return self
 
     def __bool__(self) -> bool:
         return len(self) > 0 or self.path is not None
@@ -99,6 +107,19 @@ class MediaFile(Result, bytes):
         moved._provenance = self._provenance
         moved.path = path.absolute()
         return moved
+
+    def __repr__(self) -> str:
+        if not self:
+            return f"<{self._noun} empty>"
+        try:
+            told = self._told()
+        except (MediaError, BindingDependencyError, OSError):
+            return f"<{self._noun} of unknown format, {self._size()}{self._where()}>"
+        return f"<{self._noun} {self.format} {told}, {self._size()}{self._where()}>"
+
+    def _told(self) -> str:
+        """What one sees of it beside format and size, in a few words."""
+        raise MediaError(f"Of {type(self).__name__} nothing is known.")
 
     def __str__(self) -> str:
         return repr(self)

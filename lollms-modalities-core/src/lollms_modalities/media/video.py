@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lollms_modalities.errors import BindingDependencyError, MediaError, OptionError
+from lollms_modalities.errors import OptionError
 from lollms_modalities.media.formats import VIDEO_FORMATS, check_format
 from lollms_modalities.media.media_file import MediaFile
 
@@ -24,13 +23,8 @@ class Video(MediaFile):
     """
 
     formats = VIDEO_FORMATS
+    _noun = "Video"
     _facts: tuple[int, int, float, float, int] | None = None
-
-    def __new__(cls, data: bytes | bytearray | memoryview = b"", *, path: Path | None = None) -> Self:
-        self = super().__new__(cls, data)
-        if path is not None:
-            self.path = path.absolute()  # the current folder may change
-        return self
 
     @classmethod
     def from_frames(cls, frames: Iterable[npt.NDArray[np.uint8]], fps: float) -> Self:
@@ -83,14 +77,9 @@ class Video(MediaFile):
             hint=f"Save it with the suffix .{self.format or 'mp4'} and convert it with ffmpeg.",
         )
 
-    def __repr__(self) -> str:
-        if not self:
-            return "<Video empty>"
-        try:
-            width, height, fps, duration, _ = self._probe()
-        except (MediaError, BindingDependencyError, OSError):
-            return f"<Video of unknown format, {self._size()}{self._where()}>"
-        return f"<Video {self.format} {width}x{height}, {duration:.2f} s at {fps:g} fps, {self._size()}{self._where()}>"
+    def _told(self) -> str:
+        width, height, fps, duration, _ = self._probe()
+        return f"{width}x{height}, {duration:.2f} s at {fps:g} fps"
 
     def _repr_html_(self) -> str:
         return f'<video controls src="{self._data_url()}"></video>'

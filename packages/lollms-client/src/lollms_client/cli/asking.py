@@ -8,32 +8,22 @@ from typing import Any
 import typer
 
 from lollms_client.cli.choice import parse_target
-from lollms_client.cli.params import Binding, Environment, Isolated, Json, Set, Target
+from lollms_client.cli.params import Binding, Json, Target, Where, grouped
 from lollms_client.cli.use import Which, opened
 
 
-def voices(
-    binding: Binding = None,
-    environment: Environment = None,
-    isolated: Isolated = False,
-    set: Set = None,
-    json: Json = False,
-) -> None:
+@grouped
+def voices(binding: Binding = None, *, where: Where, json: Json = False) -> None:
     """List the voices of a speech binding, one a line."""
-    with opened(Which("tts", binding, environment, isolated, set or ())) as made:
+    with opened(Which.of("tts", binding, where)) as made:
         _print(made.binding.list_voices(), json)  # type: ignore[attr-defined]
 
 
-def models(
-    binding: Target,
-    environment: Environment = None,
-    isolated: Isolated = False,
-    set: Set = None,
-    json: Json = False,
-) -> None:
+@grouped
+def models(binding: Target, *, where: Where, json: Json = False) -> None:
     """List the models that a binding knows, one a line; of one that draws, its services."""
     choice = parse_target(binding)
-    with opened(Which(choice.modality, choice.name, environment, isolated, set or ())) as made:
+    with opened(Which.of(choice.modality, choice.name, where)) as made:
         names: list[Any] = list(made.binding.list_models())
         if not names and choice.modality == "tti":
             names = made.binding.list_services()  # type: ignore[attr-defined]

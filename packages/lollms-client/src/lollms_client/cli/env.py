@@ -23,6 +23,7 @@ from lollms_modalities.environments.environment import (
     find_environment,
     list_environments,
 )
+from lollms_modalities.environments.explain import bytes_text
 from lollms_modalities.environments.record import disk_use
 
 from lollms_client.cli.errors import UsageError, tell
@@ -129,7 +130,7 @@ def remove(names: Annotated[list[str], typer.Argument(help="Names of environment
         if environment.folder.exists():
             typer.echo(f"Removed {environment.name}; its files go when what runs in it has ended.")
         else:
-            typer.echo(f"Removed {environment.name}: {_bytes(freed.size - freed.shared)} are free again.")
+            typer.echo(f"Removed {environment.name}: {bytes_text(freed.size - freed.shared)} are free again.")
 
 
 @app.command(
@@ -216,12 +217,8 @@ def _room(environment: Environment) -> Path:
 
 
 def _size(size: int, shared: int) -> str:
-    return f"{_bytes(size)}, {_bytes(shared)} of it shared with uv's cache or others" if shared else _bytes(size)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return (
+        f"{bytes_text(size)}, {bytes_text(shared)} of it shared with uv's cache or others"
+        if shared
+        else bytes_text(size)
+    )

@@ -14,21 +14,15 @@ from lollms_modalities.settings.base import BindingSettings
 
 from lollms_client.cli.arguments import type_name
 from lollms_client.cli.choice import parse_target
-from lollms_client.cli.params import Environment, Isolated, Json, Set, Target
+from lollms_client.cli.params import Json, Target, Where, grouped
 from lollms_client.cli.use import Which, maker_of, manager_of, opened
 
 
-def info(
-    binding: Target,
-    environment: Environment = None,
-    isolated: Isolated = False,
-    set: Set = None,
-    json: Json = False,
-) -> None:
+@grouped
+def info(binding: Target, *, where: Where, json: Json = False) -> None:
     """Tell what a binding is: settings, options, capabilities, licence, place."""
     choice = parse_target(binding)
-    which = Which(choice.modality, choice.name, environment, isolated, set or ())
-    told = _told(which)
+    told = _told(Which.of(choice.modality, choice.name, where))
     if json:
         typer.echo(json_.dumps(told, indent=2, ensure_ascii=False))
         return

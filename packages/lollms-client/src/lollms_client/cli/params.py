@@ -1,10 +1,18 @@
-"""The options that several commands have, each said once."""
+"""The options that several commands have, each said once; and the groups of them that go together.
+
+A command takes a group as one keyword-only parameter, and ``grouped`` shows typer the options in it.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 import typer
+
+_T = TypeVar("_T")
 
 
 def _names(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -60,3 +68,54 @@ Output = Annotated[
 ]  # fmt: skip
 Timeout = Annotated[float | None, typer.Option(min=0.001, help="Seconds that the call may take.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Format = Annotated[
+    str | None, typer.Option("--format", "-f", help="The format where no file name says it.", show_default=False)
+]
+
+
+class File(NamedTuple):
+    """Where a result goes."""
+
+    output: Output = None
+    format: _Format = None
+
+
+class Where(NamedTuple):
+    """Where a binding runs, and its settings."""
+
+    environment: Environment = None
+    isolated: Isolated = False
+    set: Set = None
+
+
+class How(NamedTuple):
+    """What a call is given beside its content, and whether its outcome is told as JSON."""
+
+    opt: Opt = None
+    timeout: Timeout = None
+    json: Json = False
+
+
+def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
+    """The command as typer is to see it: each parameter that is a group is replaced by the options of the group."""
+    groups: dict[str, Any] = {}
+    shown: list[inspect.Parameter] = []
+    for param in inspect.signature(command, eval_str=True).parameters.values():
+        group = param.annotation
+        if group not in (File, Where, How):
+            shown.append(param.replace(kind=param.KEYWORD_ONLY))
+            continue
+        groups[param.name] = group
+        shown += [
+            inspect.Parameter(name, param.KEYWORD_ONLY, default=group._field_defaults[name], annotation=annotation)
+            for name, annotation in get_type_hints(group, include_extras=True).items()
+        ]
+
+    @wraps(command)
+    def run(**given: Any) -> _T:
+        taken = {name: group(*map(given.pop, group._fields)) for name, group in groups.items()}
+        return command(**given, **taken)
+
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {param.name: param.annotation for param in shown}
+    return run

@@ -8,18 +8,18 @@ import typer
 from lollms_modalities.errors import UnsupportedError
 
 from lollms_client.cli.choice import parse_target
-from lollms_client.cli.params import Environment, Isolated, Set, Target, Timeout
+from lollms_client.cli.params import Target, Timeout, Where, grouped
 from lollms_client.cli.use import Which, call, opened
 
 _WAYS = ("download_voice", "download_model")
 
 
+@grouped
 def pull(
     binding: Target,
     name: Annotated[str, typer.Argument(help="Of the voice or model.")],
-    environment: Environment = None,
-    isolated: Isolated = False,
-    set: Set = None,
+    *,
+    where: Where,
     timeout: Timeout = None,
 ) -> None:
     """Fetch a voice or a model, with progress.
@@ -37,7 +37,7 @@ def pull(
             raise UnsupportedError(f"{target} has nothing to fetch.", hint=f"See lollms info {target}.")
         return {"model_name": name}
 
-    with opened(Which(choice.modality, choice.name, environment, isolated, set or ()), settings) as made:
+    with opened(Which.of(choice.modality, choice.name, where), settings) as made:
         way = _way(made.description)
         if way is not None:
             typer.echo(call(getattr(made.binding, way), name, label=name, timeout=timeout))

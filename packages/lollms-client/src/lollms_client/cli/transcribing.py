@@ -15,7 +15,7 @@ from lollms_modalities.media.transcript import Transcript
 
 from lollms_client.cli.errors import UsageError, code_of, explain
 from lollms_client.cli.output import read_bytes
-from lollms_client.cli.params import Binding, Environment, Isolated, Json, Opt, Set, Timeout
+from lollms_client.cli.params import Binding, How, Where, grouped
 from lollms_client.cli.use import Made, Which, call, opened
 
 
@@ -32,6 +32,7 @@ _SUFFIXES = {".txt": Format.text, ".srt": Format.srt, ".vtt": Format.vtt, ".json
 _Result = tuple[str, Transcript]
 
 
+@grouped
 def transcribe(
     files: Annotated[
         list[str] | None,
@@ -51,12 +52,9 @@ def transcribe(
         str | None, typer.Option("--model", "-m", help="One of those that lollms models lists.", show_default=False)
     ] = None,
     binding: Binding = None,
-    environment: Environment = None,
-    isolated: Isolated = False,
-    set: Set = None,
-    opt: Opt = None,
-    timeout: Timeout = None,
-    json: Json = False,
+    *,
+    where: Where,
+    how: How,
 ) -> int:  # fmt: skip
     """Write down what is said in recordings.
 
@@ -67,22 +65,22 @@ def transcribe(
     names = files or ["-"]
     if names == ["-"] and not files and sys.stdin.isatty():
         raise UsageError("There is no recording.", hint="Name files, or pipe one in.")
-    if json and (format not in (None, Format.json) or output not in (None, "-")):
+    if how.json and (format not in (None, Format.json) or output not in (None, "-")):
         raise UsageError("--json prints JSON on standard output.", hint="For a file: -o FILE.json.")
-    wanted = Format.json if json else _format(format, output, len(names))
+    wanted = Format.json if how.json else _format(format, output, len(names))
     targets = _targets(names, output, wanted)
     _check_stdout(targets, wanted)
     code = 0
     done: list[_Result] = []
-    with opened(Which("stt", binding, environment, isolated, set or ())) as made:
-        options = made.options(opt or ()) | ({} if model is None else {"model": model})
+    with opened(Which.of("stt", binding, where)) as made:
+        options = made.options(how.opt or ()) | ({} if model is None else {"model": model})
         known = made.description["options"].get("properties", {}).get("timestamps", {})
         if wanted in (Format.srt, Format.vtt) and known.get("default") == "none":
             options.setdefault("timestamps", "segment")  # subtitles are nothing without times
         for n, (name, target) in enumerate(zip(names, targets, strict=True), 1):
             label = f"{Path(name).name} ({n} of {len(names)})" if len(names) > 1 else Path(name).name
             try:
-                transcript = _one(made, name, {**options, "timeout": timeout}, label)
+                transcript = _one(made, name, {**options, "timeout": how.timeout}, label)
             except CallCancelled:
                 raise
             except LollmsError as exc:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lollms_modalities.contract.binding import LollmsBinding
 from lollms_modalities.finding.bindings import candidates, find_bindings
@@ -16,6 +16,9 @@ from lollms_client.cli.arguments import parse_pairs, typed
 from lollms_client.cli.choice import choose
 from lollms_client.cli.interrupt import Interruptible
 from lollms_client.cli.progress import Bars
+
+if TYPE_CHECKING:
+    from lollms_client.cli.params import Where
 
 
 class Which(NamedTuple):
@@ -33,6 +36,11 @@ class Which(NamedTuple):
     environment: str | None = None
     isolated: bool = False
     settings: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, modality: str, binding: str | None, where: Where) -> Which:
+        """The binding that a command names, with the options that say where it runs."""
+        return cls(modality, binding, where.environment, where.isolated, where.set or ())
 
 
 class Made(NamedTuple):
