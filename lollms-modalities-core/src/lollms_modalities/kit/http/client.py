@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from lollms_modalities.calls.call import DEADLINES, current_call
+from lollms_modalities.calls.call import current_call
+from lollms_modalities.calls.deadlines import DEADLINES
 from lollms_modalities.errors import BindingDependencyError, LollmsError, ServiceError, ServiceResponseError
 from lollms_modalities.kit.http import reading
 from lollms_modalities.kit.http.address import is_loopback, origin
