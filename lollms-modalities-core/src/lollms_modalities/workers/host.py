@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from lollms_modalities import __version__
 from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import Channel, Disconnected
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.masking import declared_variables
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.process import WorkerProcess

@@ -15,7 +15,7 @@ from lollms_modalities.errors import CallTimeout, LollmsError, WorkerTimeoutErro
 from lollms_modalities.media.result import Provenance
 from lollms_modalities.settings.base import CallOptions
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import CLOSED, Disconnected
+from lollms_modalities.workers.exchange import CLOSED, Disconnected
 from lollms_modalities.workers.process import hold_if_ending
 from lollms_modalities.workers.remote_errors import unpack_error, unpack_warning
 from lollms_modalities.workers.values import unpack

@@ -27,7 +27,8 @@ from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import Channel, Disconnected, Exchange
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.protocol import Buffer, Json
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
 from lollms_modalities.workers.values import pack, unpack
