@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from lollms_remote.server import forget_protocols
+from lollms_remote.protocols import forget_protocols
 
 
 @pytest.fixture

@@ -39,7 +39,9 @@ from lollms_modalities.kit import (
     whisper_language,
 )
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
+from lollms_remote.answers import names_in, refuses
+from lollms_remote.binding import Remote, first_that_works, tell_unused
+from lollms_remote.server import RemoteSettings, Server
 from lollms_remote.times import read_segments
 
 _RATE = 16000
