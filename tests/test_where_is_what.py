@@ -17,7 +17,7 @@ _DOCUMENTED = re.compile(r"^::: ([\w.]+)(?:\n    options:\n      members: \[([\w
 
 
 def _exists(file: str) -> bool:
-    return any((folder / file).is_file() for folder in (ROOT, CORE))
+    return any((folder / file).is_file() for folder in (ROOT, CORE, CORE.parent))
 
 
 def test_twenty_questions_are_answered_with_files_that_exist() -> None:
