@@ -23,10 +23,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingManager, WorkerCrashedError
 from lollms_modalities import errors as core_errors
-from lollms_modalities.errors import without_secrets
-from lollms_modalities.workers import protocol
+from lollms_modalities.calls.failures import without_secrets
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
+from lollms_modalities.workers.remote_errors import unpack_warning
 
 SOURCE = Path(__file__).parent / "support" / "crossing_bindings.py"
 
@@ -94,7 +94,7 @@ def test_warnings_arrive_as_themselves(opened: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("category", ["print", "Exception", "errors", "LollmsError", "Nowhere", 5, None])
 def test_what_is_no_warning_is_a_user_warning(category: Any) -> None:
-    made = protocol.unpack_warning({"category": category, "message": "said"})
+    made = unpack_warning({"category": category, "message": "said"})
     assert (type(made), str(made)) == (UserWarning, "said")
 
 

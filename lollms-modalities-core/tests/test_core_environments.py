@@ -28,8 +28,8 @@ from lollms_modalities import (
     Progress,
 )
 from lollms_modalities.calls.call import Call
+from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.environments import cuda, installers, pip_settings
-from lollms_modalities.environments.building import Building, _listed_anew
 from lollms_modalities.environments.changing import (
     check_environment,
     create_environment,
@@ -40,6 +40,7 @@ from lollms_modalities.environments.environment import environments_folder, find
 from lollms_modalities.environments.installers import Runner, Uv
 from lollms_modalities.environments.recipe import Recipe, parse_recipe
 from lollms_modalities.environments.record import Request, disk_use
+from lollms_modalities.environments.resolving import Resolver
 from lollms_modalities.environments.sources import Found
 from tiny_wheels import make_beep, make_sound, make_wheel
 
@@ -66,10 +67,10 @@ def no_hang() -> Iterator[None]:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder of one's own, and the folder of wheels that is looked in besides the index."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    _listed_anew()
+    refresh()
     yield tmp_path
     monkeypatch.undo()
-    _listed_anew()
+    refresh()
 
 
 @pytest.fixture
@@ -315,17 +316,17 @@ def resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str, *vers
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_CONSTRAINT", "")
     runner = Runner(Call("test"), tmp_path)
-    build = Building(Call("test"), Request("beep", torch=choice))
     program = installers._uv()
     assert program is not None
-    build._installer = Uv(program, runner)
+    uv = Uv(program, runner)
+    resolver = Resolver(Call("test"), uv, Request("beep", torch=choice), "The environment was not made")
     venv = tmp_path / "venv"
     if not venv.exists():
-        build._installer.make_environment(venv, sys.executable)
+        uv.make_environment(venv, sys.executable)
     found = Found("beep", "torch", "1", "", (), "torch", {"lollms-modalities-core": folder / "triton-3.0-py3-none-any.whl"},
                   Recipe(torch=True), "")  # fmt: skip
     monkeypatch.setattr(Found, "requirements", ["torch"])
-    return build._resolve(venv, found)[0]
+    return resolver.resolve(venv, found)[0]
 
 
 def test_the_torch_that_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,7 +567,7 @@ def clash(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     subprocess.run(command, check=True)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setattr("lollms_modalities.finding.manager._told_of", set())
-    _listed_anew()
+    refresh()
     return wheels
 
 
@@ -609,7 +610,7 @@ def test_without_a_clash_it_runs_here(clash: Path, monkeypatch: pytest.MonkeyPat
         ],
         check=True,
     )
-    _listed_anew()
+    refresh()
     assert LollmsTTSBindingManager().find("beep").place == "installed"
     assert usage()["tone"] == ""
 

@@ -17,7 +17,7 @@ from lollms_modalities.environments.sources import find
 from lollms_modalities.errors import EnvironmentBuildError
 from lollms_modalities.media.segments import tidied
 from lollms_modalities.media.transcript import Word
-from lollms_modalities.workers import protocol
+from lollms_modalities.workers.values import pack, unpack
 
 
 @pytest.mark.parametrize("name", ["beep-1.0-py3-none-any.whl", "beep/pyproject.toml"])
@@ -55,7 +55,7 @@ def test_what_can_be_no_folder_is_told(source: str, tmp_path: Path) -> None:
     ids=str,
 )  # fmt: skip
 def test_values_with_a_text_cross_to_another_process(value: Any) -> None:
-    there = protocol.unpack(protocol.pack({"given": [value]}, []), [])["given"][0]
+    there = unpack(pack({"given": [value]}, []), [])["given"][0]
     assert (type(there), there) == (type(value), value)
 
 

@@ -48,7 +48,7 @@ def test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again() -> N
         for number in range(1, 6):
             assert http.post_json("x", {}) == {"ok": 1}
             assert server.connections == number
-            pool = next(iter(http._session.adapters["http://"].poolmanager.pools._container.values()))  # type: ignore[union-attr]
+            pool = next(iter(http._transport._session.adapters["http://"].poolmanager.pools._container.values()))  # type: ignore[union-attr]
             idle = pool.pool.queue[-1].sock
             until = time.monotonic() + 10
             while not _has_ended(idle):

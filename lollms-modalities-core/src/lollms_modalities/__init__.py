@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from lollms_modalities.finding.managers import LollmsTTSBindingManager as LollmsTTSBindingManager
     from lollms_modalities.finding.managers import LollmsTTVBindingManager as LollmsTTVBindingManager
     from lollms_modalities.hooks.specs import hookimpl as hookimpl
+    from lollms_modalities.masking import MASK as MASK
     from lollms_modalities.media.audio import Audio as Audio
     from lollms_modalities.media.audio_encoder import AudioEncoder as AudioEncoder
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
@@ -113,7 +114,6 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import Width as Width
     from lollms_modalities.settings.fields import option as option
     from lollms_modalities.settings.fields import setting as setting
-    from lollms_modalities.settings.shown import MASK as MASK
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
     from lollms_modalities.workers.opening import open_binding as open_binding
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
@@ -155,6 +155,7 @@ __getattr__, __dir__, __all__ = exported(
             "LollmsTTVBindingManager"
         ),
         "hooks.specs": "hookimpl",
+        "masking": "MASK",
         "media.audio": "Audio",
         "media.audio_encoder": "AudioEncoder",
         "media.chunk": "AudioChunk",
@@ -169,7 +170,6 @@ __getattr__, __dir__, __all__ = exported(
             "Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed Temperature "
             "Timestamps TopK TopP Track Width option setting"
         ),
-        "settings.shown": "MASK",
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",
         "workers.policy": "WorkerPolicy",

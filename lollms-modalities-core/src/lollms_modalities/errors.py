@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from lollms_modalities.masking import longest_first, masked
+
 TYPE_CHECKING = False  # typing costs more to import than all that `import lollms_client` needs
 if TYPE_CHECKING:
     from typing import Any, Self
-
-_MASK = "**********"
 
 
 class LollmsError(Exception):
@@ -60,12 +60,12 @@ class LollmsError(Exception):
 
     def hide(self, secrets: Iterable[str]) -> Self:
         """Mask these words in the message, the hint and every field; gives the error itself."""
-        words = sorted({word for word in secrets if word}, key=len, reverse=True)
+        words = longest_first(secrets)
         if words:
             for name, value in list(self.__dict__.items()):
                 if not name.startswith("__") and name != "remote_type":
-                    self._take({name: _masked(value, words)})
-            self.args = tuple(_masked(arg, words) for arg in self.args)
+                    self._take({name: masked(value, words)})
+            self.args = tuple(masked(arg, words) for arg in self.args)
         return self
 
     @staticmethod
@@ -97,93 +97,6 @@ def _rebuild(cls: type[LollmsError], fields: Mapping[str, Any], cause: BaseExcep
     error._take(fields)
     if cause is not None:
         error.__cause__ = cause
-    return error
-
-
-def _masked(value: Any, words: list[str]) -> Any:
-    """``value`` without the words, also inside of lists, dicts and bytes."""
-    if isinstance(value, str):
-        for word in words:
-            if word in value:
-                value = value.replace(word, _MASK)
-        return value
-    if isinstance(value, bytes):
-        for word in words:
-            value = value.replace(word.encode("utf-8", "surrogatepass"), _MASK.encode())
-        return value
-    if isinstance(value, dict):
-        return {_masked(k, words): _masked(v, words) for k, v in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_masked(v, words) for v in value)
-    return value
-
-
-def said(exc: BaseException) -> str:
-    """The kind of an exception and what it says, also where saying it fails."""
-    name = type(exc).__name__
-    try:
-        return f"{name}: {exc}"
-    except Exception as failure:
-        return f"{name}, whose text cannot be had ({type(failure).__name__})"
-
-
-def without_secrets(error: BaseException, secrets: Iterable[str]) -> BaseException:
-    """``error``, with these words masked in all that a logged traceback shows of it and of what it was raised from.
-
-    One that shows them all the same is replaced, in its chain or, as what is returned, itself.
-    """
-    words = sorted({word for word in secrets if word}, key=len, reverse=True)
-    if not words:
-        return error
-    found: list[BaseException] = []
-    rest: list[BaseException | None] = [error]
-    while rest:
-        one = rest.pop()
-        if one is not None and not any(one is other for other in found):
-            found.append(one)
-            rest += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
-    hidden: dict[int, BaseException] = {}
-    for one in reversed(found):  # those of a group before the group
-        hidden[id(one)] = _hidden(_regrouped(one, hidden), words)
-    for one in found:
-        suppressed = one.__suppress_context__
-        if one.__cause__ is not None and hidden[id(one.__cause__)] is not one.__cause__:
-            one.__cause__ = hidden[id(one.__cause__)]
-        if one.__context__ is not None and hidden[id(one.__context__)] is not one.__context__:
-            one.__context__ = hidden[id(one.__context__)]
-        one.__suppress_context__ = suppressed
-    return hidden[id(error)]
-
-
-def _regrouped(error: BaseException, hidden: Mapping[int, BaseException]) -> BaseException:
-    """A group with what has taken the place of some of its exceptions; others as they are."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    parts = [hidden.get(id(one), one) for one in error.exceptions]
-    if all(part is one for part, one in zip(parts, error.exceptions, strict=True)):
-        return error
-    group = BaseExceptionGroup(error.message, parts).with_traceback(error.__traceback__)
-    for note in getattr(error, "__notes__", ()):
-        group.add_note(note)
-    return group
-
-
-def _hidden(error: BaseException, words: list[str]) -> BaseException:
-    if isinstance(error, LollmsError):
-        return error.hide(words)
-
-    def shows() -> bool:
-        text = "\n".join([said(error), *map(str, getattr(error, "__notes__", ()))])
-        return bool(_masked(text, words) != text)
-
-    # What an exception keeps but does not say is left alone: it may be of use to who catches it.
-    if not shows() and not any(_masked(arg, words) != arg for arg in error.args):
-        return error
-    error.args = tuple(_masked(arg, words) for arg in error.args)
-    for name, value in list(getattr(error, "__dict__", {}).items()):
-        error.__dict__[name] = _masked(value, words)
-    if shows():
-        return RuntimeError(_masked(said(error), words)).with_traceback(error.__traceback__)
     return error
 
 

@@ -12,7 +12,7 @@ import pytest
 from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
 from lollms_modalities import Audio, OptionError
-from lollms_remote.server import forget_protocols
+from lollms_remote.protocols import forget_protocols
 from lollms_remote.times import read_segments
 from loopback import Reply, Server, serving
 

@@ -24,7 +24,7 @@ from lollms_modalities import (
     SettingsError,
     UnsupportedError,
 )
-from lollms_remote.server import forget_protocols
+from lollms_remote.protocols import forget_protocols
 from lollms_remote.times import read_segments
 from loopback import Reply, Request, Server, serving
 

@@ -34,7 +34,7 @@ from lollms_modalities import (
     UnsupportedError,
     Video,
 )
-from lollms_remote.server import forget_protocols
+from lollms_remote.protocols import forget_protocols
 from loopback import Reply, Request, Server, serving
 
 KEY = "sesame-key-4711"

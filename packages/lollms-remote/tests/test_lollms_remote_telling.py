@@ -23,7 +23,7 @@ from lollms_modalities import (
     ServiceResponseError,
     SettingsError,
 )
-from lollms_remote.server import forget_protocols
+from lollms_remote.protocols import forget_protocols
 from loopback import Reply, Request, Route, Server, serving
 
 KEY = "sesame-key-4711"

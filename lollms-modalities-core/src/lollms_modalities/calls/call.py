@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lollms_modalities.calls.cancelling import CancelToken, Stops, run_all
-from lollms_modalities.calls.progress import Progress
-from lollms_modalities.calls.scheduler import Scheduler
-from lollms_modalities.errors import CallCancelled, CallTimeout, OptionError
+from lollms_modalities.calls.cancelling import Stops, checked_token, run_all
+from lollms_modalities.calls.deadlines import DEADLINES, checked_timeout
+from lollms_modalities.calls.progress import Progress, checked_sink
+from lollms_modalities.calls.progress_bar import ProgressBar
+from lollms_modalities.errors import CallCancelled, CallTimeout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +23,8 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import Remover
     from lollms_modalities.calls.locks import CallLock
     from lollms_modalities.calls.progress import ProgressSink
-    from lollms_modalities.calls.progress_bar import ProgressBar
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.errors import LollmsError
-
-
-DEADLINES = Scheduler("lollms-deadlines")
 
 
 class WaitingFile(Protocol):
@@ -225,22 +222,17 @@ class Call:
 
     def control(self, progress: object, cancel: object, timeout: object) -> None:
         """Take the three arguments that every call has. Raises ``OptionError`` on a wrong one."""
-        if progress is not None and progress is not False:
-            if progress is True:
-                self._progress = self._bar = _progress_bar(self.verb)
-            else:
-                self._progress = _callable(progress)
+        if progress is True:
+            self._progress = self._bar = ProgressBar(self.verb)
+        elif progress is not None and progress is not False:
+            self._progress = checked_sink(progress)
         if timeout is not None:
-            self._start_clock(timeout)
+            self._start_clock(checked_timeout(timeout))
         if cancel is not None:
-            if not isinstance(cancel, CancelToken):
-                raise OptionError(f"cancel={cancel!r} is no CancelToken.", hint="Make one: token = CancelToken().")
-            token = cancel
+            token = checked_token(cancel)
             self._token_remover = token.on_cancel(lambda: self.cancel(token.reason))
 
-    def _start_clock(self, timeout: object) -> None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-            raise OptionError(f"timeout={timeout!r} is no positive number of seconds.", hint="Leave it out for none.")
+    def _start_clock(self, timeout: float) -> None:
         if timeout > threading.TIMEOUT_MAX:
             return
         self.timeout = timeout
@@ -338,23 +330,3 @@ def report_progress(
     call = CURRENT.get()
     if call is not None:
         call.report(done, total, stage=stage, unit=unit, preview=preview)
-
-
-def _callable(progress: object) -> ProgressSink:
-    if not callable(progress):
-        raise OptionError(
-            f"progress={progress!r} is neither True nor callable.",
-            hint="Give True for a bar, or a function of one Progress.",
-        )
-    return progress
-
-
-def _progress_bar(verb: str) -> ProgressBar:
-    try:
-        from lollms_modalities.calls.progress_bar import ProgressBar
-    except ImportError as exc:
-        raise OptionError(
-            "progress=True shows a bar with tqdm, which is not installed.",
-            hint='Run pip install "lollms-modalities-core[progress]", or give a function.',
-        ) from exc
-    return ProgressBar(verb)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from lollms_modalities.errors import OptionError
+
 Remover = Callable[[], None]
 
 
@@ -39,6 +41,13 @@ class CancelToken:
             return woken.wait(timeout)
         finally:
             remove()
+
+
+def checked_token(cancel: object) -> CancelToken:
+    """What ``cancel=`` was given. Raises ``OptionError`` where it is no token."""
+    if not isinstance(cancel, CancelToken):
+        raise OptionError(f"cancel={cancel!r} is no CancelToken.", hint="Make one: token = CancelToken().")
+    return cancel
 
 
 class Stops:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from lollms_modalities.errors import OptionError
+
 
 class Progress(NamedTuple):
     """How far a call has come.
@@ -34,3 +36,13 @@ ProgressCallback = Callable[[Progress], object]
 
 class ProgressSink(Protocol):
     def __call__(self, progress: Progress, /) -> object: ...
+
+
+def checked_sink(progress: object) -> ProgressSink:
+    """What ``progress=`` was given besides True. Raises ``OptionError`` where it cannot be called."""
+    if not callable(progress):
+        raise OptionError(
+            f"progress={progress!r} is neither True nor callable.",
+            hint="Give True for a bar, or a function of one Progress.",
+        )
+    return progress

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import CURRENT
-from lollms_modalities.errors import GenerationError, LollmsError, said, without_secrets
+from lollms_modalities.calls.failures import said, without_secrets
+from lollms_modalities.errors import GenerationError, LollmsError
 from lollms_modalities.settings.shown import secrets_in
 
 if TYPE_CHECKING:

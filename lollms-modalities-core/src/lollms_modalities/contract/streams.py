@@ -20,8 +20,9 @@ from lollms_modalities import hooks
 from lollms_modalities.calls import fork, sweeping
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.calls.call import CURRENT, Call
+from lollms_modalities.calls.failures import said
 from lollms_modalities.contract.running import not_an_end, settle
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError, said
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.askers import Asker

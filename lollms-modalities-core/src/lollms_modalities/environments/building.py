@@ -1,55 +1,37 @@
 """Making environments: found, resolved, filled, tried, and only then there.
 
 A step that fails, or a call that is stopped, leaves nothing. What a killed process left is swept up by the next; what
-it had resolved serves again if the same is asked for, and what it had fetched is in the installer's cache.
+it had resolved serves again (``resolving``), and what it had fetched is in the installer's cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import re
 import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from lollms_modalities.calls.call import Call
+from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.environments import explain, store
-from lollms_modalities.environments.cuda import (
-    BUILDS,
-    ONLY_WITH_CUDA,
-    has_cuda,
-    stand_in,
-    take_out,
-    torch_in,
-    version_of,
-)
+from lollms_modalities.environments.cuda import stand_in, take_out, torch_in, version_of
 from lollms_modalities.environments.environment import Environment, environments_folder, find_environment
 from lollms_modalities.environments.inspecting import inspect
-from lollms_modalities.environments.installers import InstallerFailed, Runner, Wishes, find_installer
-from lollms_modalities.environments.record import BINDINGS, WHEELS, Record, read_record
-from lollms_modalities.environments.record import FILE as RECORD
+from lollms_modalities.environments.installers import InstallerFailed, Runner, find_installer
+from lollms_modalities.environments.record import BINDINGS, WHEELS, Record
+from lollms_modalities.environments.resolving import Resolver
 from lollms_modalities.environments.sources import find
-from lollms_modalities.errors import EnvironmentBuildError, LollmsError, UnsupportedError
+from lollms_modalities.errors import EnvironmentBuildError, LollmsError
 
 if TYPE_CHECKING:
-    from lollms_modalities.calls.cancelling import CancelToken
-    from lollms_modalities.calls.progress import ProgressCallback
+    from lollms_modalities.calls.call import Call
     from lollms_modalities.environments.record import Request
     from lollms_modalities.environments.sources import Found
-
-
-_A_DAY = 86400.0
-
-
-Torch = Literal["auto", "cpu", "cuda"]
 
 
 class Building:
@@ -90,7 +72,7 @@ class Building:
                 room.discard()
         with contextlib.suppress(OSError):
             store.sweep()
-        _listed_anew()
+        refresh()
         return find_environment(room.name)
 
     def _failed(self, exc: OSError) -> Exception:
@@ -118,7 +100,7 @@ class Building:
                 reason="installer",
             )
         python = self._make_venv(room, found)
-        pins, torch_index = self._resolved(room, found, python)
+        pins, torch_index = Resolver(self._call, self._installer, wanted, self._what).pins(room, found, python)
         self._install(
             room,
             Record(
@@ -184,89 +166,6 @@ class Building:
             raise explain.wrong_python(self._what, f"{told}, and {asked} is {version}.")
         return version
 
-    # -- what is installed -------------------------------------------------------------------------------------------
-
-    def _resolved(self, room: store.Room, found: Found, python: str) -> tuple[list[str], bool]:
-        """The pins, and whether torch is to come from PyTorch's index; as a killed process had them, if one had."""
-        key = self._key(found, python)
-        for folder in store.abandoned():
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                kept = json.loads((folder / "work" / "resolved.json").read_text("utf-8"))
-                if kept["key"] == key and time.time() - kept["at"] < _A_DAY:
-                    return [_moved(pin, folder, room.folder) for pin in kept["pins"]], bool(kept["torch_index"])
-        self._call.report(0, stage="resolve")
-        pins, torch_index = self._resolve(room.venv, found)
-        kept = {"key": key, "at": time.time(), "pins": pins, "torch_index": torch_index}
-        (room.work / "resolved.json").write_text(json.dumps(kept), "utf-8")
-        return pins, torch_index
-
-    def _key(self, found: Found, python: str) -> str:
-        wheels = {name: hashlib.sha256(wheel.read_bytes()).hexdigest() for name, wheel in found.wheels.items()}
-        asked = [found.requirement, wheels, found.recipe_text, self._wanted.extras, self._wanted.torch, python]
-        return json.dumps([self._installer.version(), asked, sorted(_settings().items())])
-
-    def _resolve(self, venv: Path, found: Found) -> tuple[list[str], bool]:
-        recipe = found.recipe
-        requirements = tuple(found.requirements)
-        overrides = (*recipe.overrides, *Wishes.without(recipe.exclusions))
-        plain = Wishes(requirements, (), overrides)
-        if not recipe.torch or sys.platform == "darwin":  # which has but one build
-            return self._installer.resolve(venv, plain), False
-        choice = self._wanted.torch
-        if choice == "cpu" or (choice == "auto" and not has_cuda()):
-            return self._resolve_for_cpu(venv, plain)
-        pins = self._installer.resolve(venv, plain)
-        if choice == "cuda" and torch_in(pins).endswith("+cpu"):
-            # At hand, and by its version it passes for newer than the one with CUDA.
-            without = Wishes(requirements, (f"torch!={torch_in(pins)}",), overrides)
-            pins = self._installer.resolve(venv, without)
-        return pins, False
-
-    def _resolve_for_cpu(self, venv: Path, plain: Wishes) -> tuple[list[str], bool]:
-        """With a build of torch for the CPU: one at hand, one that an index has, one of PyTorch's own index.
-
-        Where "auto" was asked for and there is none of these, the build with CUDA serves on a CPU, too.
-        """
-        overrides = plain.overrides
-        if self._installer.can_override:
-            overrides += Wishes.without(ONLY_WITH_CUDA)
-        near = self._cpu_torch_at_hand(venv)
-        ways = [Wishes(plain.requirements, (f"torch=={near}",), overrides)] if near else []
-        ways += [Wishes(plain.requirements, (), overrides)]
-        ways += [Wishes(plain.requirements, (), overrides, torch_index=True)]
-        failed: InstallerFailed | None = None
-        for way in ways:
-            try:
-                pins = self._installer.resolve(venv, way)
-            except InstallerFailed as exc:
-                failed = exc if not (way.constraints or way.torch_index) else failed
-                continue
-            if torch_in(pins).endswith("+cpu"):
-                return pins, way.torch_index
-        if self._wanted.torch == "auto":
-            return self._installer.resolve(venv, plain), False
-        if failed is not None:
-            raise failed  # whatever the build
-        raise EnvironmentBuildError(
-            f"{self._what}: no build of torch for the CPU that fits is at hand, nor does PyTorch's own index give one.",
-            hint="Name a folder that holds one in pip's find-links, or give --torch cuda, whose build runs on a CPU, "
-            "too, and is gigabytes large.",
-            reason="requirements",
-        )
-
-    def _cpu_torch_at_hand(self, venv: Path) -> str:
-        """The newest build of torch for the CPU that find-links has, or ""."""
-        others: list[str] = []
-        while len(others) < BUILDS:
-            try:
-                found = torch_in(self._installer.resolve(venv, Wishes(("torch",), tuple(others)), offline=True))
-            except InstallerFailed:  # there is none, or none besides those
-                return ""
-            if found.endswith("+cpu"):
-                return found
-            others.append(f"torch!={found}")
-        return ""
-
 
 class _Listener:
     """Turns what the installer prints into progress."""
@@ -292,69 +191,7 @@ class _Listener:
         self._call.report(self._done, self._total, stage=stage, unit="package")
 
 
-@contextlib.contextmanager
-def calling(
-    verb: str, progress: bool | ProgressCallback | None, cancel: CancelToken | None, timeout: float | None
-) -> Iterator[Call]:
-    if os.name != "posix":
-        raise UnsupportedError(f"Environments need Linux or macOS; this is {sys.platform}.")
-    call = Call(verb)
-    try:
-        call.control(progress, cancel, timeout)
-        call.begin()
-        yield call
-    finally:
-        call.finish()
-
-
-def _kept(path: Path) -> Record:
-    kept = read_record(path)
-    if kept is None:
-        raise EnvironmentBuildError(
-            f"{str(path)!r} is no record, nor a folder with one.", hint=f"It is called {RECORD}.", reason="recipe"
-        )
-    return kept
-
-
 def _kept_pins(room: store.Room, pins: Sequence[str]) -> list[str]:
     """The pins with our own wheels by their name."""
     wheels = (room.work / "wheels").as_uri()
     return [pin.replace(f"@ {wheels}", f"@ {WHEELS}") for pin in pins]
-
-
-def _moved(pin: str, old: Path, new: Path) -> str:
-    return pin.replace(old.as_uri(), new.as_uri())
-
-
-def _settings() -> dict[str, str]:
-    """What of the surroundings decides what is resolved."""
-    from lollms_modalities.environments import pip_settings
-
-    return {k: v for k, v in {**pip_settings.for_uv(), **os.environ}.items() if k.startswith("UV_")}
-
-
-def _differences(environment: Environment, kept: Record | None) -> Iterator[str]:
-    """Where an environment is not what its record says."""
-    if kept is None:
-        return
-    from importlib.metadata import distributions
-
-    from lollms_modalities.entry_points.metadata import name_of
-    from lollms_modalities.environments.local import normal
-
-    there = {normal(n): d.version for d in distributions(path=environment.site_packages) if (n := name_of(d))}
-    for pin in kept.pins:
-        name, at, version = pin.partition("==")
-        if not at:
-            name, version = pin.partition(" @ ")[0], ""
-        found: Any = there.get(normal(name))
-        if found is None:
-            yield f"{name} is missing, which was installed"
-        elif version and found != version:
-            yield f"{name} is {found}, and {version} was installed"
-
-
-def _listed_anew() -> None:
-    from lollms_modalities.entry_points.refs import refresh
-
-    refresh()

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lollms_modalities.calls.call import Call
+from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.environments import store
-from lollms_modalities.environments.building import Building, _differences, _kept, _listed_anew, calling
+from lollms_modalities.environments.building import Building
 from lollms_modalities.environments.environment import environments_folder, find_environment
-from lollms_modalities.environments.inspecting import inspect
+from lollms_modalities.environments.inspecting import differences, inspect
 from lollms_modalities.environments.installers import Runner
 from lollms_modalities.environments.recipe import Recipe
-from lollms_modalities.environments.record import Request
-from lollms_modalities.errors import EnvironmentBuildError
+from lollms_modalities.environments.record import FILE, Request, read_record
+from lollms_modalities.errors import EnvironmentBuildError, UnsupportedError
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.calls.progress import ProgressCallback
-    from lollms_modalities.environments.building import Torch
     from lollms_modalities.environments.environment import Environment
     from lollms_modalities.environments.inspecting import Inspection
+    from lollms_modalities.environments.record import Record
+    from lollms_modalities.environments.resolving import Torch
 
 
 def create_environment(
@@ -62,7 +67,7 @@ def create_environment(
         raise EnvironmentBuildError(f"torch={torch!r} is not auto, cpu or cuda.", reason="recipe")
     if name:
         store.check_name(name)
-    with calling("create_environment", progress, cancel, timeout) as call:
+    with _calling("create_environment", progress, cancel, timeout) as call:
         return Building(call, wanted).make(name, None if record is None else Path(record), kept)
 
 
@@ -92,7 +97,7 @@ def update_environment(
         asked.source if source is None else str(Path(source).expanduser().absolute()),
         asked.torch if torch is None else torch,
     )
-    with calling("update_environment", progress, cancel, timeout) as call:
+    with _calling("update_environment", progress, cancel, timeout) as call:
         return Building(call, wanted, replaces=kept.name).make(kept.name, None, None)
 
 
@@ -111,7 +116,7 @@ def remove_environment(name: str) -> None:
             reason="recipe",
         )
     store.remove(environment.name)
-    _listed_anew()
+    refresh()
 
 
 def check_environment(name: str | Path, *, timeout: float | None = 300) -> Inspection:
@@ -127,9 +132,33 @@ def check_environment(name: str | Path, *, timeout: float | None = 300) -> Inspe
     kept = environment.record
     recipe = Recipe() if kept is None else kept.parsed_recipe
     with (
-        calling("check_environment", None, None, timeout) as call,
+        _calling("check_environment", None, None, timeout) as call,
         tempfile.TemporaryDirectory(prefix="lollms-") as folder,
     ):
         found = inspect(environment.python, Runner(call, Path(folder)), recipe.variables, recipe.check)
-    found.problems.extend(_differences(environment, kept))
+    found.problems.extend(differences(environment, kept))
     return found
+
+
+@contextlib.contextmanager
+def _calling(
+    verb: str, progress: bool | ProgressCallback | None, cancel: CancelToken | None, timeout: float | None
+) -> Iterator[Call]:
+    if os.name != "posix":
+        raise UnsupportedError(f"Environments need Linux or macOS; this is {sys.platform}.")
+    call = Call(verb)
+    try:
+        call.control(progress, cancel, timeout)
+        call.begin()
+        yield call
+    finally:
+        call.finish()
+
+
+def _kept(path: Path) -> Record:
+    kept = read_record(path)
+    if kept is None:
+        raise EnvironmentBuildError(
+            f"{str(path)!r} is no record, nor a folder with one.", hint=f"It is called {FILE}.", reason="recipe"
+        )
+    return kept

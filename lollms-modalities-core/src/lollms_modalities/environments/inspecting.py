@@ -1,18 +1,24 @@
-"""Whether an environment works: its bindings are imported there and asked to describe themselves."""
+"""Whether an environment works, and still is what its record says.
+
+Its bindings are imported there and asked to describe themselves.
+"""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lollms_modalities.environments.explain import one_line
 from lollms_modalities.environments.installers import InstallerFailed
+from lollms_modalities.environments.local import normal
 
 if TYPE_CHECKING:
+    from lollms_modalities.environments.environment import Environment
     from lollms_modalities.environments.installers import Runner
+    from lollms_modalities.environments.record import Record
 
 
 class Inspection(NamedTuple):
@@ -61,6 +67,26 @@ def inspect(python: Path, runner: Runner, variables: Mapping[str, str], code: st
         problems.append("it holds no binding")
     problems += [f"its recipe's check fails: {line['check']}" for line in lines if line.get("check")]
     return Inspection(head.get("python", ""), head.get("core", ""), bindings, problems)
+
+
+def differences(environment: Environment, kept: Record | None) -> Iterator[str]:
+    """Where an environment is not what its record says."""
+    if kept is None:
+        return
+    from importlib.metadata import distributions
+
+    from lollms_modalities.entry_points.metadata import name_of
+
+    there = {normal(n): d.version for d in distributions(path=environment.site_packages) if (n := name_of(d))}
+    for pin in kept.pins:
+        name, at, version = pin.partition("==")
+        if not at:
+            name, version = pin.partition(" @ ")[0], ""
+        found: Any = there.get(normal(name))
+        if found is None:
+            yield f"{name} is missing, which was installed"
+        elif version and found != version:
+            yield f"{name} is {found}, and {version} was installed"
 
 
 def _who(about: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lollms_modalities.errors import LollmsError, SettingsError
-from lollms_modalities.settings.shown import MASK
+from lollms_modalities.masking import MASK
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import SECRET, Suite
 

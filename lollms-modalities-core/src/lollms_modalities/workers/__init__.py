@@ -1,7 +1,8 @@
 """A binding elsewhere, behind the same object: the protocol, the host's side, the worker, the generated class.
 
 Begin with ``isolated`` (what the application holds), then ``request`` and ``host``; ``worker`` is the program at the
-other end. A *place* (``places``) is where workers run: a process of this machine is the first.
+other end. ``channel`` and ``exchange`` carry the frames of ``protocol``; ``values`` and ``remote_errors`` say what of a
+call's crosses, and how. A *place* (``places``) is where workers run: a process of this machine is the first.
 
 Imports ``contract`` and what is below. Knows no environment: it is given an interpreter.
 """

@@ -1,4 +1,4 @@
-"""One connection between a host and a worker: frames in both directions, and an exchange for each request.
+"""One connection between a host and a worker: frames in both directions, handed to the exchange that they are of.
 
 Reading never waits for writing: the thread that reads only hands out, and what must be sent in answer (that a chunk was
 taken) is sent by the thread that takes it. So two sides that both send much cannot block each other.
@@ -14,191 +14,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, SimpleQueue
+from collections.abc import Callable
 from typing import Any, cast
 
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.protocol import ACK, CHUNK, DATA, HEAD, ITEMS, TAKEN, WINDOW, Buffer, Json
+from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Payloads
+from lollms_modalities.workers.protocol import CHUNK, DATA, HEAD, Json
 
-CLOSED: Json = {"type": "closed"}
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
 _AT_ONCE = 512  # buffers that one write is given; systems take 1024 or more
-Payloads = Sequence[Buffer]
-
-
-class Disconnected(Exception):
-    """The other side is gone."""
-
-
-class Exchange:
-    """The messages of one request. Each is taken by the one thread that waits for it."""
-
-    def __init__(self, channel: Channel, number: int) -> None:
-        self.number = number
-        self.cancelled = False
-        self._channel = channel
-        self._arrived: SimpleQueue[tuple[Json, Payloads] | None] = SimpleQueue()
-        # Made when something large, or a stream, is sent: most exchanges have neither.
-        self._acknowledged: threading.Semaphore | None = None
-        self._room: threading.Semaphore | None = None
-        self._taken = 0
-        self._incoming: _Incoming | None = None
-
-    def get(self, timeout: float | None = None) -> tuple[Json, Payloads]:
-        """The next message and its payloads. Raises ``queue.Empty`` after ``timeout`` seconds."""
-        while True:
-            arrived = self._arrived.get(timeout=timeout)
-            if arrived is not None:
-                return arrived
-            # A chunk of a message that is still coming.
-            self._channel.send({"type": ACK, "id": self.number})
-
-    def put(self, message: Json) -> None:
-        """Wake the thread that waits, with a message of our own."""
-        self._arrived.put((message, ()))
-
-    def send(self, message: Json, payloads: Payloads = (), look: Callable[[], object] | None = None) -> None:
-        """Send a message. ``look`` is called now and then while the other side does not take it, and may raise.
-
-        Raises:
-            Disconnected: the other side is gone.
-        """
-        message["id"] = self.number
-        if not payloads:
-            self._channel.send(message, (), look)
-            return
-        views = [memoryview(p).cast("B") for p in payloads]
-        message["sizes"] = [v.nbytes for v in views]
-        if sum(message["sizes"]) <= CHUNK:
-            self._channel.send(message, views, look)
-            return
-        acknowledged = self._acknowledged = self._acknowledged or threading.Semaphore(WINDOW)
-        self._channel.send(message, (), look)
-        for chunk in _chunks(views):
-            self._wait(acknowledged, look)
-            self._channel.send({"type": DATA, "id": self.number}, chunk, look)
-
-    def wait_for_room(self) -> None:
-        """Before an item of a stream is sent: wait until the other side has taken enough of those before it."""
-        if self._room is None:
-            self._room = threading.Semaphore(ITEMS)
-        self._wait(self._room, None)
-
-    def took_item(self) -> None:
-        """After an item of a stream was taken: tell the other side, now and then."""
-        self._taken += 1
-        if self._taken >= ITEMS // 2:
-            self._channel.send({"type": TAKEN, "id": self.number, "count": self._taken})
-            self._taken = 0
-
-    def wake(self) -> None:
-        """Let a sender that waits for the other side look around."""
-        for semaphore in (self._room, self._acknowledged):
-            if semaphore is not None:
-                semaphore.release(ITEMS)
-
-    def end(self) -> None:
-        """No more messages are expected."""
-        self._channel.exchanges.pop(self.number, None)
-
-    def forget(self) -> None:
-        """In a forked child: what has arrived is the parent's, and nothing more will."""
-        self._arrived = SimpleQueue()
-        self._acknowledged = self._room = None
-        self.put(CLOSED)
-
-    def _wait(self, semaphore: threading.Semaphore, look: Callable[[], object] | None) -> None:
-        if self._channel.closed:
-            raise Disconnected
-        while not semaphore.acquire(timeout=None if look is None else 0.1):
-            assert look is not None
-            look()
-        if self._channel.closed:
-            raise Disconnected
-
-    # -- for the thread that reads -----------------------------------------------------------------------------------
-
-    def arrived(self, message: Json, payload: bytearray | None) -> None:
-        """Take in a frame."""
-        kind = message["type"]
-        if kind == ACK:
-            if self._acknowledged is not None:
-                self._acknowledged.release()
-        elif kind == TAKEN:
-            if self._room is not None:
-                self._room.release(message["count"])
-        elif (sizes := message.get("sizes")) is not None and payload is None and sum(sizes):
-            self._incoming = _Incoming(message)
-        else:
-            self._arrived.put((message, _split(payload, sizes)))
-
-    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
-        """Take in a chunk, which ``read_into`` writes where it is told to."""
-        incoming = self._incoming
-        if incoming is None:
-            raise ValueError("a chunk of no payload")
-        incoming.chunk(size, read_into)
-        self._arrived.put(None)
-        if not incoming.missing:
-            self._incoming = None
-            self._arrived.put((incoming.message, incoming.payloads()))
-
-
-class _Incoming:
-    """Payloads that come in chunks. Each is written where it stays and becomes bytes as it is: none is held twice."""
-
-    def __init__(self, message: Json) -> None:
-        self.message = message
-        self.missing = sum(message["sizes"])
-        # Given bytes that nobody else has, a BytesIO writes into them and gives them back.
-        self._rooms = [io.BytesIO(bytes(size)) for size in message["sizes"]]
-        self._at = [0, 0]  # which room, and where in it
-
-    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
-        """Fill the next ``size`` bytes."""
-        if size > self.missing:
-            raise ValueError("a chunk is too large")
-        self.missing -= size
-        while size:
-            which, start = self._at
-            with self._rooms[which].getbuffer() as room:
-                part = min(size, len(room) - start)
-                if part:
-                    read_into(room[start : start + part])
-                self._at = [which, start + part] if start + part < len(room) else [which + 1, 0]
-            size -= part
-
-    def payloads(self) -> Payloads:
-        """When nothing is missing."""
-        return [room.getvalue() for room in self._rooms]
-
-
-def _chunks(views: Sequence[memoryview]) -> Iterator[list[memoryview]]:
-    """The payloads in pieces of at most ``CHUNK`` bytes: large ones are cut, small ones go together."""
-    chunk: list[memoryview] = []
-    room = CHUNK
-    for view in views:
-        at = 0
-        while at < view.nbytes:
-            part = view[at : at + room]
-            chunk.append(part)
-            at += part.nbytes
-            room -= part.nbytes
-            if not room:
-                yield chunk
-                chunk, room = [], CHUNK
-    if chunk:
-        yield chunk
-
-
-def _split(payload: bytearray | None, sizes: Sequence[int] | None) -> Payloads:
-    if not sizes:
-        return ()
-    if len(sizes) == 1:
-        return (payload or b"",)
-    view, ends = memoryview(payload or b""), list(itertools.accumulate(sizes))
-    return [view[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 class Channel:
@@ -344,6 +168,3 @@ class Channel:
         self._sending, self._sender = threading.RLock(), None  # a thread that is not here may have held it
         for exchange in list(self.exchanges.values()):
             exchange.forget()
-
-
-__all__ = ["CLOSED", "Channel", "Disconnected", "Empty", "Exchange"]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from lollms_modalities import __version__
 from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import Channel, Disconnected
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.masking import declared_variables
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
+from lollms_modalities.workers.values import pack
 from lollms_modalities.workers.variables import worker_variables
 
 if TYPE_CHECKING:
@@ -103,8 +105,8 @@ class Worker:
         message = {
             "type": protocol.MAKE,
             "variables": {n: v for n, v in declared.items() if n not in self._variables},
-            "settings": protocol.pack(self.spec.settings, out),
-            "shared": protocol.pack(self.spec.shared, out),
+            "settings": pack(self.spec.settings, out),
+            "shared": pack(self.spec.shared, out),
         }
         self.ready |= self._begin(call, message, out)
 
@@ -114,7 +116,7 @@ class Worker:
         message = {
             "type": protocol.CALL,
             "name": "set_settings",
-            "positional": protocol.pack([self.spec.settings], out),
+            "positional": pack([self.spec.settings], out),
             "arguments": {},
         }
         self._begin(call, message, out)

@@ -20,10 +20,11 @@ from lollms_modalities.contract.binding import LollmsBinding
 from lollms_modalities.contract.capabilities import Capabilities
 from lollms_modalities.contract.plan import CONTROLS
 from lollms_modalities.errors import BusyError, LollmsError, UnsupportedError, WorkerCrashedError
+from lollms_modalities.masking import MASK
 from lollms_modalities.settings.older import new_name, renamed
-from lollms_modalities.settings.shown import MASK
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.request import Request
+from lollms_modalities.workers.values import pack, unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
@@ -225,15 +226,15 @@ class IsolatedBinding(LollmsBinding):
         message = {
             "type": protocol.CALL,
             "name": name,
-            "positional": protocol.pack(positional, out),
-            "arguments": protocol.pack(arguments, out),
+            "positional": pack(positional, out),
+            "arguments": pack(arguments, out),
             "controls": controls,
             "progress": controls and call.wants_progress,
         }
         with self._workers.taken(call, beyond=True) if worker is None else nullcontext(worker) as taken:
             request = Request(taken, call, message, out, grace=self._workers.spec.policy.grace)
             message, payloads = request.result()
-            return message, protocol.unpack(message["value"], payloads)
+            return message, unpack(message["value"], payloads)
 
     def _from_inside(self, what: str) -> BusyError:
         return BusyError(

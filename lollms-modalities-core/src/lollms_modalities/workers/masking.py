@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from lollms_modalities.settings.shown import MASK, texts_of
+from lollms_modalities.masking import MASK
+from lollms_modalities.settings.shown import texts_of
 from lollms_modalities.workers.variables import is_secret_variable
 
 _SHORTEST = 6  # characters of a variable that is taken for a secret by its name; "1" would be found everywhere

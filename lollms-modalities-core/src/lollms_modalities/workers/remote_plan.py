@@ -16,6 +16,7 @@ from lollms_modalities.media.input import check_media
 from lollms_modalities.settings.shown import veiled
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.isolated import IsolatedBinding
+from lollms_modalities.workers.values import pack, unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
@@ -67,7 +68,7 @@ class RemotePlan(Plan):
             message = {
                 "type": protocol.CALL,
                 "name": self.verb.name,
-                "arguments": protocol.pack(kwargs, out),
+                "arguments": pack(kwargs, out),
                 "controls": True,
                 "progress": call.wants_progress,
                 "stream": self.verb.stream,
@@ -81,7 +82,7 @@ class RemotePlan(Plan):
     def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the caller gave: the worker checks it and fills in the defaults."""
         message, out = content
-        given: dict[str, Any] = protocol.unpack(message["arguments"], out)
+        given: dict[str, Any] = unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path
         return {name: veiled(value) if name in self._secret else value for name, value in given.items()}

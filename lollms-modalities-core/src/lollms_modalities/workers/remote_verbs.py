@@ -14,6 +14,7 @@ from lollms_modalities.calls.call import CURRENT, Call
 from lollms_modalities.media.files import move_whole, part_folder
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.request import Request
+from lollms_modalities.workers.values import unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.isolated import IsolatedBinding
@@ -32,7 +33,7 @@ def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> A
     folder = nullcontext() if written is None else part_folder(Path(written).parent)
     with workers.taken(call) as worker, folder:
         message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
-        result = protocol.unpack(message["value"], payloads)
+        result = unpack(message["value"], payloads)
         if written is not None:
             call.check()  # a call that was stopped leaves no file
             assert call.output_path is not None
@@ -65,7 +66,7 @@ class Items(Iterator[Any]):
         try:
             message, payloads = self._request.next()
             if message["type"] == protocol.ITEM:
-                return protocol.unpack(message["value"], payloads)
+                return unpack(message["value"], payloads)
         except BaseException:
             self.close()
             raise

@@ -15,8 +15,10 @@ from lollms_modalities.errors import CallTimeout, LollmsError, WorkerTimeoutErro
 from lollms_modalities.media.result import Provenance
 from lollms_modalities.settings.base import CallOptions
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import CLOSED, Disconnected
+from lollms_modalities.workers.exchange import CLOSED, Disconnected
 from lollms_modalities.workers.process import hold_if_ending
+from lollms_modalities.workers.remote_errors import unpack_error, unpack_warning
+from lollms_modalities.workers.values import unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
@@ -125,7 +127,7 @@ class Request:
             self._ask_to_stop(str(call._stop or ""))
         elif kind == protocol.PROGRESS:
             if not self._asked_to_stop:
-                stage, done, total, unit, preview = protocol.unpack(message["report"], payloads)
+                stage, done, total, unit, preview = unpack(message["report"], payloads)
                 try:
                     call.report(done, total, stage=stage, unit=unit, preview=preview)
                 except BaseException:
@@ -136,10 +138,10 @@ class Request:
             if (relay := hooks.relay()) is not None and call.binding is not None:
                 relay.before_call(call.binding, call)
         elif kind == protocol.WARNING:
-            warnings.warn(protocol.unpack_warning(message), stacklevel=2)
+            warnings.warn(unpack_warning(message), stacklevel=2)
         elif kind == protocol.ERROR:
             self._end()
-            raise protocol.unpack_error(message)
+            raise unpack_error(message)
         elif kind == CLOSED["type"]:
             raise self._crashed()
 

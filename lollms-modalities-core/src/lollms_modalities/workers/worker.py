@@ -27,8 +27,11 @@ from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.channel import Channel, Disconnected, Exchange
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.protocol import Buffer, Json
+from lollms_modalities.workers.remote_errors import pack_error, pack_warning
+from lollms_modalities.workers.values import pack, unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
@@ -60,12 +63,12 @@ class _Request:
                 raise
             except BaseException as exc:
                 out = []
-                answer = {"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)}
+                answer = {"type": protocol.ERROR, **pack_error(exc, self._worker.clean)}
             self._flush()
             try:
                 exchange.send(answer, out)
             except LollmsError as exc:  # it cannot be told
-                exchange.send({"type": protocol.ERROR, **protocol.pack_error(exc, self._worker.clean)})
+                exchange.send({"type": protocol.ERROR, **pack_error(exc, self._worker.clean)})
         except Disconnected:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
@@ -80,15 +83,15 @@ class _Request:
         if message["type"] == protocol.MAKE:
             settings, shared = message["settings"], message["shared"]
             os.environ.update(message.get("variables", {}))
-            return self._worker.make(protocol.unpack(settings, payloads), protocol.unpack(shared, payloads))
+            return self._worker.make(unpack(settings, payloads), unpack(shared, payloads))
         if message["type"] == protocol.BYE:
             self._worker.end()
             return {"type": protocol.RESULT, "value": None}
         binding = self._worker.binding
         if binding is None:
             raise RuntimeError("the binding has not been made")
-        positional = protocol.unpack(message.get("positional", []), payloads)
-        arguments = protocol.unpack(message["arguments"], payloads)
+        positional = unpack(message.get("positional", []), payloads)
+        arguments = unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
         if message.get("controls"):
@@ -99,7 +102,7 @@ class _Request:
         del arguments, positional
         if message.get("stream"):
             return self._stream(done) | self._use(message)
-        answer = {"type": protocol.RESULT, "value": protocol.pack(done, out)} | self._use(message)
+        answer = {"type": protocol.RESULT, "value": pack(done, out)} | self._use(message)
         if message["name"] == "set_settings":
             answer |= self._worker.state()
         return answer
@@ -108,7 +111,7 @@ class _Request:
         with stream:
             for item in stream:
                 out: list[Buffer] = []
-                packed = protocol.pack(item, out)
+                packed = pack(item, out)
                 self._flush()
                 self._exchange.wait_for_room()
                 self._exchange.send({"type": protocol.ITEM, "value": packed}, out)
@@ -132,7 +135,7 @@ class _Request:
 
     def warn(self, category: type[Warning], text: str) -> None:
         """Pass on a Python warning."""
-        self._exchange.send({"type": protocol.WARNING, **protocol.pack_warning(category, self._worker.clean(text))})
+        self._exchange.send({"type": protocol.WARNING, **pack_warning(category, self._worker.clean(text))})
 
     def _report(self, progress: Progress) -> None:
         new_stage = self._reported is None or self._reported[0].stage != progress.stage
@@ -152,7 +155,7 @@ class _Request:
         self._reported = (progress, True)
         out: list[Buffer] = []
         fields = [progress.stage, progress.done, progress.total, progress.unit, progress.preview]
-        self._exchange.send({"type": protocol.PROGRESS, "report": protocol.pack(fields, out)}, out)
+        self._exchange.send({"type": protocol.PROGRESS, "report": pack(fields, out)}, out)
 
 
 class _Relay(hooks.Relay):

@@ -30,7 +30,9 @@ from lollms_modalities.kit import Upload, image_upload, sniff
 from lollms_modalities.kit.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
 from lollms_modalities.kit.http.reading import decode_base64
 
-from lollms_remote.server import Remote, RemoteSettings, Server, refuses, tell_unused
+from lollms_remote.answers import refuses
+from lollms_remote.binding import Remote, tell_unused
+from lollms_remote.server import RemoteSettings, Server
 
 _LARGEST = 100_000_000  # bytes of one image
 _settling = threading.Lock()  # of two at once, the one would undo what the other did

@@ -23,7 +23,9 @@ from lollms_modalities import (
     report_progress,
 )
 
-from lollms_remote.server import Remote, RemoteSettings, Server, is_missing
+from lollms_remote.answers import is_missing
+from lollms_remote.binding import Remote
+from lollms_remote.server import RemoteSettings, Server
 
 _DONE = ("completed", "succeeded", "done")
 _FAILED = ("failed", "cancelled", "canceled", "expired")

@@ -1,36 +1,30 @@
-"""The server: which protocol it speaks, and a client with the credentials that the protocol wants."""
+"""One server: what it is set to, and a client with the credentials that its protocol wants."""
 
 from __future__ import annotations
 
-import itertools
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Literal
 
 from lollms_modalities import (
     BindingSettings,
-    LollmsBinding,
     LollmsError,
-    OptionError,
     ServiceAuthError,
     ServiceError,
-    ServiceResponseError,
     SettingsError,
-    current_call,
     setting,
 )
-from lollms_modalities.kit import Answer, HttpClient, clean_address
+from lollms_modalities.kit import HttpClient, clean_address
 from lollms_modalities.kit.http.address import is_loopback, origin
 from lollms_modalities.kit.http.reading import parse_json
 from pydantic import SecretStr
 
-Protocol = Literal["classic", "modern", "openai"]
+from lollms_remote.answers import is_missing, names_in
+from lollms_remote.protocols import FINDING, Protocol, find_protocol, protocol_at
+
 PATHS = ("/lollms/v1", "/v1")  # ends of addresses that mean the server itself
-_found: dict[str, Protocol] = {}
-_finding = threading.Lock()
 _one_file: dict[str, threading.Lock] = {}
+_naming = threading.Lock()
 _OF_USERS = "This server transcribes for its users only."
 
 
@@ -75,14 +69,11 @@ class Server:
         """What the server speaks: found out once for each address, without credentials."""
         if self._settings.protocol != "auto":
             return self._settings.protocol
-        with _finding:
-            if self.address not in _found:
-                _found[self.address] = self._find()
-            return _found[self.address]
+        return protocol_at(self.address, self._find)
 
     def _find(self) -> Protocol:
         anonymous = self._client("anonymous", {})
-        return _find(anonymous, self._with_key() if self._key else anonymous)
+        return find_protocol(anonymous, self._with_key() if self._key else anonymous)
 
     def _with_key(self) -> HttpClient:
         return self._client("key", {"Authorization": f"Bearer {self._key}"})
@@ -93,7 +84,7 @@ class Server:
         if given == "auto" or not (is_missing(error) or error.status == 500):
             return
         try:
-            with _finding:
+            with FINDING:
                 spoken = self._find()
         except LollmsError:
             return  # which says less than the error
@@ -106,7 +97,7 @@ class Server:
         scheme, host, port = origin(self.address)
         # This machine has several names, and the server behind them is one.
         at = f"{scheme}://{'localhost' if is_loopback(self.address) else host}:{port}"
-        with _finding:
+        with _naming:
             return _one_file.setdefault(at, threading.Lock())
 
     @property
@@ -190,214 +181,6 @@ class Server:
                 name="The server",
             )
         return made
-
-
-class Remote(LollmsBinding):
-    """What the five bindings share: the server in the place of a model."""
-
-    engine = "lollms-server"
-    concurrency = 64
-    settings: RemoteSettings
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        clean_address(self.settings.host_address, strip=PATHS)
-
-    def load_model(self) -> Server:
-        return Server(self.settings)
-
-    def free_model(self, model: Server) -> None:
-        model.close()
-
-    @contextmanager
-    def asked(self) -> Iterator[Server]:
-        """The server, for lists: what is listed is no reason to keep connections."""
-        own = not self.loaded
-        server = self.load_model() if own else self.model
-        try:
-            yield server
-        except ServiceError as exc:
-            server.explain(exc)
-            raise
-        finally:
-            if own:
-                server.close()
-
-    @contextmanager
-    def asking(self) -> Iterator[Server]:
-        """The server, for what it is to make."""
-        server: Server = self.model
-        try:
-            yield server
-        except ServiceError as exc:
-            server.explain(exc)
-            raise
-
-
-def forget_protocols() -> None:
-    """Find out anew what each server speaks."""
-    _found.clear()
-
-
-def is_missing(error: ServiceError) -> bool:
-    """Whether an error says that the server has no such endpoint."""
-    return error.status in (404, 405, 501) or (isinstance(error, ServiceResponseError) and error.status is None)
-
-
-def refuses(error: ServiceError, name: str) -> bool:
-    """Whether an error says that the server does not take what is called so."""
-    return error.status in (400, 422) and (name in error.message or name in (getattr(error, "param", None) or ""))
-
-
-def tell_unused(server: Server, strict: bool, **options: Any) -> None:
-    """Say which of the options that were given the server cannot take.
-
-    Raises:
-        OptionError: there are some, and ``strict``.
-    """
-    unused = [name for name, value in options.items() if value is not None]
-    if not unused:
-        return
-    said = f"A server that speaks {server.protocol!r} does not take {' and '.join(unused)} here."
-    if strict:
-        raise OptionError(said, hint="Leave that out, or leave strict out: then it is told in a warning.", names=unused)
-    warnings.warn(f"{said} The server does without.", stacklevel=3)
-
-
-@contextmanager
-def waiting_for(lock: threading.Lock) -> Iterator[None]:
-    """Hold a lock, unless the call is stopped while it is waited for."""
-    while not lock.acquire(timeout=0.05):
-        current_call().check()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def first_that_works(ways: list[Callable[[], Any]], of_the_engine: Sequence[Callable[[], Any]] = ()) -> Any:
-    """The first result; the errors of those before are told by the last one's, which is raised.
-
-    Args:
-        of_the_engine: ways of which a 500 with words (JSON) means that the server's engine failed.
-    """
-    failed: list[ServiceError] = []
-    for way in ways:
-        try:
-            return way()
-        except ServiceAuthError:
-            raise
-        except ServiceError as exc:
-            if exc.status is None and exc.retryable:
-                raise  # it is not there at all
-            if exc.status == 500 and way in of_the_engine and getattr(exc, "keys", None):
-                raise  # which failed, and is not asked to do it again in another way
-            failed.append(exc)
-    last = failed[-1]
-    if len(failed) > 1:
-        last.message = " ".join(error.message for error in failed)
-        last.args = (last.message,)
-    raise last
-
-
-def _find(client: HttpClient, with_key: HttpClient) -> Protocol:
-    answered: dict[str, int] = {}
-
-    def probe(asker: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
-        answered[path], json = _probe(asker, path, body)
-        return answered[path], json
-
-    capabilities = "lollms/v1/capabilities"
-    modern = _is_modern(*probe(client, capabilities))
-    if modern and with_key is client:
-        return "modern"
-    status, json = probe(client, "tts_is_ready")
-    if status in (401, 403) and with_key is not client:
-        # This one lets nobody in without a key, whatever is asked for, so that a 401 tells nothing.
-        modern = _is_modern(*probe(with_key, capabilities))
-    if modern:
-        return "modern"
-    if status == 200 and isinstance(json, dict) and isinstance(json.get("status"), bool):
-        return "classic"
-    askers = tuple(dict.fromkeys((client, with_key)))
-    for asker in askers:  # some fail where no key is given
-        if _is_openai(*probe(asker, "v1/models")):
-            return "openai"
-    no_list = answered["v1/models"] in (404, 405)
-    for asker, path in itertools.product(askers, _ROUTES):
-        # Some have no list of models. Nothing is made of nothing, but a route that is there says what is wrong with it.
-        status, json = probe(asker, path, {})
-        said = isinstance(json, dict)
-        if said and (status in (400, 401, 403, 415, 422) or (no_list and status == 500 and "error" in json)):
-            return "openai"
-    if all(status in (401, 403) for status in answered.values()):
-        raise ServiceAuthError(
-            f"The server at {client.address} lets nobody in without the right key, so what it speaks is not known.",
-            hint="Give service_key, or check it.", status=min(answered.values()),
-        )  # fmt: skip
-    by_status: dict[int, list[str]] = {}
-    for path, status in answered.items():
-        by_status.setdefault(status, []).append(path)
-    raise ServiceResponseError(
-        f"The server at {client.address} speaks none of the protocols classic, modern and openai: it answers "
-        + "; ".join(f"{status} to {', '.join(paths)}" for status, paths in by_status.items())
-        + ".",
-        hint="Check the address, or say which with protocol=.",
-    )
-
-
-def _probe(client: HttpClient, path: str, body: Any = None) -> tuple[int, Any]:
-    """The status, and the JSON of the answer; of one that says failure its keys alone, None where it is no JSON."""
-    try:
-        method = "GET" if body is None else "POST"
-        answer: Answer = client.request(method, path, json=body, retries=0, max_bytes=1 << 20)
-        status, body, content_type = answer.status, answer.body, answer.content_type
-    except ServiceError as exc:
-        if exc.status is None and exc.retryable:
-            raise  # nobody is there
-        keys = getattr(exc, "keys", ())
-        return exc.status or 0, dict.fromkeys(keys) if keys else None
-    # Some answer any GET with 200 and a web page: JSON it must be.
-    if content_type and "json" not in content_type:
-        return status, None
-    try:
-        return status, parse_json(body, content_type, "The server")
-    except ServiceResponseError:
-        return status, None
-
-
-_NAMES = ("alias", "voice_id", "id", "name", "binding_name", "model_name")
-
-
-def names_in(told: Any) -> list[str]:
-    """The names in what servers tell of models and voices: one, a list, a table by name, or rows that hold theirs."""
-    if isinstance(told, str):
-        return [told] if told else []
-    if isinstance(told, dict):
-        own = next((told[key] for key in _NAMES if isinstance(told.get(key), str)), None)
-        return [own] if own else [str(name) for name in told]
-    if isinstance(told, list):
-        return list(dict.fromkeys(name for row in told for name in names_in(row)))
-    return []
-
-
-def _is_modern(status: int, json: Any) -> bool:
-    if not isinstance(json, dict):
-        return False
-    return (status == 200 and "capabilities" in json) or (status in (401, 403) and "detail" in json)
-
-
-def _is_openai(status: int, json: Any) -> bool:
-    if isinstance(json, list):  # of some the list stands alone
-        return status == 200 and bool(json) and all(isinstance(row, dict) and "id" in row for row in json)
-    if not isinstance(json, dict):
-        return False
-    # 400: what a proxy without a database says to a key that it does not know.
-    listed = isinstance(json.get("data"), list) or json.get("object") == "list"
-    return (status == 200 and listed) or (status in (400, 401, 403) and "error" in json)
-
-
-_ROUTES = ("v1/audio/speech", "v1/audio/transcriptions", "v1/images/generations")
 
 
 def _open(secret: SecretStr | None) -> str:

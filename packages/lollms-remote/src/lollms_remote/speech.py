@@ -24,16 +24,9 @@ from lollms_modalities import (
 from lollms_modalities.kit import sniff
 from lollms_modalities.kit.languages import language_code
 
-from lollms_remote.server import (
-    Remote,
-    RemoteSettings,
-    Server,
-    first_that_works,
-    is_missing,
-    names_in,
-    tell_unused,
-    waiting_for,
-)
+from lollms_remote.answers import is_missing, names_in
+from lollms_remote.binding import Remote, first_that_works, tell_unused, waiting_for
+from lollms_remote.server import RemoteSettings, Server
 
 _log = logging.getLogger(__name__)
 

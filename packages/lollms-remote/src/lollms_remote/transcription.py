@@ -40,7 +40,9 @@ from lollms_modalities.kit import (
 from lollms_modalities.kit.languages import language_code
 from lollms_modalities.media.decoding import opened
 
-from lollms_remote.server import Remote, RemoteSettings, Server, first_that_works, names_in, refuses, tell_unused
+from lollms_remote.answers import names_in, refuses
+from lollms_remote.binding import Remote, first_that_works, tell_unused
+from lollms_remote.server import RemoteSettings, Server
 from lollms_remote.times import read_segments
 
 _RATE = 16000

@@ -1,4 +1,4 @@
-"""What servers say: bodies of bounded size, and the words of their errors."""
+"""What servers answer: bodies of bounded size, and the words of their errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lollms_modalities.errors import ServiceAuthError, ServiceError, ServiceRateLimitError, ServiceResponseError
 
@@ -15,6 +15,20 @@ SHOWN = 300  # characters of a server's words that an error repeats
 _MEMBER = b"\x1f\x8b"  # begins each member of a gzip, which may have several
 _LONGEST_WAIT = 1e9  # seconds; a number that is infinite as a float is no time to wait for
 RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529})
+
+
+class Answer(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    @property
+    def content_type(self) -> str:
+        """Without its parameters, in lower case."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def bounded(chunks: Iterator[bytes], encoding: str, limit: int) -> bytes:

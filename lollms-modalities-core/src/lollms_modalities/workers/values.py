@@ -1,0 +1,247 @@
+"""Values that cross between two processes: as JSON values, with the bytes in them beside, and made again from these."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import ipaddress
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, fields, is_dataclass
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path, PurePath
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from lollms_modalities import media
+from lollms_modalities.errors import MediaError, OptionError
+from lollms_modalities.media.result import Provenance
+from lollms_modalities.workers.protocol import Buffer, Json
+
+_log = logging.getLogger(__name__)
+
+_TAG = "$"
+
+
+def _microseconds(value: datetime.timedelta) -> str:
+    return str(value // datetime.timedelta(microseconds=1))
+
+
+def _offset(value: datetime.timezone) -> str:
+    return _microseconds(value.utcoffset(None))
+
+
+def _timezone(text: str) -> datetime.timezone:
+    return datetime.timezone(datetime.timedelta(microseconds=int(text)))
+
+
+def _expression(value: re.Pattern[Any]) -> str:
+    pattern, of_bytes = value.pattern, isinstance(value.pattern, bytes)
+    return json.dumps([pattern.decode("latin-1") if of_bytes else pattern, value.flags, of_bytes])
+
+
+def _pattern(text: str) -> re.Pattern[Any]:
+    pattern, flags, of_bytes = json.loads(text)
+    return re.compile(pattern.encode("latin-1") if of_bytes else pattern, flags)
+
+
+_ADDRESSES: tuple[type[Any], ...] = (
+    ipaddress.IPv4Interface, ipaddress.IPv6Interface, ipaddress.IPv4Address, ipaddress.IPv6Address,
+    ipaddress.IPv4Network, ipaddress.IPv6Network,
+)  # fmt: skip
+
+
+_PLAIN = (str, int, float, bool, type(None))
+_PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
+_TUPLES = ("_known", "_pixels", "_facts", "segments")
+_MEDIA: dict[str, type[media.Audio] | type[media.Image] | type[media.Video]] = {
+    "Audio": media.Audio,
+    "Image": media.Image,
+    "Video": media.Video,
+}
+
+
+def pack(value: Any, payloads: list[Buffer]) -> Any:
+    """``value`` as JSON values; the bytes in it are added to ``payloads``, uncopied.
+
+    Raises:
+        OptionError: a value of a kind that cannot cross to another process.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        if not all(isinstance(k, str) for k in value):
+            return {_TAG: "pairs", "items": [[pack(k, payloads), pack(v, payloads)] for k, v in value.items()]}
+        packed = {k: pack(v, payloads) for k, v in value.items()}
+        return {_TAG: "dict", "items": packed} if _TAG in packed else packed
+    if kind in (list, tuple, set, frozenset):
+        return [pack(v, payloads) for v in value]
+    if isinstance(value, Enum):
+        return pack(value.value, payloads)
+    for name, packer in _PACKERS:
+        if isinstance(value, name):
+            return packer(value, payloads)
+    if hasattr(value, "get_secret_value"):
+        return pack(value.get_secret_value(), payloads)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a scalar of numpy's or torch's
+        return pack(value.item(), payloads)
+    if (of := _value_name(value)) is not None:
+        return {_TAG: "value", "of": of, "text": _VALUES[of][1](value)}
+    if (dump := getattr(value, "model_dump", None)) is not None:  # a pydantic model
+        return pack(dump(), payloads)
+    if is_dataclass(value) and not isinstance(value, type):
+        return pack({f.name: getattr(value, f.name) for f in fields(value)}, payloads)
+    raise OptionError(
+        f"A value of the type {kind.__module__}.{kind.__qualname__} cannot cross to another process.",
+        hint="Give plain values, paths, bytes, or media.",
+    )
+
+
+# What is one value, and has a text from which it can be made again.
+_VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
+    "decimal": (Decimal, str, Decimal),
+    "fraction": (Fraction, str, Fraction),
+    "complex": (complex, str, complex),
+    "uuid": (UUID, str, UUID),
+    **{kind.__name__: (kind, str, kind) for kind in _ADDRESSES},
+    "pattern": (re.Pattern, _expression, _pattern),
+    "datetime": (datetime.datetime, lambda v: v.isoformat(), datetime.datetime.fromisoformat),
+    "date": (datetime.date, lambda v: v.isoformat(), datetime.date.fromisoformat),
+    "time": (datetime.time, lambda v: v.isoformat(), datetime.time.fromisoformat),
+    "timedelta": (datetime.timedelta, _microseconds, lambda text: datetime.timedelta(microseconds=int(text))),
+    "timezone": (datetime.timezone, _offset, _timezone),
+    "zone": (ZoneInfo, str, ZoneInfo),
+}
+
+
+def _value_name(value: Any) -> str | None:
+    return next((name for name, (kind, _, _) in _VALUES.items() if isinstance(value, kind)), None)
+
+
+def _pack_media(value: Any, payloads: list[Buffer]) -> Json:
+    payloads.append(value)
+    return {_TAG: type(value).__name__, "at": len(payloads) - 1, "state": _pack_state(value, payloads)}
+
+
+def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
+    state: Json = {}
+    for name, held in value.__dict__.items():
+        if name == "_provenance":
+            made = value.provenance
+            state[name] = None if made is None else made.__dict__
+        elif name in _PLAIN_STATE:
+            state[name] = held
+        else:
+            try:
+                state[name] = pack(held, payloads)
+            except OptionError:
+                _log.warning("%s.%s cannot cross to another process", type(value).__name__, name)
+    return state
+
+
+def _pack_bytes(value: Buffer, payloads: list[Buffer]) -> Json:
+    if isinstance(value, memoryview) and not value.c_contiguous:
+        value = value.tobytes()  # every second byte of something can't be sent as it is
+    payloads.append(value)
+    return {_TAG: "bytes", "at": len(payloads) - 1}
+
+
+def _pack_chunk(value: media.AudioChunk, payloads: list[Buffer]) -> Json:
+    payloads.append(value.pcm)
+    at = len(payloads) - 1
+    return {_TAG: "AudioChunk", "at": at, "rate": value.sample_rate, "channels": value.channels, "text": value.text}
+
+
+def _pack_file(value: Any, payloads: list[Buffer]) -> Json:
+    data = value.read()
+    if not isinstance(data, bytes):
+        raise MediaError("The media is a file opened as text.", hint="Open it with mode 'rb'.")
+    return _pack_bytes(data, payloads)
+
+
+class _Readable(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return callable(getattr(value, "read", None))
+
+
+class _File(metaclass=_Readable):
+    """Anything that can be read."""
+
+
+_Packer = Callable[[Any, list[Buffer]], Any]
+_PACKERS: tuple[tuple[type, _Packer], ...] = (
+    (media.Audio, _pack_media),
+    (media.Image, _pack_media),
+    (media.Video, _pack_media),
+    (media.AudioChunk, _pack_chunk),
+    (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
+    (media.Segment, lambda v, p: {_TAG: "Segment", **asdict(v)}),
+    (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
+    (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
+    (bytes, _pack_bytes),
+    (bytearray, _pack_bytes),
+    (memoryview, _pack_bytes),
+    (bool, lambda v, p: bool(v)),
+    (str, lambda v, p: str.__str__(v)),
+    (int, lambda v, p: int(v)),
+    (float, lambda v, p: float(v)),
+    (Mapping, lambda v, p: pack(dict(v), p)),
+    (Sequence, lambda v, p: [pack(item, p) for item in v]),
+    (Set, lambda v, p: [pack(item, p) for item in v]),
+    (_File, _pack_file),
+)
+
+
+def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
+    """The value that ``pack`` made JSON values and payloads of."""
+    if isinstance(value, list):
+        return [unpack(v, payloads) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get(_TAG)
+    if kind is None:
+        return {k: unpack(v, payloads) for k, v in value.items()}
+    if kind == "dict":
+        return {k: unpack(v, payloads) for k, v in value["items"].items()}
+    if kind == "pairs":
+        return {_hashable(unpack(k, payloads)): unpack(v, payloads) for k, v in value["items"]}
+    if kind == "value":
+        return _VALUES[value["of"]][2](value["text"])
+    if kind == "path":
+        return Path(value["path"])
+    if kind == "bytes":
+        return bytes(payloads[value["at"]])
+    if kind == "AudioChunk":
+        return media.AudioChunk(bytes(payloads[value["at"]]), value["rate"], value["channels"], value["text"])
+    if kind == "Segment":
+        return _segment(value)
+    if kind == "Provenance":
+        return Provenance.from_json(value["fields"])
+    if kind == "Transcript":
+        made: Any = media.Transcript(value["text"])
+    else:
+        made = _MEDIA[kind](payloads[value["at"]])
+    for name, held in value["state"].items():
+        if name == "_provenance":
+            # Most are never looked at.
+            held = None if held is None else functools.partial(Provenance.from_json, held)
+        elif name not in _PLAIN_STATE:
+            held = unpack(held, payloads)
+        made.__dict__[name] = tuple(held) if isinstance(held, list) and name in _TUPLES else held
+    return made
+
+
+def _hashable(key: Any) -> Any:
+    return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
+
+
+def _segment(value: Json) -> media.Segment:
+    fields = {k: v for k, v in value.items() if k != _TAG}
+    fields["words"] = tuple(media.Word(**word) for word in fields["words"])
+    return media.Segment(**fields)

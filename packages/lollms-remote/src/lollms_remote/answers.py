@@ -1,0 +1,31 @@
+"""What the answers of servers say: the names that they tell of, and what an error means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lollms_modalities import ServiceError, ServiceResponseError
+
+_NAMES = ("alias", "voice_id", "id", "name", "binding_name", "model_name")
+
+
+def is_missing(error: ServiceError) -> bool:
+    """Whether an error says that the server has no such endpoint."""
+    return error.status in (404, 405, 501) or (isinstance(error, ServiceResponseError) and error.status is None)
+
+
+def refuses(error: ServiceError, name: str) -> bool:
+    """Whether an error says that the server does not take what is called so."""
+    return error.status in (400, 422) and (name in error.message or name in (getattr(error, "param", None) or ""))
+
+
+def names_in(told: Any) -> list[str]:
+    """The names in what servers tell of models and voices: one, a list, a table by name, or rows that hold theirs."""
+    if isinstance(told, str):
+        return [told] if told else []
+    if isinstance(told, dict):
+        own = next((told[key] for key in _NAMES if isinstance(told.get(key), str)), None)
+        return [own] if own else [str(name) for name in told]
+    if isinstance(told, list):
+        return list(dict.fromkeys(name for row in told for name in names_in(row)))
+    return []
