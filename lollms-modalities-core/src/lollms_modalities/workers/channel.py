@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 from lollms_modalities.workers import protocol
+from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.protocol import ACK, CHUNK, DATA, HEAD, ITEMS, TAKEN, WINDOW, Buffer, Json
 
 CLOSED: Json = {"type": "closed"}
@@ -206,6 +207,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, opened: Callable[[Exchange], object] | None = None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
+        set_up_tcp(sock)
         self._sock = sock
         self._input = cast(io.BufferedReader, sock.makefile("rb", buffering=1 << 16))
         self._opened = opened

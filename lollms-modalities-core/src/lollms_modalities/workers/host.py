@@ -12,22 +12,22 @@ from lollms_modalities import __version__
 from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.channel import Channel, Disconnected
+from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
-from lollms_modalities.workers.output import Output
-from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
-from lollms_modalities.workers.variables import worker_variables
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
+    from lollms_modalities.workers.places import Running
     from lollms_modalities.workers.policy import Spec
     from lollms_modalities.workers.protocol import Buffer, Json
 
 
 class Worker:
-    """One worker: its process and its connection.
+    """One worker: what its place has started, and the connection to it.
 
     Attributes:
+        process: what its place has started.
         ready: what it said of the binding when that was made.
         started: whether it has the binding, with the settings of now: others than its starter may ask it.
         users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
@@ -36,11 +36,9 @@ class Worker:
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
-        variables = {**worker_variables(own, spec.policy.pass_variables), **spec.policy.variables}
-        self._variables = frozenset(variables)
-        spec.secrets.note_variables(variables)
-        output = Output(spec.log, spec.secrets.clean)
-        self.process = WorkerProcess(spec.python, output, variables, own=own, lock=spec.lock)
+        # A place may pass them on in ways of its own.
+        spec.secrets.note_variables(spec.policy.variables)
+        self.process: Running = spec.place.start(spec, own=own)
         self.channel = Channel(self.process.sock)
         self.ready: Json = {}
         self.started = False
@@ -80,8 +78,9 @@ class Worker:
             "core": __version__,
             "modality": self.spec.modality,
             "name": self.spec.name,
-            "directory": self.spec.directory,
+            "directory": self.spec.directory if self.spec.place.shares_files else None,
             "distribution": self.spec.distribution,
+            "shares_files": self.spec.place.shares_files,
         }
         self.ready = self._begin(call, hello, [])
         if self.ready["protocol"] != protocol.VERSION:
@@ -89,7 +88,7 @@ class Worker:
             raise BindingIncompatibleError(
                 f"{self.spec} has lollms-modalities-core {self.ready['core']}, which speaks version "
                 f"{self.ready['protocol']} of the protocol. Here is {__version__}, with version {protocol.VERSION}.",
-                hint=f'Run "{self.spec.python}" -m pip install "lollms-modalities-core=={__version__}".',
+                hint=core_mend(self.spec),
             )
 
     def make(self, call: Call) -> None:
@@ -102,7 +101,7 @@ class Worker:
         out: list[Buffer] = []
         message = {
             "type": protocol.MAKE,
-            "variables": {n: v for n, v in declared.items() if n not in self._variables},
+            "variables": {n: v for n, v in declared.items() if n not in self.spec.policy.variables},
             "settings": protocol.pack(self.spec.settings, out),
             "shared": protocol.pack(self.spec.shared, out),
         }

@@ -40,6 +40,7 @@ class Workers:
         self._own = own
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
+        self._beginning: set[Call] = set()  # those that start a worker which is not in the list yet
         self._waiting: list[SimpleQueue[None]] = []
         self._crashes = 0
         self._not_before = 0.0
@@ -99,6 +100,8 @@ class Workers:
                             self._idle.cancel()
                             self._idle = None
                         break
+                    if fresh:
+                        break
                     self._waiting.append(woken)
                 remove = call.on_cancel(lambda: woken.put(None))
                 try:
@@ -106,10 +109,13 @@ class Workers:
                 finally:
                     remove()
                 call.check()
+            if worker is None:
+                worker = self._begin(call, beyond)
             if fresh:
                 self._start(worker, call)
             return worker
         except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
+            self._begin_no_more(call)
             if worker is not None:
                 if fresh:
                     self._drop(worker, exc)
@@ -117,7 +123,7 @@ class Workers:
             raise
 
     def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
-        """A worker that can be asked now, and whether it has to be started first; none is to be waited for."""
+        """A worker that can be asked now, or none, and whether one is to be started; else one is to be waited for."""
         if self._closed:
             raise BindingClosedError(
                 f"{self.spec.name}: {call.verb} was asked for after close().", hint="Make a new binding."
@@ -127,14 +133,13 @@ class Workers:
             self._note_crash(gone)
         ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
         best = min(ready, key=lambda w: w.calls, default=None)
-        room = len(self._workers) < self.spec.policy.pool
+        room = len(self._workers) + len(self._beginning) < self.spec.policy.pool
         if best is not None and (best.calls == 0 or beyond or not room):
             return best, False
-        if room and not (beyond and self._workers):
+        if room and not (beyond and (self._workers or self._beginning)):
             self._check_not_looping()
-            worker = self._begun()
-            self._workers.append(worker)
-            return worker, True
+            self._beginning.add(call)
+            return None, True
         if other_than:
             raise LookupError("each of the others is busy")
         return None, False
@@ -258,6 +263,23 @@ class Workers:
                 cause=str(exc),
             ) from exc
 
+    def _begin(self, call: Call, beyond: bool) -> Worker:
+        """Another worker, for ``call``. Without the lock: others go on while a place that is far takes its time."""
+        worker = self._begun()
+        with self._lock:
+            worker.users[call] = not beyond
+            self._workers.append(worker)
+            self._beginning.discard(call)
+        if self._closed:  # meanwhile: whoever did so may not have seen it
+            worker.process.kill("its binding was closed")
+        return worker
+
+    def _begin_no_more(self, call: Call) -> None:
+        with self._lock:
+            if call in self._beginning:
+                self._beginning.discard(call)
+                self._wake()
+
     def _start(self, worker: Worker, call: Call) -> None:
         """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
         worker.open(call)
@@ -322,7 +344,8 @@ class Workers:
         self._idle = None
         for worker in self._workers:
             worker.channel.forget()
-        self._workers = []
+            worker.process.forget()
+        self._workers, self._beginning = [], set()
 
 
 def _end_idle(pool: weakref.ref[Workers]) -> None:
