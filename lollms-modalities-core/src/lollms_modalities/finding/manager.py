@@ -133,7 +133,8 @@ class BindingManager(Generic[B]):
         if environment is None and not isolated:
             if pool is not None or policy is not None:
                 raise SettingsError(
-                    "pool= and policy= are for bindings in another process.", hint="Add isolated=True, environment= or place=."
+                    "pool= and policy= are for bindings in another process.",
+                    hint="Add isolated=True, environment= or place=.",
                 )
             cls = self.load_class(binding_name)
             return Maker(

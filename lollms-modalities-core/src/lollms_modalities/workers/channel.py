@@ -346,6 +346,3 @@ class Channel:
         self._sending, self._sender = threading.RLock(), None  # a thread that is not here may have held it
         for exchange in list(self.exchanges.values()):
             exchange.forget()
-
-
-__all__ = ["CLOSED", "Channel", "Disconnected", "Empty", "Exchange"]

@@ -15,18 +15,13 @@ from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.scheduler import Scheduler
 from lollms_modalities.errors import BindingClosedError, WorkerCrashedError
 from lollms_modalities.workers.host import Worker
+from lollms_modalities.workers.losses import Losses
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.workers.policy import Spec
     from lollms_modalities.workers.protocol import Json
-
-
-_CRASHES = 3  # in a row, before the next start has to wait
-
-
-_LONGEST_WAIT = 60.0
 
 
 _idle = Scheduler("lollms-idle-workers")
@@ -42,8 +37,7 @@ class Workers:
         self._workers: list[Worker] = []
         self._beginning: set[Call] = set()  # those that start a worker which is not in the list yet
         self._waiting: list[SimpleQueue[None]] = []
-        self._crashes = 0
-        self._not_before = 0.0
+        self._losses = Losses(spec)
         self._idle: Ticket | None = None
         self._closed = False
         self.ready: Json = {}
@@ -96,11 +90,10 @@ class Workers:
                     worker, fresh = self._choose(call, beyond, other_than)
                     if worker is not None:
                         worker.users[call] = not beyond
+                    if worker is not None or fresh:
                         if self._idle is not None:
                             self._idle.cancel()
                             self._idle = None
-                        break
-                    if fresh:
                         break
                     self._waiting.append(woken)
                 remove = call.on_cancel(lambda: woken.put(None))
@@ -130,14 +123,14 @@ class Workers:
             )
         for gone in [w for w in self._workers if not w.alive]:
             self._workers.remove(gone)
-            self._note_crash(gone)
+            self._losses.note(gone)
         ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
         best = min(ready, key=lambda w: w.calls, default=None)
         room = len(self._workers) + len(self._beginning) < self.spec.policy.pool
         if best is not None and (best.calls == 0 or beyond or not room):
             return best, False
         if room and not (beyond and (self._workers or self._beginning)):
-            self._check_not_looping()
+            self._losses.check()
             self._beginning.add(call)
             return None, True
         if other_than:
@@ -164,7 +157,7 @@ class Workers:
             worker.users.pop(call, None)
             worker.done += 1
             if worker.alive and ok:
-                self._crashes = 0
+                self._losses.count = 0
             grown = worker.memory - worker.first_memory
             old = policy.max_calls is not None and worker.done >= policy.max_calls
             fat = policy.max_growth is not None and grown > policy.max_growth
@@ -301,31 +294,13 @@ class Workers:
             if worker in self._workers:
                 self._workers.remove(worker)
             if isinstance(exc, WorkerCrashedError):
-                self._note_crash(worker)
+                self._losses.note(worker)
 
     def _wake(self) -> None:
         """Let those who wait for a worker look again."""
         waiting, self._waiting = self._waiting, []
         for woken in waiting:
             woken.put(None)
-
-    def _note_crash(self, worker: Worker) -> None:
-        if worker.reported or worker.process.killed_because:
-            return  # ended by us
-        worker.reported = True
-        self._crashes += 1
-        if self._crashes >= _CRASHES:
-            self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.5 * 2 ** (self._crashes - _CRASHES))
-
-    def _check_not_looping(self) -> None:
-        left = self._not_before - time.monotonic()
-        if self._crashes >= _CRASHES and left > 0:
-            raise WorkerCrashedError(
-                f"{self.spec} was lost {self._crashes} times in a row; it is not started again for {left:.1f} s.",
-                hint="Look at what it printed before it ended: the log has it under "
-                f"{self.spec.log.name}, the errors before this one too.",
-                retry_after=round(left, 3),
-            )
 
     def end_idle(self) -> None:
         """End those that have nothing to do."""
