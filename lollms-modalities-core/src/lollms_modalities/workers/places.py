@@ -17,6 +17,7 @@ from lollms_modalities.errors import (
     BindingBrokenError,
     BindingDependencyError,
     DuplicateBindingWarning,
+    LollmsError,
     SettingsError,
     said,
 )
@@ -170,14 +171,25 @@ def _named(name: str) -> Place:
 def _load(entry: importlib.metadata.EntryPoint) -> Place:
     what = f"The place {entry.name!r} of {_owner(entry)}"
     try:
-        found: Any = entry.load()
-        made = found if isinstance(found, Place) and not isinstance(found, type) else found()
+        made: Any = entry.load()
     except (ImportError, AttributeError) as exc:
         raise BindingDependencyError(
-            f"{what} cannot be imported: {said(exc)}", hint=f"Install {_owner(entry)} again, with all that it requires."
+            f"{what} cannot be imported: {said(exc).rstrip('.')}.",
+            hint=f"Install {_owner(entry)} again, with all that it requires.",
         ) from exc
     except Exception as exc:
-        raise BindingBrokenError(f"{what} failed: {said(exc)}", hint="Tell its authors.") from exc
+        raise BindingBrokenError(
+            f"{what} fails when it is imported: {said(exc).rstrip('.')}.", hint="Tell its authors."
+        ) from exc
+    if isinstance(made, type) or (callable(made) and not isinstance(made, Place)):
+        try:
+            made = made()
+        except LollmsError:
+            raise
+        except Exception as exc:
+            raise BindingBrokenError(
+                f"{what} cannot be made: {said(exc).rstrip('.')}.", hint="Tell its authors."
+            ) from exc
     if not isinstance(made, Place):
         raise BindingBrokenError(
             f"{what} is no place but {type(made).__name__}: a place has a name, shares_files and start().",
