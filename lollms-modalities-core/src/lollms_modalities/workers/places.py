@@ -12,7 +12,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from lollms_modalities.entry_points.metadata import name_of, read_entry_points
+from lollms_modalities.entry_points.metadata import read_entry_points
+from lollms_modalities.entry_points.refs import Told
 from lollms_modalities.errors import (
     BindingBrokenError,
     BindingDependencyError,
@@ -199,4 +200,4 @@ def _load(entry: importlib.metadata.EntryPoint) -> Place:
 
 
 def _owner(entry: importlib.metadata.EntryPoint) -> str:
-    return (entry.dist and name_of(entry.dist)) or "a distribution without a name"
+    return Told(entry.dist)["Name"] or "a distribution without a name"
