@@ -31,15 +31,17 @@ class Worker:
         ready: what it said of the binding when that was made.
         started: whether it has the binding, with the settings of now: others than its starter may ask it.
         users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
+        begun: whether its place has started it; before that it has neither ``process`` nor ``channel``.
         unfit: whether it did not take settings that the others have: it ends with its last request.
     """
 
-    def __init__(self, spec: Spec, *, own: bool) -> None:
+    process: Running
+    channel: Channel
+
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        # A place may pass them on in ways of its own.
-        spec.secrets.note_variables(spec.policy.variables)
-        self.process: Running = spec.place.start(spec, own=own)
-        self.channel = Channel(self.process.sock)
+        self.begun = False
+        self._unwanted = ""  # why it is not to be begun any more
         self.ready: Json = {}
         self.started = False
         # A dict, so that whoever was interrupted while giving it back may do so again.
@@ -49,10 +51,32 @@ class Worker:
         self.first_memory = 0
         self.reported = False
         self.unfit = False
+
+    def begin(self, *, own: bool) -> None:
+        """Have its place start it. Raises what that raises."""
+        # The place may pass them on in ways of its own.
+        self.spec.secrets.note_variables(self.spec.policy.variables)
+        self.process = self.spec.place.start(self.spec, own=own)
+        self.channel = Channel(self.process.sock)
         self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
         self._read.start()
         # What the engine has started may keep the connection open: it ends with the worker itself.
         self.process.reap(self.channel.close)
+        self.begun = True
+        if self._unwanted:
+            self.process.kill(self._unwanted, 0.0)
+
+    def kill(self, because: str, wait: float = 1.0) -> None:
+        """End it at once, or as soon as it has begun. As ``Running.kill``."""
+        self._unwanted = because
+        if self.begun:
+            self.process.kill(because, wait)
+
+    def forget(self) -> None:
+        """In a forked child: it is the parent's."""
+        if self.begun:
+            self.channel.forget()
+            self.process.forget()
 
     @property
     def calls(self) -> int:
@@ -61,8 +85,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether requests can be sent to it."""
-        return not self.channel.closed
+        """Whether requests can be sent to it, now or when it has begun."""
+        return not self.begun or not self.channel.closed
 
     def open(self, call: Call) -> None:
         """Wait until it has found the binding's class.
@@ -128,6 +152,9 @@ class Worker:
 
     def stop(self) -> None:
         """End it: the binding is closed, and what does not end in time is killed."""
+        if not self.begun:
+            self.kill("it was stopped")
+            return
         if self.alive:
             exchange = self.channel.exchange()
             until = time.monotonic() + self.spec.policy.grace

@@ -25,7 +25,7 @@ class Losses:
 
     def note(self, worker: Worker) -> None:
         """That one is gone. It counts once, and not if we have ended it."""
-        if worker.reported or worker.process.killed_because:
+        if worker.reported or not worker.begun or worker.process.killed_because:
             return
         worker.reported = True
         self.count += 1

@@ -35,7 +35,6 @@ class Workers:
         self._own = own
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
-        self._beginning: set[Call] = set()  # those that start a worker which is not in the list yet
         self._waiting: list[SimpleQueue[None]] = []
         self._losses = Losses(spec)
         self._idle: Ticket | None = None
@@ -45,7 +44,8 @@ class Workers:
 
     def open(self, cancel: CancelToken | None = None) -> None:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
-        worker = self._begun()
+        worker = Worker(self.spec)
+        self._begin(worker)
         call = Call("create_binding")
         call.control(None, cancel, None)
         try:
@@ -90,7 +90,6 @@ class Workers:
                     worker, fresh = self._choose(call, beyond, other_than)
                     if worker is not None:
                         worker.users[call] = not beyond
-                    if worker is not None or fresh:
                         if self._idle is not None:
                             self._idle.cancel()
                             self._idle = None
@@ -102,13 +101,10 @@ class Workers:
                 finally:
                     remove()
                 call.check()
-            if worker is None:
-                worker = self._begin(call, beyond)
             if fresh:
                 self._start(worker, call)
             return worker
         except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
-            self._begin_no_more(call)
             if worker is not None:
                 if fresh:
                     self._drop(worker, exc)
@@ -116,7 +112,7 @@ class Workers:
             raise
 
     def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
-        """A worker that can be asked now, or none, and whether one is to be started; else one is to be waited for."""
+        """A worker that can be asked now, and whether it has to be started first; none is to be waited for."""
         if self._closed:
             raise BindingClosedError(
                 f"{self.spec.name}: {call.verb} was asked for after close().", hint="Make a new binding."
@@ -126,13 +122,14 @@ class Workers:
             self._losses.note(gone)
         ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
         best = min(ready, key=lambda w: w.calls, default=None)
-        room = len(self._workers) + len(self._beginning) < self.spec.policy.pool
+        room = len(self._workers) < self.spec.policy.pool
         if best is not None and (best.calls == 0 or beyond or not room):
             return best, False
-        if room and not (beyond and (self._workers or self._beginning)):
+        if room and not (beyond and self._workers):
             self._losses.check()
-            self._beginning.add(call)
-            return None, True
+            worker = Worker(self.spec)
+            self._workers.append(worker)
+            return worker, True
         if other_than:
             raise LookupError("each of the others is busy")
         return None, False
@@ -240,15 +237,16 @@ class Workers:
         """End them all at once: nobody can ask them anything any more. Takes no lock: the garbage collector may ask."""
         self._closed = True
         for worker in list(self._workers):
-            worker.process.kill("its binding was dropped", 0.0)
+            worker.kill("its binding was dropped", 0.0)
 
     @property
     def _at_once(self) -> int:
         return int(self.ready.get("description", {}).get("concurrency", 1))
 
-    def _begun(self) -> Worker:
+    def _begin(self, worker: Worker) -> None:
+        """Have it started, without the lock: others go on while a place that is far takes its time."""
         try:
-            return Worker(self.spec, own=self._own)
+            worker.begin(own=self._own)
         except OSError as exc:
             raise WorkerCrashedError(
                 f"{self.spec} could not be started: {exc}.",
@@ -256,25 +254,9 @@ class Workers:
                 cause=str(exc),
             ) from exc
 
-    def _begin(self, call: Call, beyond: bool) -> Worker:
-        """Another worker, for ``call``. Without the lock: others go on while a place that is far takes its time."""
-        worker = self._begun()
-        with self._lock:
-            worker.users[call] = not beyond
-            self._workers.append(worker)
-            self._beginning.discard(call)
-        if self._closed:  # meanwhile: whoever did so may not have seen it
-            worker.process.kill("its binding was closed")
-        return worker
-
-    def _begin_no_more(self, call: Call) -> None:
-        with self._lock:
-            if call in self._beginning:
-                self._beginning.discard(call)
-                self._wake()
-
     def _start(self, worker: Worker, call: Call) -> None:
         """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
+        self._begin(worker)
         worker.open(call)
         version = self.spec.version
         worker.make(call)
@@ -289,7 +271,7 @@ class Workers:
 
     def _drop(self, worker: Worker, exc: BaseException) -> None:
         """It could not be started."""
-        worker.process.kill("it could not be started")
+        worker.kill("it could not be started")
         with self._lock:
             if worker in self._workers:
                 self._workers.remove(worker)
@@ -318,9 +300,8 @@ class Workers:
         self._waiting = []
         self._idle = None
         for worker in self._workers:
-            worker.channel.forget()
-            worker.process.forget()
-        self._workers, self._beginning = [], set()
+            worker.forget()
+        self._workers = []
 
 
 def _end_idle(pool: weakref.ref[Workers]) -> None:
