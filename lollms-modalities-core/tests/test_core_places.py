@@ -42,6 +42,7 @@ from lollms_modalities import (
     hookimpl,
     hooks,
 )
+from lollms_modalities.workers import places
 from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.places import PROCESS, find_place, place_names
 
@@ -381,6 +382,7 @@ def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     install(tmp_path / "site", "some-places", f"[lollms_client.places]\n{lines}", PLACES, "some_places")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "some_places", raising=False)
+    monkeypatch.setattr(places, "_loaded", {})
     return tmp_path / "site"
 
 

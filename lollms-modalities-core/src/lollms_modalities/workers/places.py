@@ -91,6 +91,9 @@ class Place(Protocol):
     def start(self, spec: Spec, *, own: bool) -> Running:
         """Start a worker, ``python -m lollms_modalities.workers.worker FD`` with FD its end of the connection.
 
+        The process must lead a process group of its own, which the worker ends when the connection does. A start may
+        take its time, within ``spec.policy.start_timeout``: calls that other workers run are not held up.
+
         Args:
             spec: what it is for. ``spec.python`` is the interpreter, ``spec.environment`` the environment's name where
                 one was asked for, ``spec.variables(own=own)`` what this program's environment gives to it, and what it
