@@ -22,11 +22,11 @@ from lollms_modalities import (
     AudioFileNotFoundError,
     BindingBrokenError,
     BindingDependencyError,
-    BindingNotFoundError,
     BindingUnavailableWarning,
     CallCancelled,
     CancelToken,
     DuplicateBindingWarning,
+    LollmsError,
     LollmsSTTBindingManager,
     LollmsTTIBindingManager,
     LollmsTTSBinding,
@@ -272,30 +272,63 @@ def test_cancelling_and_dropping_a_stream_stop_the_engine(tts: Any) -> None:
         tts.generate_audio("hi", do="deaf", cancel=deaf, progress=lambda p: deaf.cancel())
 
 
-def test_a_worker_that_dies_there_is_told_and_replaced(opened: Callable[..., Any], far: FarPlace) -> None:
-    tts = opened()
+def test_a_worker_that_dies_there_is_told_and_replaced(tts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WorkerCrashedError, match=r"\(far\) is gone: it ended far away with 3") as caught:
         tts.generate_audio("hi", do="exit")
     error: Any = caught.value
     assert (error.exit_code, error.last_lines) == (3, ["the engine says goodbye"])
+
+    def start(self: Any, spec: Spec, *, own: bool) -> Any:
+        raise ConnectionRefusedError("nobody is there")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FarPlace, "start", start)
+        for _ in range(4):  # which are no losses of workers: the next start need not wait
+            with pytest.raises(WorkerCrashedError, match=r"\(far\) could not be started: nobody is there"):
+                tts.generate_audio("hi")
     assert tts.generate_audio("hi")
-    assert len(far.started) == 2
 
 
-def test_what_the_place_is_told(opened: Callable[..., Any], far: FarPlace, here: Path, monkeypatch: Any) -> None:
+def test_what_the_place_is_told(opened: Callable[..., Any], far: FarPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAR_KEY", "sesame-7")
     tts = opened(environment="gpu-7", policy=WorkerPolicy(variables={"COLOUR": "red"}))
     assert [(s.environment, own, s.where) for s, own in far.started] == [("gpu-7", False, "gpu-7 at far")]
     told = tts.generate_audio("hi").provenance.extra
     assert told["variables"] == {"COLOUR": "red", "FAR_KEY": "sesame-7"}, "what the binding declares reaches it"
-    LollmsTTSBindingManager(here).require_binding("far", place=far).close()  # a folder of this machine is not sent
 
 
-def test_a_binding_that_is_not_there(far: FarPlace) -> None:
-    with pytest.raises(BindingNotFoundError):
-        LollmsTTSBindingManager().require_binding("nowhere", place=far)
-    with pytest.warns(BindingUnavailableWarning):
-        assert LollmsTTSBindingManager().create_binding("nowhere", place=far) is None
+def test_a_binding_that_is_only_here_is_not_there(far: FarPlace, tmp_path: Path) -> None:
+    install(tmp_path, "only-here", "[lollms_client.tts_bindings]\nhere = far_bindings:FarTTSBinding\n")
+    manager = LollmsTTSBindingManager(tmp_path)
+    assert manager.find("here").origin == "directory"
+    with pytest.warns(BindingUnavailableWarning, match="No tts binding 'here' is installed"):
+        assert manager.create_binding("here", place=far) is None
+
+
+def test_closing_while_a_place_starts_one_leaves_nothing(opened: Callable[..., Any], far: FarPlace) -> None:
+    tts, failures = opened(), []
+
+    def speak() -> None:
+        try:
+            tts.generate_audio("hi")
+        except LollmsError as exc:
+            failures.append(exc)
+
+    with pytest.raises(WorkerCrashedError):
+        tts.generate_audio("hi", do="exit")
+    far.hold.clear()
+    speaking, closing = threading.Thread(target=speak), threading.Thread(target=tts.close)
+    speaking.start()
+    try:
+        wait_until(lambda: len(far.started) == 2)
+        closing.start()
+        wait_until(lambda: tts._closed)
+    finally:
+        far.hold.set()
+    closing.join(30)
+    speaking.join(30)
+    assert len(failures) == 1
+    wait_until(lambda: [worker.exit_code for worker in far.workers] == [3, -9])
 
 
 def test_starting_one_holds_up_no_other_call(opened: Callable[..., Any], far: FarPlace) -> None:
@@ -316,20 +349,6 @@ def test_starting_one_holds_up_no_other_call(opened: Callable[..., Any], far: Fa
         far.hold.set()
         thread.join(30)
     assert second
-
-
-def test_a_place_that_cannot_start_is_told(opened: Callable[..., Any], far: FarPlace, monkeypatch: Any) -> None:
-    tts = opened(policy=WorkerPolicy(grace=0.5, max_calls=1))
-    assert tts.generate_audio("hi")  # after which its worker has served its time
-
-    def start(self: Any, spec: Spec, *, own: bool) -> Any:
-        raise ConnectionRefusedError("nobody is there")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(FarPlace, "start", start)
-        with pytest.raises(WorkerCrashedError, match=r"\(far\) could not be started: nobody is there"):
-            tts.generate_audio("hi")
-    assert tts.generate_audio("hi")
 
 
 def wait_until(true: Callable[[], object]) -> None:

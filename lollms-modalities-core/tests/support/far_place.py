@@ -99,6 +99,7 @@ class FarPlace:
     def __init__(self, site: Path, home: Path, hidden: Path) -> None:
         self._site, self._home, self._hidden = site, home, hidden
         self.started: list[tuple[Spec, bool]] = []
+        self.workers: list[FarWorker] = []
         self.hold = threading.Event()
         self.hold.set()
 
@@ -116,4 +117,5 @@ class FarPlace:
             )  # fmt: skip
             sock, _ = server.accept()
         assert sock.recv(32, socket.MSG_WAITALL).decode() == secret
-        return FarWorker(popen, sock, spec)
+        self.workers.append(FarWorker(popen, sock, spec))
+        return self.workers[-1]

@@ -53,7 +53,7 @@ def explain_start(spec: Spec) -> Iterator[None]:
             ) from exc
         found = _core_version(spec)
         if spec.lock is not None:  # one that we made
-            mend = f"Run lollms env update {spec.where}."
+            mend = f"Run lollms env update {spec.environment or spec.where}."
         if found is None:
             raise BindingDependencyError(
                 f"The environment {spec.where!r} does not hold {_CORE}.", hint=mend, name=spec.name
