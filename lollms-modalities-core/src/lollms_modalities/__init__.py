@@ -117,6 +117,10 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import setting as setting
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
     from lollms_modalities.workers.opening import open_binding as open_binding
+    from lollms_modalities.workers.places import Place as Place
+    from lollms_modalities.workers.places import ProcessPlace as ProcessPlace
+    from lollms_modalities.workers.places import Running as Running
+    from lollms_modalities.workers.policy import Spec as Spec
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
 
 
@@ -172,6 +176,7 @@ __getattr__, __dir__, __all__ = exported(
         ),
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",
-        "workers.policy": "WorkerPolicy",
+        "workers.places": "Place ProcessPlace Running",
+        "workers.policy": "Spec WorkerPolicy",
     },
 )

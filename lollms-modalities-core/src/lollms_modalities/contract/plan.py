@@ -12,6 +12,8 @@ from lollms_modalities.errors import GenerationError, OptionError
 from lollms_modalities.settings.shown import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.contract.verbs import Verb
     from lollms_modalities.settings.base import CallOptions
@@ -127,15 +129,7 @@ class Plan:
         own = "output_format" in self.names  # the engine's, which may know more than we do
         if path is not None:
             call.output_path = media.check_output_path(path, self.returns)
-            by_suffix = media.format_of(call.output_path, self.returns)
-            known = output_format is not None and (not own or output_format in media.formats_of(self.returns))
-            if known and media.check_format(output_format, self.returns) != by_suffix:
-                raise OptionError(
-                    f"output_path={call.output_path.name!r} stands for {by_suffix}, "
-                    f"and output_format={output_format!r}.",
-                    hint="Leave output_format out, or change the suffix.",
-                    names=["output_path", "output_format"],
-                )
+            by_suffix = checked_output(call.output_path, output_format, self.returns, own=own)
             if not own:
                 output_format = by_suffix
         if output_format is not None and not own:
@@ -224,6 +218,28 @@ def _accepted(fn: Callable[..., Any]) -> frozenset[str] | None:
     if any(p.kind is p.VAR_KEYWORD for p in params):
         return None
     return frozenset(p.name for p in params)
+
+
+def checked_output(path: Path, output_format: Any, returns: type, *, own: bool) -> str:
+    """The format that the suffix of an ``output_path`` stands for.
+
+    Args:
+        own: whether ``output_format`` is the engine's own option, which may be one that we do not know.
+
+    Raises:
+        OptionError: ``output_format`` is another.
+    """
+    from lollms_modalities import media
+
+    by_suffix = media.format_of(path, returns)
+    known = output_format is not None and (not own or output_format in media.formats_of(returns))
+    if known and media.check_format(output_format, returns) != by_suffix:
+        raise OptionError(
+            f"output_path={path.name!r} stands for {by_suffix}, and output_format={output_format!r}.",
+            hint="Leave output_format out, or change the suffix.",
+            names=["output_path", "output_format"],
+        )
+    return by_suffix
 
 
 def check_one(call: Call, results: list[Any]) -> None:

@@ -75,7 +75,7 @@ def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> Bin
             ref.modality,
             ref.name,
             python=None if environment is None else environment.python,
-            place=ref.environment or "here",
+            where=ref.environment or "here",
             directory=ref.directory,
             distribution=ref.distribution or None,
             policy=WorkerPolicy(start_timeout=timeout, variables=variables),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.finding.checking import Finding
     from lollms_modalities.workers.opening import Opener
+    from lollms_modalities.workers.places import Place
     from lollms_modalities.workers.policy import WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
@@ -71,7 +72,7 @@ class BindingManager(Generic[B]):
 
     def create_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
+        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """Make a binding, with its settings as keyword arguments.
 
@@ -83,6 +84,8 @@ class BindingManager(Generic[B]):
             isolated: run it in another process of the interpreter that runs here.
             pool: how many such processes there may be, for calls side by side.
             policy: what else there is to say of them.
+            place: run it there, in another process: a place, or the name of one that a distribution offers. Where that
+                place shares no files with this program, ``environment`` is one that it finds there.
             kwargs: the binding's settings.
 
         Returns:
@@ -90,10 +93,13 @@ class BindingManager(Generic[B]):
             a ``BindingUnavailableWarning`` then holds the reason and the command that mends it.
 
         Raises:
-            SettingsError: an unknown or wrong setting; and whatever else the binding's constructor raises.
+            SettingsError: an unknown or wrong setting, or an unknown place; and whatever else the binding's constructor
+                raises.
         """
         try:
-            make = self.maker(binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy)
+            make = self.maker(
+                binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy, place=place
+            )
         except BindingUnavailableError as exc:
             warnings.warn(BindingUnavailableWarning(exc), stacklevel=2)
             return None
@@ -101,57 +107,70 @@ class BindingManager(Generic[B]):
 
     def require_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, **kwargs: Any,
+        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``create_binding``, but raises the ``BindingUnavailableError`` instead of giving None."""
-        return self.maker(binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy)(kwargs)
+        make = self.maker(
+            binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy, place=place
+        )
+        return make(kwargs)
 
     def maker(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, shared: Mapping[str, Any] | None = None,
+        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None,
+        shared: Mapping[str, Any] | None = None,
     ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
 
         Raises:
             BindingUnavailableError: it is not to be had.
+            SettingsError: there is no such place, or what is said of processes is said of none.
         """
+        isolated = isolated or place is not None
         if environment is None and not isolated:
             environment = self._found_in(binding_name)
         environment = environment or None
         if environment is None and not isolated:
             if pool is not None or policy is not None:
                 raise SettingsError(
-                    "pool= and policy= are for bindings in another process.", hint="Add isolated=True or environment=."
+                    "pool= and policy= are for bindings in another process.",
+                    hint="Add isolated=True, environment= or place=.",
                 )
             cls = self.load_class(binding_name)
             return Maker(
                 lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name), cls.describe
             )
-        opener = self._opener(binding_name, environment, pool, policy)
+        opener = self._opener(binding_name, environment, pool, policy, place)
         return Maker(lambda settings: self._made(opener.make(settings, shared or {})), opener.describe)
 
     def _opener(
-        self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None
-    ) -> Opener:
+        self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None,
+        place: Place | str | None,
+    ) -> Opener:  # fmt: skip
         from dataclasses import replace
 
         from lollms_modalities.environments.environment import find_environment
         from lollms_modalities.workers.opening import Opener
+        from lollms_modalities.workers.places import PROCESS, find_place
         from lollms_modalities.workers.policy import WorkerPolicy
 
+        at = find_place(place)
         policy = policy or WorkerPolicy()
         if pool is not None:
             policy = replace(policy, pool=pool)
-        found = None if environment is None else find_environment(environment)
+        # Environments of another machine are known there.
+        found = None if environment is None or not at.shares_files else find_environment(environment)
         if found is not None:
             policy = replace(policy, variables={**found.variables, **policy.variables})
         return Opener(
             self.modality,
             name,
             python=None if found is None else found.python,
-            place="here, in a process of its own" if found is None else found.name,
+            where="" if at is not PROCESS else "here, in a process of its own" if found is None else found.name,
             directory=self._directory,
             policy=policy,
+            place=at,
+            environment=found.name if found is not None else None if environment is None else str(environment),
             lock=None if found is None else found.lock,
         )
 

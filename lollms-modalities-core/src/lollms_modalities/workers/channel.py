@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Payloads
+from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.protocol import CHUNK, DATA, HEAD, Json
 
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
@@ -30,6 +31,7 @@ class Channel:
 
     def __init__(self, sock: socket.socket, opened: Callable[[Exchange], object] | None = None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
+        set_up_tcp(sock)
         self._sock = sock
         self._input = cast(io.BufferedReader, sock.makefile("rb", buffering=1 << 16))
         self._opened = opened

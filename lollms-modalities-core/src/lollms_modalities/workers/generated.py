@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.protocol import Json
 
 
-def make_class(base: type[LollmsBinding], ready: Json, place: str) -> type[IsolatedBinding]:
+def make_class(base: type[LollmsBinding], ready: Json, where: str, *, shares_files: bool) -> type[IsolatedBinding]:
     """The class of an isolated binding: ``base`` is the modality's ABC, ``ready`` what the worker told."""
     description = ready["description"]
     name = description["class"].rpartition(":")[2].rpartition(".")[2]
     members: dict[str, Any] = {
         "__doc__": description["description"],
         "__module__": __name__,
-        "_description": {**description, "environment": place},
+        "_description": {**description, "environment": where},
         "_plan_class": RemotePlan,
+        "_shares_files": shares_files,
         "concurrency": description["concurrency"],
         "engine": description["engine"],
         "Settings": _model("Settings", BindingSettings, description["settings"]),

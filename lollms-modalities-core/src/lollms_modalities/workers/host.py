@@ -13,37 +13,37 @@ from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected
+from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
-from lollms_modalities.workers.output import Output
-from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
-from lollms_modalities.workers.variables import worker_variables
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
+    from lollms_modalities.workers.places import Running
     from lollms_modalities.workers.policy import Spec
     from lollms_modalities.workers.protocol import Buffer, Json
 
 
 class Worker:
-    """One worker: its process and its connection.
+    """One worker: what its place has started, and the connection to it.
 
     Attributes:
+        process: what its place has started.
         ready: what it said of the binding when that was made.
         started: whether it has the binding, with the settings of now: others than its starter may ask it.
         users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
+        begun: whether its place has started it; before that it has neither ``process`` nor ``channel``.
         unfit: whether it did not take settings that the others have: it ends with its last request.
     """
 
-    def __init__(self, spec: Spec, *, own: bool) -> None:
+    process: Running
+    channel: Channel
+
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        variables = {**worker_variables(own, spec.policy.pass_variables), **spec.policy.variables}
-        self._variables = frozenset(variables)
-        spec.secrets.note_variables(variables)
-        output = Output(spec.log, spec.secrets.clean)
-        self.process = WorkerProcess(spec.python, output, variables, own=own, lock=spec.lock)
-        self.channel = Channel(self.process.sock)
+        self.begun = False
+        self._unwanted = ""  # why it is not to be begun any more
         self.ready: Json = {}
         self.started = False
         # A dict, so that whoever was interrupted while giving it back may do so again.
@@ -53,10 +53,32 @@ class Worker:
         self.first_memory = 0
         self.reported = False
         self.unfit = False
+
+    def begin(self, *, own: bool) -> None:
+        """Have its place start it. Raises what that raises."""
+        # The place may pass them on in ways of its own.
+        self.spec.secrets.note_variables(self.spec.policy.variables)
+        self.process = self.spec.place.start(self.spec, own=own)
+        self.channel = Channel(self.process.sock)
         self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
         self._read.start()
         # What the engine has started may keep the connection open: it ends with the worker itself.
         self.process.reap(self.channel.close)
+        self.begun = True
+        if self._unwanted:
+            self.process.kill(self._unwanted, 0.0)
+
+    def kill(self, because: str, wait: float = 1.0) -> None:
+        """End it at once, or as soon as it has begun. As ``Running.kill``."""
+        self._unwanted = because
+        if self.begun:
+            self.process.kill(because, wait)
+
+    def forget(self) -> None:
+        """In a forked child: it is the parent's."""
+        if self.begun:
+            self.channel.forget()
+            self.process.forget()
 
     @property
     def calls(self) -> int:
@@ -65,8 +87,8 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether requests can be sent to it."""
-        return not self.channel.closed
+        """Whether requests can be sent to it, now or when it has begun."""
+        return not self.begun or not self.channel.closed
 
     def open(self, call: Call) -> None:
         """Wait until it has found the binding's class.
@@ -82,8 +104,9 @@ class Worker:
             "core": __version__,
             "modality": self.spec.modality,
             "name": self.spec.name,
-            "directory": self.spec.directory,
+            "directory": self.spec.directory if self.spec.place.shares_files else None,
             "distribution": self.spec.distribution,
+            "shares_files": self.spec.place.shares_files,
         }
         self.ready = self._begin(call, hello, [])
         if self.ready["protocol"] != protocol.VERSION:
@@ -91,7 +114,7 @@ class Worker:
             raise BindingIncompatibleError(
                 f"{self.spec} has lollms-modalities-core {self.ready['core']}, which speaks version "
                 f"{self.ready['protocol']} of the protocol. Here is {__version__}, with version {protocol.VERSION}.",
-                hint=f'Run "{self.spec.python}" -m pip install "lollms-modalities-core=={__version__}".',
+                hint=core_mend(self.spec),
             )
 
     def make(self, call: Call) -> None:
@@ -104,7 +127,7 @@ class Worker:
         out: list[Buffer] = []
         message = {
             "type": protocol.MAKE,
-            "variables": {n: v for n, v in declared.items() if n not in self._variables},
+            "variables": {n: v for n, v in declared.items() if n not in self.spec.policy.variables},
             "settings": pack(self.spec.settings, out),
             "shared": pack(self.spec.shared, out),
         }
@@ -131,6 +154,9 @@ class Worker:
 
     def stop(self) -> None:
         """End it: the binding is closed, and what does not end in time is killed."""
+        if not self.begun:
+            self.kill("it was stopped")
+            return
         if self.alive:
             exchange = self.channel.exchange()
             until = time.monotonic() + self.spec.policy.grace

@@ -19,13 +19,22 @@ _CORE = "lollms-modalities-core"
 
 
 def check_interpreter(spec: Spec) -> None:
-    """Raise ``BindingDependencyError`` if it cannot be run."""
+    """Raise ``BindingDependencyError`` if it cannot be run. One of another machine is not looked at."""
+    if not spec.place.shares_files:
+        return
     if not os.access(spec.python, os.X_OK) or spec.python.is_dir():
         raise BindingDependencyError(
             f"{str(spec.python)!r} is no Python interpreter that can be run.",
             hint="Give the path of a virtual environment, or of the interpreter in one.",
             name=spec.name,
         )
+
+
+def core_mend(spec: Spec) -> str:
+    """What gives the worker's environment the core that runs here."""
+    if not spec.place.shares_files:
+        return f"Install {_CORE}=={__version__} there."
+    return f'Run "{spec.python}" -m pip install "{_CORE}=={__version__}".'
 
 
 @contextmanager
@@ -37,16 +46,20 @@ def explain_start(spec: Spec) -> Iterator[None]:
         lines = getattr(exc, "last_lines", [])
         if not any("No module named" in line and "lollms_modalities" in line for line in lines):
             raise
+        mend = core_mend(spec)
+        if not spec.place.shares_files:  # whose files cannot be looked at
+            raise BindingDependencyError(
+                f"{_CORE} {__version__} cannot be imported at {spec.where!r}.", hint=mend, name=spec.name
+            ) from exc
         found = _core_version(spec)
-        mend = f'Run "{spec.python}" -m pip install "{_CORE}=={__version__}".'
         if spec.lock is not None:  # one that we made
-            mend = f"Run lollms env update {spec.place}."
+            mend = f"Run lollms env update {spec.environment or spec.where}."
         if found is None:
             raise BindingDependencyError(
-                f"The environment {spec.place!r} does not hold {_CORE}.", hint=mend, name=spec.name
+                f"The environment {spec.where!r} does not hold {_CORE}.", hint=mend, name=spec.name
             ) from exc
         raise BindingIncompatibleError(
-            f"The environment {spec.place!r} holds {_CORE} {found}, which cannot serve {__version__}.",
+            f"The environment {spec.where!r} holds {_CORE} {found}, which cannot serve {__version__}.",
             hint=mend,
             name=spec.name,
         ) from exc

@@ -24,6 +24,7 @@ from lollms_modalities.errors import BusyError, LollmsError, UnsupportedError, W
 from lollms_modalities.masking import MASK
 from lollms_modalities.settings.older import new_name, renamed
 from lollms_modalities.workers import protocol
+from lollms_modalities.workers.carrying import without_files
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack, unpack
 
@@ -40,16 +41,17 @@ class IsolatedBinding(LollmsBinding):
     """What the generated classes share. Made by ``isolation.open_binding`` and ``create_binding(environment=...)``.
 
     Attributes:
-        environment: where the binding runs: an environment's name, or the path of an interpreter.
+        environment: where the binding runs: an environment's name, the path of an interpreter, or the name of a place.
     """
 
     environment: str
     _description: Json
+    _shares_files = True
 
     def __init__(self, workers: Workers) -> None:
         ready = workers.ready
         self._binding_name = ready["name"]
-        self.environment = workers.spec.place
+        self.environment = workers.spec.where
         self._workers = workers
         self._public: Json = ready["settings"]
         self.settings = self._mirror(self._public)
@@ -223,6 +225,8 @@ class IsolatedBinding(LollmsBinding):
         worker: Worker | None = None, controls: bool = False,
     ) -> tuple[Json, Any]:  # fmt: skip
         """Ask a worker and wait: the last message, and its value."""
+        if not self._shares_files:
+            positional, arguments = without_files(positional), without_files(arguments)
         out: list[Buffer] = []
         message = {
             "type": protocol.CALL,

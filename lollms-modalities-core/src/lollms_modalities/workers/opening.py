@@ -12,36 +12,47 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities.settings.older import settled
 from lollms_modalities.workers.generated import make_class
 from lollms_modalities.workers.interpreter import check_interpreter, explain_start
+from lollms_modalities.workers.places import PROCESS, find_place
 from lollms_modalities.workers.policy import Spec, WorkerPolicy
 from lollms_modalities.workers.pool import Workers
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
+    from lollms_modalities.workers.places import Place
     from lollms_modalities.workers.protocol import Json
 
 
 class Opener:
     """A worker that has found the binding's class, and makes the binding when it is given the settings.
 
-    Args: as of ``open_binding``; ``place`` is what messages call the interpreter, ``directory`` an extra folder of
+    Args: as of ``open_binding``; ``where`` is what messages call the interpreter, ``directory`` an extra folder of
         installed distributions, ``distribution`` the one that is meant where several claim the name, ``lock`` a file
-        that keeps the environment from being taken away, ``cancel`` ends the worker before it has found the class.
+        that keeps the environment from being taken away, ``environment`` one that the place is to find, ``cancel`` ends
+        the worker before it has found the class.
 
     Raises: as ``open_binding``, but for what making the binding raises.
     """
 
     def __init__(
-        self, modality: str, name: str, *, python: str | Path | None = None, place: str = "",
+        self, modality: str, name: str, *, python: str | Path | None = None, where: str = "",
         directory: str | None = None, distribution: str | None = None, policy: WorkerPolicy | None = None,
-        lock: Path | None = None, cancel: CancelToken | None = None,
+        place: Place | str | None = None, environment: str | None = None, lock: Path | None = None,
+        cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
         policy = policy or WorkerPolicy()
-        what = modality, name, path, place or str(path), directory, policy, distribution, lock
+        found = find_place(place)
+        if not where:
+            there = environment or str(path)
+            where = there if found is PROCESS else found.name if environment is None else f"{there} at {found.name}"
 
         def workers() -> Workers:
-            return Workers(Spec(*what), own=python is None)
+            spec = Spec(
+                modality, name, path, where, directory, policy, found,
+                distribution=distribution, environment=environment, lock=lock,
+            )  # fmt: skip
+            return Workers(spec, own=python is None and environment is None)
 
         self._workers_of = workers
         self._spec, self._made = self._open(cancel), False
@@ -82,7 +93,8 @@ class Opener:
         self._dropped.detach()
         modality = self._spec.modality
         base = getattr(import_module(f"lollms_modalities.contract.{modality}"), f"Lollms{modality.upper()}Binding")
-        return make_class(base, self._workers.ready, self._spec.place)(self._workers)
+        shares_files = self._spec.place.shares_files
+        return make_class(base, self._workers.ready, self._spec.where, shares_files=shares_files)(self._workers)
 
 
 def open_binding(
@@ -92,6 +104,7 @@ def open_binding(
     *,
     python: str | Path | None = None,
     policy: WorkerPolicy | None = None,
+    place: Place | str | None = None,
 ) -> IsolatedBinding:
     """Start a worker and make a binding in it.
 
@@ -101,12 +114,11 @@ def open_binding(
         settings: of the binding.
         python: the interpreter, whose environment holds the binding and the core; None for the one that runs here.
         policy: how many workers there may be, and how long they are kept.
+        place: where they run, or the name of that; None for a process of this machine.
 
     Raises:
-        BindingUnavailableError: the interpreter, the binding or its core is not there or does not fit.
+        BindingUnavailableError: the place, the interpreter, the binding or its core is not there or does not fit.
         SettingsError: a wrong setting; and whatever else making the binding raises.
         WorkerCrashedError: the worker ended meanwhile.
     """
-    from lollms_modalities.workers.opening import Opener
-
-    return Opener(modality, name, python=python, policy=policy).make(settings or {})
+    return Opener(modality, name, python=python, policy=policy, place=place).make(settings or {})

@@ -6,9 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.workers.masking import Secrets
+from lollms_modalities.workers.output import Output
+from lollms_modalities.workers.variables import worker_variables
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.places import Place
 
 
 @dataclass(frozen=True)
@@ -42,19 +47,23 @@ class Spec:
     """What every worker of one binding is started with.
 
     Attributes:
-        python: the interpreter; ``place`` says where that is, for messages.
+        place: what starts them; ``where`` says where that is, for messages.
+        python: the interpreter. Where the place shares no files it is this machine's, and tells nothing.
+        environment: the environment that was asked for by name or path, or None.
         lock: the file that keeps its environment from being taken away, or None.
         settings, shared: which the binding is made with, None before it is; ``settings`` follows ``set_settings``.
     """
 
     def __init__(
-        self, modality: str, name: str, python: Path, place: str, directory: str | None, policy: WorkerPolicy,
-        distribution: str | None = None, lock: Path | None = None,
+        self, modality: str, name: str, python: Path, where: str, directory: str | None, policy: WorkerPolicy,
+        place: Place, *, distribution: str | None = None, environment: str | None = None, lock: Path | None = None,
     ) -> None:  # fmt: skip
         self.modality = modality
         self.name = name
         self.python = python
+        self.where = where
         self.place = place
+        self.environment = environment
         self.directory = directory
         self.distribution = distribution
         self.policy = policy
@@ -66,10 +75,27 @@ class Spec:
         # Under the binding's name, so that a program can turn one engine's chatter up or down.
         self.log = logging.getLogger(f"lollms_modalities.workers.{name}")
 
+    def variables(self, *, own: bool) -> dict[str, str]:
+        """The environment variables of a worker: this program's without secrets, and the policy's.
+
+        Secrets among them are masked from now on. What a place that shares no files makes of this program's own is its
+        business; those of ``policy.variables`` are meant for the worker wherever it is.
+
+        Args:
+            own: whether it runs in the Python that runs here.
+        """
+        found = {**worker_variables(own, self.policy.pass_variables), **self.policy.variables}
+        self.secrets.note_variables(found)
+        return found
+
+    def output(self) -> Output:
+        """What takes in, logs and remembers what one worker prints."""
+        return Output(self.log, self.secrets.clean)
+
     def change(self, settings: Mapping[str, Any]) -> None:
         """Workers that are started from now on have these settings."""
         self.settings = {**(self.settings or {}), **settings}
         self.version += 1
 
     def __str__(self) -> str:
-        return f"The worker of the {self.modality} binding {self.name!r} ({self.place})"
+        return f"The worker of the {self.modality} binding {self.name!r} ({self.where})"

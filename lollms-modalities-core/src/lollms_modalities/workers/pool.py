@@ -15,18 +15,13 @@ from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.scheduler import Scheduler
 from lollms_modalities.errors import BindingClosedError, WorkerCrashedError
 from lollms_modalities.workers.host import Worker
+from lollms_modalities.workers.losses import Losses
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.workers.policy import Spec
     from lollms_modalities.workers.protocol import Json
-
-
-_CRASHES = 3  # in a row, before the next start has to wait
-
-
-_LONGEST_WAIT = 60.0
 
 
 _idle = Scheduler("lollms-idle-workers")
@@ -41,8 +36,7 @@ class Workers:
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._waiting: list[SimpleQueue[None]] = []
-        self._crashes = 0
-        self._not_before = 0.0
+        self._losses = Losses(spec)
         self._idle: Ticket | None = None
         self._closed = False
         self.ready: Json = {}
@@ -50,7 +44,8 @@ class Workers:
 
     def open(self, cancel: CancelToken | None = None) -> None:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
-        worker = self._begun()
+        worker = Worker(self.spec)
+        self._begin(worker)
         call = Call("create_binding")
         call.control(None, cancel, None)
         try:
@@ -124,15 +119,15 @@ class Workers:
             )
         for gone in [w for w in self._workers if not w.alive]:
             self._workers.remove(gone)
-            self._note_crash(gone)
+            self._losses.note(gone)
         ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
         best = min(ready, key=lambda w: w.calls, default=None)
         room = len(self._workers) < self.spec.policy.pool
         if best is not None and (best.calls == 0 or beyond or not room):
             return best, False
         if room and not (beyond and self._workers):
-            self._check_not_looping()
-            worker = self._begun()
+            self._losses.check()
+            worker = Worker(self.spec)
             self._workers.append(worker)
             return worker, True
         if other_than:
@@ -159,7 +154,7 @@ class Workers:
             worker.users.pop(call, None)
             worker.done += 1
             if worker.alive and ok:
-                self._crashes = 0
+                self._losses.count = 0
             grown = worker.memory - worker.first_memory
             old = policy.max_calls is not None and worker.done >= policy.max_calls
             fat = policy.max_growth is not None and grown > policy.max_growth
@@ -242,15 +237,16 @@ class Workers:
         """End them all at once: nobody can ask them anything any more. Takes no lock: the garbage collector may ask."""
         self._closed = True
         for worker in list(self._workers):
-            worker.process.kill("its binding was dropped", 0.0)
+            worker.kill("its binding was dropped", 0.0)
 
     @property
     def _at_once(self) -> int:
         return int(self.ready.get("description", {}).get("concurrency", 1))
 
-    def _begun(self) -> Worker:
+    def _begin(self, worker: Worker) -> None:
+        """Have it started, without the lock: others go on while a place that is far takes its time."""
         try:
-            return Worker(self.spec, own=self._own)
+            worker.begin(own=self._own)
         except OSError as exc:
             raise WorkerCrashedError(
                 f"{self.spec} could not be started: {exc}.",
@@ -260,6 +256,7 @@ class Workers:
 
     def _start(self, worker: Worker, call: Call) -> None:
         """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
+        self._begin(worker)
         worker.open(call)
         version = self.spec.version
         worker.make(call)
@@ -274,36 +271,18 @@ class Workers:
 
     def _drop(self, worker: Worker, exc: BaseException) -> None:
         """It could not be started."""
-        worker.process.kill("it could not be started")
+        worker.kill("it could not be started")
         with self._lock:
             if worker in self._workers:
                 self._workers.remove(worker)
             if isinstance(exc, WorkerCrashedError):
-                self._note_crash(worker)
+                self._losses.note(worker)
 
     def _wake(self) -> None:
         """Let those who wait for a worker look again."""
         waiting, self._waiting = self._waiting, []
         for woken in waiting:
             woken.put(None)
-
-    def _note_crash(self, worker: Worker) -> None:
-        if worker.reported or worker.process.killed_because:
-            return  # ended by us
-        worker.reported = True
-        self._crashes += 1
-        if self._crashes >= _CRASHES:
-            self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.5 * 2 ** (self._crashes - _CRASHES))
-
-    def _check_not_looping(self) -> None:
-        left = self._not_before - time.monotonic()
-        if self._crashes >= _CRASHES and left > 0:
-            raise WorkerCrashedError(
-                f"{self.spec} was lost {self._crashes} times in a row; it is not started again for {left:.1f} s.",
-                hint="Look at what it printed before it ended: the log has it under "
-                f"{self.spec.log.name}, the errors before this one too.",
-                retry_after=round(left, 3),
-            )
 
     def end_idle(self) -> None:
         """End those that have nothing to do."""
@@ -321,7 +300,7 @@ class Workers:
         self._waiting = []
         self._idle = None
         for worker in self._workers:
-            worker.channel.forget()
+            worker.forget()
         self._workers = []
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
-from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan
+from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan, checked_output
 from lollms_modalities.contract.verbs import Verb
-from lollms_modalities.errors import OptionError
+from lollms_modalities.errors import LollmsError, OptionError
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
 from lollms_modalities.settings.shown import veiled
 from lollms_modalities.workers import protocol
+from lollms_modalities.workers.carrying import as_bytes
 from lollms_modalities.workers.isolated import IsolatedBinding
 from lollms_modalities.workers.values import pack, unpack
 
@@ -43,6 +45,8 @@ class RemotePlan(Plan):
         definitions = schema.get("$defs", {})
         self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
         self._secrets = schema if self._secret else None
+        self._shares_files = cls._shares_files
+        self._own_format = "output_format" in schema.get("properties", {})
         self._path = "output_path" if spec.returns in WHOLE_MEDIA and not spec.stream else ""
 
     def prepare(
@@ -61,7 +65,10 @@ class RemotePlan(Plan):
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
-                kwargs[self._path] = part_name(path) / path.name
+                if self._shares_files:
+                    kwargs[self._path] = part_name(path) / path.name
+                else:
+                    self._written_here(call, kwargs)
             if self._secrets is not None:
                 cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
             out: list[Buffer] = []
@@ -85,15 +92,25 @@ class RemotePlan(Plan):
         given: dict[str, Any] = unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path
+            if call.output_format is not None:
+                given.pop("output_format")  # that of the path
         return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
+
+    def _written_here(self, call: Call, kwargs: dict[str, Any]) -> None:
+        """The worker is to give the result, in the path's format, in the place of a file."""
+        path = call.output_path
+        assert path is not None
+        del kwargs[self._path]
+        by_suffix = checked_output(path, kwargs.get("output_format"), self.returns, own=self._own_format)
+        if not self._own_format and kwargs.get("output_format") is None:
+            kwargs["output_format"] = call.output_format = by_suffix
 
     def _checked(self, name: str, value: Any) -> Any:
         content = self.verb.params[0] if self.verb.params else ""
         if self.verb.content == "images" and name == content:
             from lollms_modalities.contract.editing import check_images
 
-            # The worker's current folder is not ours.
-            return [v.absolute() if isinstance(v, Path) else v for v in check_images(value)]
+            return [self._crossing(v) for v in check_images(value)]
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
         if isinstance(value, Mapping):
@@ -103,11 +120,30 @@ class RemotePlan(Plan):
             checked = check_media(value, role=role or "media")
         except (OptionError, LookupError):
             raise
-        except Exception:
+        except Exception as exc:
             if name == content:
                 raise
+            if not self._shares_files and isinstance(exc, LollmsError):
+                return self._not_a_file_there(name, value, exc)
             return value  # an option: the worker says what is wrong with it, as it does in place
-        return checked.absolute() if isinstance(checked, Path) else checked
+        return self._crossing(checked)
+
+    def _crossing(self, media: Path | bytes) -> Path | bytes:
+        if not self._shares_files:
+            return as_bytes(media)
+        # The worker's current folder is not ours.
+        return media.absolute() if isinstance(media, Path) else media
+
+    def _not_a_file_there(self, name: str, value: Any, exc: LollmsError) -> Any:
+        """What is no media here may be base64 of an image. As it is, the worker might take it for a file of its own."""
+        from lollms_modalities.contract.editing import unwrapped
+
+        found = unwrapped(value)
+        if isinstance(found, bytes):
+            return found
+        if isinstance(found, (str, os.PathLike)):
+            raise OptionError(f"{name}: {exc.message}", hint=exc.hint, names=[name]) from exc
+        return found
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
         """The worker has done all that is to be done to a result."""

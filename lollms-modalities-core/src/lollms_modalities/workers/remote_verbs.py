@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities.calls import sweeping, threads
 from lollms_modalities.calls.call import CURRENT, Call
+from lollms_modalities.contract.plan import check_one, placed
 from lollms_modalities.media.files import move_whole, part_folder
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.request import Request
@@ -28,6 +29,7 @@ def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> A
     call = cast(Call, CURRENT.get())
     workers = binding._workers
     message, out = request
+    # Where the worker writes it; nowhere if its files are not ours.
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
     # What a worker that dies leaves of a file is in a folder of its own.
     folder = nullcontext() if written is None else part_folder(Path(written).parent)
@@ -40,7 +42,17 @@ def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> A
             move_whole(Path(written), call.output_path)
             for made in result if isinstance(result, list) else [result]:
                 made.path = call.output_path
+        elif call.output_path is not None:
+            call.check()
+            result = _kept(call, result)
         return result
+
+
+def _kept(call: Call, result: Any) -> Any:
+    if isinstance(result, list):
+        check_one(call, result)
+        return [placed(call, made) for made in result]
+    return placed(call, result)
 
 
 class Items(Iterator[Any]):

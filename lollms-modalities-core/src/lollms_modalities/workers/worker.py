@@ -27,6 +27,7 @@ from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
 from lollms_modalities.workers import protocol
+from lollms_modalities.workers.carrying import without_files
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.protocol import Buffer, Json
@@ -102,6 +103,8 @@ class _Request:
         del arguments, positional
         if message.get("stream"):
             return self._stream(done) | self._use(message)
+        if not self._worker.shares_files:
+            done = without_files(done)
         answer = {"type": protocol.RESULT, "value": pack(done, out)} | self._use(message)
         if message["name"] == "set_settings":
             answer |= self._worker.state()
@@ -111,7 +114,7 @@ class _Request:
         with stream:
             for item in stream:
                 out: list[Buffer] = []
-                packed = pack(item, out)
+                packed = pack(item if self._worker.shares_files else without_files(item), out)
                 self._flush()
                 self._exchange.wait_for_room()
                 self._exchange.send({"type": protocol.ITEM, "value": packed}, out)
@@ -176,6 +179,7 @@ class Worker:
 
     def __init__(self, sock: socket.socket) -> None:
         self.binding: LollmsBinding | None = None
+        self.shares_files = True
         self._class: type[LollmsBinding] | None = None
         self._name = ""
         self.requests: dict[int, _Request] = {}
@@ -202,6 +206,7 @@ class Worker:
         ready: Json = {"type": protocol.READY, "protocol": protocol.VERSION, "core": __version__}
         if hello["protocol"] != protocol.VERSION:
             return ready  # which tells the host all that it can understand
+        self.shares_files = hello.get("shares_files", True)
         modality = hello["modality"]
         module = import_module("lollms_modalities.finding.managers")
         manager = getattr(module, f"Lollms{modality.upper()}BindingManager")(hello["directory"])

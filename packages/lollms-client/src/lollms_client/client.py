@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     B = TypeVar("B")
 
 # What a binding's config may say besides its settings: see ``BindingManager.create_binding``.
-_WHERE = ("environment", "isolated", "pool", "policy")
+_WHERE = ("environment", "isolated", "place", "pool", "policy")
 _LLM_GROUP = "lollms_client.llm_bindings"
 
 
@@ -51,7 +51,7 @@ class LollmsClient:
         tts_binding_name, tti_binding_name, stt_binding_name, ttm_binding_name, ttv_binding_name: which binding does it;
             None for none.
         tts_binding_config, tti_binding_config, stt_binding_config, ttm_binding_config, ttv_binding_config: its
-            settings; ``environment``, ``isolated``, ``pool`` and ``policy`` in it say in which process it runs.
+            settings; ``environment``, ``isolated``, ``place``, ``pool`` and ``policy`` in it say where it runs.
         tts_bindings_dir, tti_bindings_dir, stt_bindings_dir, ttm_bindings_dir, ttv_bindings_dir: an extra folder of
             installed distributions, such as ``pip install --target`` makes.
         llm_binding_name, llm_binding_config, llm_bindings_dir: as ``binding_name``, and its settings.

@@ -1,7 +1,8 @@
 """The command ``lollms``: which command is meant, and what a failure looks like.
 
 ``lollms --help`` and a plain ``lollms list`` are answered without typer, which takes longer to import than they take to
-run. Of the other commands only the module of the one that is asked for is imported.
+run. Of the other commands only the module of the one that is asked for is imported. Other distributions add commands of
+theirs: see ``others``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def main() -> int:
 def _run(words: list[str], debug: bool) -> int:
     if "_LOLLMS_COMPLETE" not in os.environ:
         if not words or words in (["-h"], ["--help"]):
-            sys.stdout.write(help_text())
+            sys.stdout.write(help_text(warn=True))
             return 0
         if words == ["--version"]:
             from lollms_client import __version__
@@ -78,15 +79,39 @@ def _run(words: list[str], debug: bool) -> int:
             from lollms_client.cli.listing import show
 
             return show([word for word in words[1:] if word != "--json"], as_json="--json" in words)
+        if words[0] not in COMMANDS and not words[0].startswith("-"):
+            from lollms_client.cli import others
+
+            command, clashes = others.find(words[0])
+            if command is not None:
+                from lollms_client.cli.errors import listen
+
+                listen(debug=debug)
+                _warn(clashes)
+                return command.run(words[1:])
     from lollms_client.cli.app import run
 
     return run(words, debug)
 
 
-def help_text() -> str:
-    """What ``lollms --help`` prints."""
-    wide = max(map(len, COMMANDS))
-    return _HELP + "".join(f"  {name:{wide}}  {line}\n" for name, (_, _, line) in COMMANDS.items())
+def help_text(*, warn: bool = False) -> str:
+    """What ``lollms --help`` prints; ``warn``: say on stderr which commands of other distributions are hidden."""
+    from lollms_client.cli import others
+
+    found, clashes = others.commands()
+    if warn:
+        _warn(clashes)
+    wide = max(map(len, [*COMMANDS, *found]))
+    text = _HELP + "".join(f"  {name:{wide}}  {line}\n" for name, (_, _, line) in COMMANDS.items())
+    if found:
+        text += "\nCommands of other distributions:\n"
+        text += "".join(f"  {name:{wide}}  {command.help}\n" for name, command in found.items())
+    return text
+
+
+def _warn(clashes: list[str]) -> None:
+    for clash in clashes:
+        sys.stderr.write(f"lollms: warning: {clash}\n")
 
 
 def _without_debug(words: list[str]) -> tuple[list[str], bool]:

@@ -20,7 +20,7 @@ def run(words: list[str], debug: bool) -> int:
     listen(debug=debug)
     # All of them where they have to be known: to complete a word, and to name the one that was nearly meant.
     asked = words[0] if words and "_LOLLMS_COMPLETE" not in os.environ else ""
-    app = build([asked] if asked in COMMANDS else COMMANDS)
+    app = build([asked]) if asked in COMMANDS else build(COMMANDS, others=True)
     try:
         result = app(args=words, prog_name="lollms", standalone_mode=False)
     except typer.Abort:
@@ -30,8 +30,11 @@ def run(words: list[str], debug: bool) -> int:
     return result if isinstance(result, int) else 0
 
 
-def build(names: Iterable[str]) -> typer.Typer:
-    """The application with these commands."""
+def build(names: Iterable[str], *, others: bool = False) -> typer.Typer:
+    """The application with these commands; ``others``: with those of other distributions, for their names to be known.
+
+    Those are run without it: what follows their names is theirs to read.
+    """
     # Without rich's markup, and so without importing rich: help is plain text.
     app = typer.Typer(name="lollms", rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_CONTEXT)
     app.callback()(_lollms)
@@ -42,6 +45,11 @@ def build(names: Iterable[str]) -> typer.Typer:
             app.add_typer(found, name=name, help=line)
         else:
             app.command(name, short_help=line, context_settings=_CONTEXT)(found)
+    if others:
+        from lollms_client.cli.others import commands
+
+        for name, command in commands()[0].items():
+            app.command(name, short_help=command.help)(lambda: None)
     return app
 
 

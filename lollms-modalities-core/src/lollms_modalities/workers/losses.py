@@ -1,0 +1,44 @@
+"""Workers that are lost one after another: the next start has to wait."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from lollms_modalities.errors import WorkerCrashedError
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.host import Worker
+    from lollms_modalities.workers.policy import Spec
+
+_CRASHES = 3  # in a row, before the next start has to wait
+_LONGEST_WAIT = 60.0
+
+
+class Losses:
+    """How many workers of one binding were lost in a row."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self.count = 0
+        self._not_before = 0.0
+
+    def note(self, worker: Worker) -> None:
+        """That one is gone. It counts once, and not if we have ended it."""
+        if worker.reported or not worker.begun or worker.process.killed_because:
+            return
+        worker.reported = True
+        self.count += 1
+        if self.count >= _CRASHES:
+            self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.5 * 2 ** (self.count - _CRASHES))
+
+    def check(self) -> None:
+        """Raise ``WorkerCrashedError`` while none may be started."""
+        left = self._not_before - time.monotonic()
+        if self.count >= _CRASHES and left > 0:
+            raise WorkerCrashedError(
+                f"{self._spec} was lost {self.count} times in a row; it is not started again for {left:.1f} s.",
+                hint="Look at what it printed before it ended: the log has it under "
+                f"{self._spec.log.name}, the errors before this one too.",
+                retry_after=round(left, 3),
+            )

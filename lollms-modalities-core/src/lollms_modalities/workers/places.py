@@ -1,0 +1,206 @@
+"""Where workers run. A *place* starts a worker and gives back the connection to it; all else is the same everywhere.
+
+A process of this machine is the first place. Other distributions offer theirs as entry points in the group
+``lollms_client.places``; one is imported when a binding is asked for there.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import threading
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from lollms_modalities.entry_points.metadata import read_entry_points
+from lollms_modalities.entry_points.refs import Told
+from lollms_modalities.errors import (
+    BindingBrokenError,
+    BindingDependencyError,
+    DuplicateBindingWarning,
+    LollmsError,
+    SettingsError,
+    said,
+)
+from lollms_modalities.workers.process import WorkerProcess
+
+if TYPE_CHECKING:
+    import socket
+
+    from lollms_modalities.workers.policy import Spec
+
+GROUP = "lollms_client.places"
+
+
+class Running(Protocol):
+    """A worker that a place has started, as the host sees it.
+
+    Every method may be called from any thread, and again. None may raise because the worker has ended.
+    """
+
+    @property
+    def sock(self) -> socket.socket:
+        """The connected stream socket whose other end the worker serves. The host closes it."""
+
+    @property
+    def killed_because(self) -> str:
+        """Why ``kill`` was called first; "" if it was not, or came after the end."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """As ``subprocess`` has it: negative for a signal; None while it runs, and where it is not known."""
+
+    def reap(self, ended: Callable[[], object]) -> None:
+        """Called once, right after the start: call ``ended``, in a thread, when the worker has ended."""
+
+    def kill(self, because: str, wait: float = 1.0) -> None:
+        """End it and all that it started, without asking it, and wait for that for at most ``wait`` seconds.
+
+        With 0 it must neither block nor take a lock: the garbage collector may ask for it, in the middle of anything.
+        """
+
+    def wait(self, timeout: float) -> None:
+        """Wait at most ``timeout`` seconds until it has ended and what it printed has been read."""
+
+    def cause(self) -> str:
+        """Why it ended, as the end of "the worker is gone: ...". May wait a second for the news."""
+
+    def last_lines(self) -> list[str]:
+        """The last lines that it printed; none where they are not known."""
+
+    def forget(self) -> None:
+        """In a forked child: it is the parent's. Let go of it without ending it."""
+
+
+@runtime_checkable
+class Place(Protocol):
+    """Where workers run. One object serves all bindings there, and several threads."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def shares_files(self) -> bool:
+        """Whether a path names the same file there as here.
+
+        Where it does not, the host sends media as bytes, asks for results as bytes and writes ``output_path`` itself;
+        settings that are paths, and folders of the interpreter, mean the files that are there.
+        """
+
+    def start(self, spec: Spec, *, own: bool) -> Running:
+        """Start a worker, ``python -m lollms_modalities.workers.worker FD`` with FD its end of the connection.
+
+        The process must lead a process group of its own, which the worker ends when the connection does. A start may
+        take its time, within ``spec.policy.start_timeout``: calls that other workers run are not held up.
+
+        Args:
+            spec: what it is for. ``spec.python`` is the interpreter, ``spec.environment`` the environment's name where
+                one was asked for, ``spec.variables(own=own)`` what this program's environment gives to it, and what it
+                prints is fed to ``spec.output()``.
+            own: whether it is to be the Python that runs here, or its like.
+
+        Raises:
+            OSError: it could not be started; told as a ``WorkerCrashedError``.
+            LollmsError: anything else that is wrong, which reaches the caller as it is.
+        """
+
+
+class ProcessPlace:
+    """A process of this machine, in a session of its own. A place that adds something to that may derive from it."""
+
+    name = "process"
+    shares_files = True
+
+    def start(self, spec: Spec, *, own: bool) -> WorkerProcess:
+        """Start the interpreter of ``spec``."""
+        return WorkerProcess(spec.python, spec.output(), spec.variables(own=own), own=own, lock=spec.lock)
+
+
+PROCESS = ProcessPlace()
+_loaded: dict[tuple[str, str], Place] = {}
+_loading = threading.Lock()
+
+
+def place_names() -> list[str]:
+    """The names of the places that there are. Imports none."""
+    return sorted({ProcessPlace.name, *(entry.name for entry in read_entry_points(GROUP))})
+
+
+def find_place(place: Place | str | None) -> Place:
+    """The place that is meant: an object, the name of one, or None for a process of this machine.
+
+    Raises:
+        SettingsError: no place, or no distribution offers one of that name.
+        BindingDependencyError: what it needs cannot be imported.
+        BindingBrokenError: it fails when it is imported, or is no place.
+    """
+    if place is None or place == ProcessPlace.name:
+        return PROCESS
+    if isinstance(place, str):
+        return _named(place)
+    if isinstance(place, type) or not isinstance(place, Place):
+        raise SettingsError(
+            f"place={place!r} is no place: that has a name, shares_files and start().",
+            hint=f"Give one, or a name: {', '.join(place_names())}.",
+            names=["place"],
+        )
+    return place
+
+
+def _named(name: str) -> Place:
+    found = sorted((entry for entry in read_entry_points(GROUP) if entry.name == name), key=_owner)
+    if not found:
+        raise SettingsError(
+            f"No distribution offers a place {name!r}.",
+            hint=f"There are: {', '.join(place_names())}.",
+            names=["place"],
+        )
+    entry, owners = found[0], list(dict.fromkeys(map(_owner, found)))
+    with _loading:  # a place may start something, which is to be there once
+        if (made := _loaded.get((name, entry.value))) is not None:
+            return made
+        if len(owners) > 1:
+            warnings.warn(
+                DuplicateBindingWarning(
+                    f"The place {name!r} is claimed by {' and '.join(owners)}. {owners[0]} is used; uninstall the "
+                    "other to end this."
+                ),
+                stacklevel=2,
+            )
+        made = _loaded[name, entry.value] = _load(entry)
+        return made
+
+
+def _load(entry: importlib.metadata.EntryPoint) -> Place:
+    what = f"The place {entry.name!r} of {_owner(entry)}"
+    try:
+        made: Any = entry.load()
+    except (ImportError, AttributeError) as exc:
+        raise BindingDependencyError(
+            f"{what} cannot be imported: {said(exc).rstrip('.')}.",
+            hint=f"Install {_owner(entry)} again, with all that it requires.",
+        ) from exc
+    except Exception as exc:
+        raise BindingBrokenError(
+            f"{what} fails when it is imported: {said(exc).rstrip('.')}.", hint="Tell its authors."
+        ) from exc
+    if isinstance(made, type) or (callable(made) and not isinstance(made, Place)):
+        try:
+            made = made()
+        except LollmsError:
+            raise
+        except Exception as exc:
+            raise BindingBrokenError(
+                f"{what} cannot be made: {said(exc).rstrip('.')}.", hint="Tell its authors."
+            ) from exc
+    if not isinstance(made, Place):
+        raise BindingBrokenError(
+            f"{what} is no place but {type(made).__name__}: a place has a name, shares_files and start().",
+            hint="Tell its authors.",
+        )
+    return made
+
+
+def _owner(entry: importlib.metadata.EntryPoint) -> str:
+    return Told(entry.dist)["Name"] or "a distribution without a name"
