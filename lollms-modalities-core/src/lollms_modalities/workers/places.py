@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from lollms_modalities.calls.failures import said
 from lollms_modalities.entry_points.metadata import read_entry_points
 from lollms_modalities.entry_points.refs import Told
 from lollms_modalities.errors import (
@@ -20,7 +21,6 @@ from lollms_modalities.errors import (
     DuplicateBindingWarning,
     LollmsError,
     SettingsError,
-    said,
 )
 from lollms_modalities.workers.process import WorkerProcess
 
