@@ -43,6 +43,7 @@ from lollms_modalities import (
     hooks,
 )
 from lollms_modalities.workers import places
+from lollms_modalities.workers.host import Worker
 from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.places import PROCESS, find_place, place_names
 
@@ -349,6 +350,16 @@ def test_starting_one_holds_up_no_other_call(opened: Callable[..., Any], far: Fa
         far.hold.set()
         thread.join(30)
     assert second
+
+
+def test_one_that_is_not_wanted_any_more_ends_when_it_has_begun(tts: Any) -> None:
+    worker = Worker(tts._workers.spec)
+    assert worker.alive
+    worker.kill("nobody wants it", 0.0)
+    worker.begin(own=True)
+    wait_until(lambda: not worker.alive)
+    worker.process.wait(30)
+    assert (worker.process.killed_because, worker.process.exit_code) == ("nobody wants it", -9)
 
 
 def wait_until(true: Callable[[], object]) -> None:
