@@ -573,11 +573,11 @@ def clash(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def test_requirements_that_clash_lead_to_the_environment(clash: Path) -> None:
     manager = LollmsTTSBindingManager()
-    assert manager.find("beep").place == "installed"
+    assert manager.find("beep").origin == "installed"
     with pytest.raises(BindingDependencyError, match="beep-sound"):
         manager.require_binding("beep")
     create_environment("beep", source=clash)
-    assert manager.find("beep").place == "environment"
+    assert manager.find("beep").origin == "environment"
     with pytest.warns(
         EnvironmentUsedWarning, match=r"needs beep-sound \(missing\).*environment 'beep'.*forbids it"
     ) as told:
@@ -611,7 +611,7 @@ def test_without_a_clash_it_runs_here(clash: Path, monkeypatch: pytest.MonkeyPat
         check=True,
     )
     refresh()
-    assert LollmsTTSBindingManager().find("beep").place == "installed"
+    assert LollmsTTSBindingManager().find("beep").origin == "installed"
     assert usage()["tone"] == ""
 
 

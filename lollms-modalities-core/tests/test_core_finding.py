@@ -148,7 +148,8 @@ def test_a_distribution_without_a_name_warns_nobody(metadata: str | None, tmp_pa
     program = (
         "import sys, logging\n"
         "logging.basicConfig()\n"
-        "from lollms_modalities import LollmsTTSBindingManager, discovery\n"
+        "from lollms_modalities import LollmsTTSBindingManager\n"
+        "from lollms_modalities.entry_points.metadata import damaged\n"
         "for manager in (LollmsTTSBindingManager(sys.argv[1]), LollmsTTSBindingManager()):\n"
         "    names = manager.get_available_bindings()\n"
         "    assert {'xx', 'yy'} <= set(names), names\n"

@@ -175,7 +175,7 @@ class BindingManager(Generic[B]):
         )
 
     def find(self, binding_name: str, distribution: str | None = None) -> BindingRef:
-        """The metadata of the binding that a name means; ``place`` says where it runs.
+        """The metadata of the binding that a name means; ``origin`` says where it was found.
 
         Args:
             binding_name: one of ``get_available_bindings()``.
