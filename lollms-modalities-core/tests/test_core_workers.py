@@ -49,9 +49,9 @@ TWO = WorkerPolicy(grace=0.5, pool=2)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The odd bindings as an installed distribution."""
-    folder = tmp_path_factory.mktemp("odd") / "site"
-    points = "odd = odd_bindings:OddTTSBinding\nodd8 = odd_bindings:OddConcurrentTTSBinding\n"
-    install(folder, "odd", f"[lollms_client.tts_bindings]\n{points}")
+    folder = tmp_path_factory.mktemp("uneven") / "site"
+    points = "uneven = odd_bindings:OddTTSBinding\nuneven8 = odd_bindings:OddConcurrentTTSBinding\n"
+    install(folder, "uneven", f"[lollms_client.tts_bindings]\n{points}")
     shutil.copy(SOURCE, folder)
     return folder
 
@@ -61,7 +61,7 @@ def opened(folder: Path) -> Iterator[Callable[..., Any]]:
     """Makes isolated bindings that are closed at the end."""
     made: list[Any] = []
 
-    def make(name: str = "odd", policy: WorkerPolicy = QUICK, **settings: Any) -> Any:
+    def make(name: str = "uneven", policy: WorkerPolicy = QUICK, **settings: Any) -> Any:
         made.append(LollmsTTSBindingManager(folder).require_binding(name, isolated=True, policy=policy, **settings))
         return made[-1]
 
@@ -97,7 +97,7 @@ def said(tts: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
 def test_who_comes_while_a_worker_starts_waits_for_it(
     opened: Callable[..., Any], background: Spawn, gate: Path, ask: str
 ) -> None:
-    tts = opened("odd8", gate=gate)
+    tts = opened("uneven8", gate=gate)
     gate.unlink()
     kill(tts)
     asked = [background(lambda: getattr(tts, ask)(*(["hi"] if ask == "generate_audio" else []))) for _ in range(8)]
@@ -110,7 +110,7 @@ def test_who_comes_while_a_worker_starts_waits_for_it(
 def test_waiting_for_a_worker_that_starts_can_be_stopped(
     opened: Callable[..., Any], background: Spawn, gate: Path
 ) -> None:
-    tts, token = opened("odd8", gate=gate), CancelToken()
+    tts, token = opened("uneven8", gate=gate), CancelToken()
     gate.unlink()
     kill(tts)
     first = background(lambda: tts.generate_audio("hi"))
@@ -126,7 +126,7 @@ def test_waiting_for_a_worker_that_starts_can_be_stopped(
 
 
 def test_a_start_that_fails_wakes_those_who_wait(opened: Callable[..., Any], background: Spawn, gate: Path) -> None:
-    tts = opened("odd8", gate=gate)
+    tts = opened("uneven8", gate=gate)
     gate.unlink()
     kill(tts)
     asked = [background(lambda: tts.generate_audio("hi")) for _ in range(3)]
@@ -177,7 +177,7 @@ def test_a_worker_that_cannot_be_started_is_told(opened: Callable[..., Any], mon
 def test_settings_reach_a_worker_that_starts(
     opened: Callable[..., Any], background: Spawn, gate: Path, tmp_path: Path
 ) -> None:
-    tts, end = opened("odd", TWO, gate=gate), tmp_path / "end"
+    tts, end = opened("uneven", TWO, gate=gate), tmp_path / "end"
     first = background(lambda: said(tts, do="wait", gate=end))
     wait_until(lambda: tts._workers._workers[0].calls)
     gate.unlink()
@@ -195,7 +195,7 @@ def test_settings_reach_a_worker_that_starts(
 def test_a_worker_that_does_not_take_settings_harms_no_call(
     opened: Callable[..., Any], background: Spawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tts, end = opened("odd", TWO), tmp_path / "end"
+    tts, end = opened("uneven", TWO), tmp_path / "end"
     tts.load()
     running = background(lambda: said(tts, do="wait", gate=end))
     wait_until(lambda: any(w.calls for w in tts._workers.all()))
@@ -226,7 +226,7 @@ def take_other(tts: Any, busy: Any) -> Any:
 
 
 def test_a_pool_loads_beside_a_stream_and_stays_a_pool(opened: Callable[..., Any]) -> None:
-    tts = opened("odd", TWO)
+    tts = opened("uneven", TWO)
     assert not tts.is_loaded()
     with tts.stream_audio("hi") as stream:
         next(stream)
@@ -296,7 +296,7 @@ def test_what_is_asked_while_it_closes_is_told_so(
 
 
 def test_a_maker_that_nobody_has_ends_its_worker(folder: Path) -> None:
-    maker = LollmsTTSBindingManager(folder).maker("odd", isolated=True)
+    maker = LollmsTTSBindingManager(folder).maker("uneven", isolated=True)
     me = psutil.Process()
     (worker,) = [c for c in me.children() if "lollms_modalities.workers.worker" in c.cmdline()]
     del maker
@@ -305,7 +305,7 @@ def test_a_maker_that_nobody_has_ends_its_worker(folder: Path) -> None:
 
 
 def test_each_binding_of_a_maker_has_workers_of_its_own(folder: Path) -> None:
-    maker = LollmsTTSBindingManager(folder).maker("odd", isolated=True, policy=QUICK)
+    maker = LollmsTTSBindingManager(folder).maker("uneven", isolated=True, policy=QUICK)
     with maker({"voice_name": "b"}) as one, maker({"voice_name": "c"}) as two:
         del maker
         gc.collect()
@@ -315,7 +315,7 @@ def test_each_binding_of_a_maker_has_workers_of_its_own(folder: Path) -> None:
 
 
 def test_cancelling_a_stream_holds_nobody_up(opened: Callable[..., Any], tmp_path: Path) -> None:
-    tts, token = opened("odd", WorkerPolicy(grace=20)), CancelToken()
+    tts, token = opened("uneven", WorkerPolicy(grace=20)), CancelToken()
     stream = tts.stream_audio("hi", do="sleep", gate=tmp_path / "asleep", cancel=token)
     next(stream)
     wait_until((tmp_path / "asleep").exists)
@@ -338,7 +338,7 @@ def test_an_abandoned_stream_may_be_collected_anywhere(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, inside: tuple[Any, str]
 ) -> None:
     owner, name = inside
-    tts, collected = opened("odd", TWO), []
+    tts, collected = opened("uneven", TWO), []
     stream = tts.stream_audio("hi", count=1_000_000)
     next(stream)
     stream.itself = stream
@@ -418,7 +418,7 @@ def test_odd_options_are_as_in_place(opened: Callable[..., Any], folder: Path) -
         "length": datetime.timedelta(days=-1, microseconds=1),
         "by_number": {1: "one"},
     }
-    here = LollmsTTSBindingManager(folder).require_binding("odd")
+    here = LollmsTTSBindingManager(folder).require_binding("uneven")
     there = opened()
     for name in ("types", "values"):
         assert said(here, **odd)[name] == said(there, **odd)[name]
@@ -497,7 +497,7 @@ import os, signal, sys, time
 from pathlib import Path
 from lollms_modalities import LollmsError, LollmsTTSBindingManager, WorkerCrashedError
 def opened():
-    return LollmsTTSBindingManager(sys.argv[1]).require_binding("odd", isolated=True)
+    return LollmsTTSBindingManager(sys.argv[1]).require_binding("uneven", isolated=True)
 def main():
 {body}
     Path(sys.argv[2]).write_text("well")
