@@ -45,7 +45,8 @@ def language_code(tag: str | None) -> str | None:
 
     None where the language is to be heard out: for None, "" and "auto".
     """
-    name = "" if tag is None else " ".join(tag.replace("_", "-").lower().split())
+    # By spaces alone: a line break is a mistake somewhere, and no part of a name.
+    name = " ".join(filter(None, (tag or "").replace("_", "-").lower().split(" ")))
     if name in ("", "auto"):
         return None
     code = _CODES.get(name, name.split("-")[0])
