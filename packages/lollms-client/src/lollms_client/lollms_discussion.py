@@ -1,4 +1,4 @@
-"""A module of lollms-client 1.x, which is told of in a word more than that there is none."""
+"""Discussions of lollms-client 1.x: whoever imports this is told where they are now."""
 
 from lollms_client._older import refuse_module
 
