@@ -32,7 +32,9 @@ def registered(plugin: object) -> Iterator[None]:
         hooks.unregister(plugin)
 
 
-@pytest.mark.parametrize("nonsense", [True, 42, "text", object(), [1], [Audio(b"")]], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "nonsense", [True, 42, "text", object(), [1], [Audio(b"")]], ids=lambda value: type(value).__name__
+)
 def test_nonsense_for_a_result_is_left_out(nonsense: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Replaces:
         @hookimpl
