@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from lollms_modalities.masking import MASK as MASK
     from lollms_modalities.media.audio import Audio as Audio
     from lollms_modalities.media.audio_encoder import AudioEncoder as AudioEncoder
+    from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
     from lollms_modalities.media.image import Image as Image
     from lollms_modalities.media.input import MediaInput as MediaInput
@@ -88,7 +89,12 @@ if TYPE_CHECKING:
     from lollms_modalities.media.input import media_path as media_path
     from lollms_modalities.media.input import open_media as open_media
     from lollms_modalities.media.input import read_media as read_media
+    from lollms_modalities.media.probing import probe_audio as probe_audio
+    from lollms_modalities.media.probing import probe_video as probe_video
     from lollms_modalities.media.result import Provenance as Provenance
+    from lollms_modalities.media.sound import decode_audio as decode_audio
+    from lollms_modalities.media.sound import decode_blocks as decode_blocks
+    from lollms_modalities.media.sound import decode_frames as decode_frames
     from lollms_modalities.media.transcript import Segment as Segment
     from lollms_modalities.media.transcript import Transcript as Transcript
     from lollms_modalities.media.transcript import Word as Word
@@ -127,6 +133,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = exported(
     __name__,
     {
+        "media.probing": "probe_audio probe_video",
+        "media.sound": "decode_audio decode_blocks decode_frames",
         "calls.call": "Call current_call report_progress",
         "calls.cancelling": "CancelToken",
         "calls.progress": "Progress ProgressCallback",
@@ -161,7 +169,7 @@ __getattr__, __dir__, __all__ = exported(
         "hooks.specs": "hookimpl",
         "masking": "MASK",
         "media.audio": "Audio",
-        "media.audio_encoder": "AudioEncoder",
+        "media.audio_encoder": "AudioEncoder encode_audio",
         "media.chunk": "AudioChunk",
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",

@@ -1,6 +1,6 @@
 """What authors of engines use, besides what ``lollms_modalities`` itself exports.
 
-``kit.torch``, ``kit.hub`` and ``kit.http`` are imported as modules; all else by name from here. Imports what is below
+Import by name from here; ``kit.torch``, ``kit.hub`` and ``kit.http`` can be imported as modules, too. Imports what is below
 the contract, beside which it stands: neither imports the other.
 """
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.http import Upload as Upload
     from lollms_modalities.kit.http import clean_address as clean_address
     from lollms_modalities.kit.http import image_upload as image_upload
+    from lollms_modalities.kit.hub import explain_loading as explain_loading
+    from lollms_modalities.kit.hub import fetched_model as fetched_model
+    from lollms_modalities.kit.hub import find_model as find_model
     from lollms_modalities.kit.languages import WHISPER_LANGUAGES as WHISPER_LANGUAGES
     from lollms_modalities.kit.languages import language_code as language_code
     from lollms_modalities.kit.languages import whisper_language as whisper_language
@@ -25,6 +28,15 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.quieting import without_bars as without_bars
     from lollms_modalities.kit.splitting import pieces as pieces
     from lollms_modalities.kit.splitting import sentences as sentences
+    from lollms_modalities.kit.torch import Device as Device
+    from lollms_modalities.kit.torch import Precision as Precision
+    from lollms_modalities.kit.torch import free_memory as free_memory
+    from lollms_modalities.kit.torch import pick_device as pick_device
+    from lollms_modalities.kit.torch import pick_dtype as pick_dtype
+    from lollms_modalities.kit.torch import seeded as seeded
+    from lollms_modalities.kit.torch import seeded_steps as seeded_steps
+    from lollms_modalities.kit.torch import stopping_criteria as stopping_criteria
+    from lollms_modalities.kit.torch import use_threads as use_threads
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.decoding import CONTAINERS as CONTAINERS
     from lollms_modalities.media.decoding import MAX_DURATION as MAX_DURATION
@@ -47,6 +59,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = exported(
     __name__,
     {
+        "kit.hub": "explain_loading fetched_model find_model",
+        "kit.torch": (
+            "Device Precision free_memory pick_device pick_dtype seeded seeded_steps stopping_criteria use_threads"
+        ),
         "kit.downloading": "download read_url",
         "kit.http": "Answer HttpClient Upload clean_address image_upload",
         "kit.languages": "WHISPER_LANGUAGES language_code whisper_language",
