@@ -19,9 +19,9 @@ from transformers import BertConfig, BertModel
 # As a binding's import begins; then the library by itself, as bindings call it.
 PROGRAM = """
 import sys, threading
-from lollms_modalities.settings.telemetry import switch_off
+from lollms_modalities.kit import switch_off_telemetry
 if sys.argv[1] == "off":
-    switch_off()
+    switch_off_telemetry()
 from transformers import BertModel
 BertModel.from_pretrained("owner/model")
 for thread in threading.enumerate():
