@@ -107,7 +107,7 @@ def kills(folder: Path, count: int) -> bool:
             wrong += tts.generate_audio(f"{n}") != Audio.from_pcm(f"{n}".encode("utf-16-le"), 8000)
     time.sleep(0.3)
     after, left = use(), psutil.Process().children(recursive=True)
-    workers = [p for p in left if "isolation.worker" in " ".join(p.cmdline())]
+    workers = [p for p in left if "workers.worker" in " ".join(p.cmdline())]
     fine = slowest <= SEEN and not wrong and not workers and after.descriptors <= before.descriptors + 3
     print(
         f"{count} kills of workers: {seen} in a call, seen within {slowest * 1e3:.0f} ms (goal 50), {wrong} wrong "

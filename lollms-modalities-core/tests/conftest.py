@@ -11,9 +11,10 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def no_hang() -> Iterator[None]:
+def no_hang(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that hangs ends the run with every thread's stack."""
-    faulthandler.dump_traceback_later(60, exit=True)
+    long = request.node.get_closest_marker("full") is not None
+    faulthandler.dump_traceback_later(1800 if long else 60, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,21 @@ Make = Callable[..., WhisperCppSTTBinding]
 
 def children() -> list[psutil.Process]:
     """What this process has started and what is under way."""
-    return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def commands() -> list[list[str]]:
+    """The command lines of these."""
+    found = []
+    for process in children():
+        with suppress(psutil.NoSuchProcess):
+            found.append(process.cmdline())
+    return found
 
 
 # --- hearing --------------------------------------------------------------------------------------------------------
@@ -229,11 +244,11 @@ def test_a_wav_that_fits_is_passed_as_it_is(
     monkeypatch.chdir(tmp_path)
     whisper = make()
     path = fits.save("-f.wav")
-    commands: list[list[str]] = []
-    heard = whisper.transcribe_audio(path, progress=lambda p: commands.extend(c.cmdline() for c in children()))
+    seen: list[list[str]] = []
+    heard = whisper.transcribe_audio(path, progress=lambda p: seen.extend(commands()))
     assert word_error_rate(SENTENCE, heard) == 0
-    assert all(str(tmp_path / "-f.wav") in command for command in commands)
-    assert commands
+    assert all(str(tmp_path / "-f.wav") in command for command in seen)
+    assert seen
     assert word_error_rate(SENTENCE, whisper.transcribe_audio(fits)) == 0, "bytes are written as they are"
     for other in (sentence, bytes(fits)[:-999], Audio.from_samples(samples, 8000)):
         with pytest.raises((AssertionError, GenerationError), match="it was decoded"):
@@ -304,7 +319,7 @@ def command_of(whisper: WhisperCppSTTBinding, audio: Any, **options: Any) -> lis
     seen: list[list[str]] = []
 
     def look(progress: Progress) -> None:
-        seen.extend(child.cmdline() for child in children())
+        seen.extend(commands())
 
     whisper.transcribe_audio(audio, progress=look, **options)
     return seen[0]
