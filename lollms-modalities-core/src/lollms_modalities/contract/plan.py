@@ -124,6 +124,8 @@ class Plan:
             call.control(progress, cancel, timeout)
 
     def _output(self, call: Call, path: Any, output_format: Any) -> None:
+        if path is None and output_format is None:
+            return
         from lollms_modalities import media
 
         own = "output_format" in self.names  # the engine's, which may know more than we do
