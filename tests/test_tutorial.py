@@ -48,7 +48,8 @@ def test_the_tutorial_makes_a_binding(tmp_path: Path, wheels: str) -> None:
     assert len(passed) == 3, said
     assert all(int(count) >= 40 for count in passed)
     spoken, _, listed = said.rpartition("passed")[2].partition("Successfully built")
-    assert "smooth" in spoken.lower(), "what piper said, sphinx heard"
+    # As sphinx hears the voice without chance; of "canoe slid on the smooth" it makes other words.
+    assert {"birch", "planks"} <= set(spoken.lower().split()), "what piper said, sphinx heard"
     assert re.search(r"\bsphinx\b.*lollms-sphinx", listed or spoken), said[-2000:]
     assert (tmp_path / "sphinx/dist/lollms_sphinx-0.1.0-py3-none-any.whl").is_file()
 

@@ -305,8 +305,6 @@ class Call:
 
 
 _log = logging.getLogger(__name__)
-
-
 CURRENT: ContextVar[Call | None] = ContextVar("lollms_call", default=None)
 
 

@@ -1,7 +1,7 @@
-"""What the five kinds of binding share: settings, verbs, the life of the model, and who they are.
+"""What the five kinds of binding share. Who a binding is stands here, the rest in the bases of the class.
 
 An author derives from one of the five ABCs, declares ``Settings`` and ``Options``, says how the model is loaded, and
-writes the engine call. The rest is here and in ``verbs.py``.
+writes the engine call, which ``verbs`` wraps.
 """
 
 from __future__ import annotations

@@ -104,6 +104,7 @@ class Holding(ABC):
                 raise
             raise error from error.__cause__ or exc
         finally:
+            # Written out, as in ``running``: an interrupt at the entry of a function that does it would leave all held.
             try:
                 CURRENT.set(before)
             finally:
@@ -117,7 +118,8 @@ class Holding(ABC):
         """A call has let go of the instance."""
 
     def _without_secrets(self, text: str) -> str:
-        from lollms_modalities.settings.shown import MASK, secrets_in
+        from lollms_modalities.masking import MASK
+        from lollms_modalities.settings.shown import secrets_in
 
         for secret in sorted(secrets_in(self.settings), key=len, reverse=True):
             text = text.replace(secret, MASK) if secret else text

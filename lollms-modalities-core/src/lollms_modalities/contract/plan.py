@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 CONTROLS = ("progress", "cancel", "timeout")
-
-
 _PLAIN = (str, int, bool, type(None))
-
-
 WHOLE_MEDIA = ("Audio", "Image", "Video")
 
 

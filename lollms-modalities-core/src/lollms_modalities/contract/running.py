@@ -49,6 +49,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             raise
         raise error from error.__cause__ or exc
     finally:
+        # Written out, as in ``holding``: an interrupt at the entry of a function that does it would leave all held.
         try:
             CURRENT.set(before)
         finally:

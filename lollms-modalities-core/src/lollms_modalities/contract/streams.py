@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
-
-
 _T = TypeVar("_T")
-
-
 END: Any = object()
 
 

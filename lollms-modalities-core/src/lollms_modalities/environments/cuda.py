@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 
 ONLY_WITH_CUDA = ("triton",)  # required by some that run without it, and large
-
-
 BUILDS = 10  # of torch that may be newer than the one for the CPU: one for each version of CUDA and the like
 
 

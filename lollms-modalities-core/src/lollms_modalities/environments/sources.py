@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 
 _CORE = "lollms-modalities-core"
-
-
 _CLIENT = "lollms-client"
 
 

@@ -29,8 +29,6 @@ _OGG_RATE = 192000  # libsndfile's Vorbis encoder crashes beyond 200 kHz
 
 # Frames at a time: libsndfile's Vorbis and Opus encoders put a whole write on the stack.
 BLOCK = 65536
-
-
 _HELD = 1 << 20  # bytes of a WAV file of unknown length that are held back, for a plain header if that was all
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 
 MAX_DURATION = 4 * 3600.0
-
-
 LOWEST_RATE = 1000  # samples per second
 
 
@@ -47,14 +45,8 @@ EXACT = {"wav", "w64", "flac", "aiff", "au", "caf", "wv", "ape", "tta"}
 # Formats of which the clock has a zero that means the beginning, so that sound which starts later starts late. Up to so
 # many seconds: what was cut out of a broadcast keeps the broadcast's clock.
 FROM_ZERO = {"mov,mp4,m4a,3gp,3g2,mj2": 600.0, "matroska,webm": 600.0, "ogg": 30.0}
-
-
 _LONGEST_PACKET = 600.0
-
-
 _TRIES = 20  # to read on after what cannot be read
-
-
 _HINT = "Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file."
 
 

@@ -39,8 +39,6 @@ IMAGE_FORMATS = _table(
 
 
 VIDEO_FORMATS = _table(Format("mp4", "video/mp4", (".mp4", ".m4v")), Format("webm", "video/webm", (".webm",)))
-
-
 Kind = type | Mapping[str, Format]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from lollms_modalities.errors import SettingsError
-from lollms_modalities.masking import MASK as MASK
+from lollms_modalities.masking import MASK
 from lollms_modalities.settings.checking import validate
 from lollms_modalities.settings.forms import dump_public, dump_secrets
 from lollms_modalities.settings.older import renamed

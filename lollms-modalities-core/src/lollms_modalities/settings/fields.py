@@ -47,44 +47,18 @@ Seed = Annotated[
 
 
 Language = Annotated[str | None, Field(description="Language tag (BCP 47), such as en or pt-BR.", max_length=35)]
-
-
 Speed = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False, description="1.0 is the natural speed.")]
-
-
 Duration = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Length of the result in seconds.")]
-
-
 NumFrames = Annotated[int, Field(ge=1, description="Number of frames of the video.")]
-
-
 Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False, description="Frames per second.")]
-
-
 Width = Annotated[int, Field(ge=1, description="Width in pixels.")]
-
-
 Height = Annotated[int, Field(ge=1, description="Height in pixels.")]
-
-
 Count = Annotated[int, Field(ge=1, description="How many results to make.")]
-
-
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Randomness of sampling; 0 is none.")]
-
-
 TopK = Annotated[int, Field(ge=0, description="Sample among the k likeliest; 0 is all.")]
-
-
 TopP = Annotated[float, Field(ge=0, le=1, description="Sample among the likeliest that hold this probability.")]
-
-
 GuidanceScale = Annotated[float, Field(ge=0, allow_inf_nan=False, description="How closely the prompt is followed.")]
-
-
 NumInferenceSteps = Annotated[int, Field(ge=1, description="Number of denoising steps.")]
-
-
 Track = Annotated[
     Annotated[int, Field(ge=0)] | None,
     Field(description="Which sound track of a film, from 0; the default one when empty."),

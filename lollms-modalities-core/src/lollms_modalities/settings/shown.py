@@ -9,8 +9,6 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from lollms_modalities.masking import MASK as MASK
-
 _DEEPEST = 20
 _LONGEST = 200  # characters of what is known by its repr only
 _TEXTS = ("datetime", "decimal", "fractions", "ipaddress", "uuid")  # modules whose values are best shown as text

@@ -260,8 +260,6 @@ def _named(settings: Any) -> dict[str, Any]:
 
 
 _ROW = {"name", "value"}
-
-
 _UNKNOWN: Any = object()
 
 

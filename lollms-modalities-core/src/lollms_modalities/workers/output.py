@@ -10,17 +10,9 @@ from collections import deque
 from collections.abc import Callable
 
 _TAIL = 60  # lines of what a worker printed that an error shows; a crash prints the stack of every thread
-
-
 _WIDTH = 1000  # characters of a line; a longer one is told as several
-
-
 _SHOWN = 8000  # characters that an error shows
-
-
 _LONGEST_SECRET = 4096  # characters
-
-
 _LINE_END = re.compile(r"\r\n?|\n")
 
 

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 _DRAIN = 0.03  # seconds to wait for a dead worker's last lines
-
-
 _ending = False
-
-
 _all: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
 
 
@@ -187,14 +183,8 @@ def _shared_lock(path: Path) -> int:
 
 
 _watcher: subprocess.Popen[bytes] | None = None
-
-
 _to_watcher = -1  # the pipe that only this process can write to
-
-
 _watched: set[str] = set()  # the numbers that it has been told
-
-
 _watching = threading.Lock()
 
 

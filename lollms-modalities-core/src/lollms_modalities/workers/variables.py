@@ -9,8 +9,6 @@ from collections.abc import Iterable
 
 # A tokenizer is no token: what TOKENIZERS_PARALLELISM says is for engines to know.
 _SECRET_NAME = re.compile(r"KEY|TOKEN(?!IZ)|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-
-
 _NOT_PASSED = ("VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
 
 
