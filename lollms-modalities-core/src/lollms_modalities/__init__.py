@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.capabilities import Capabilities as Capabilities
     from lollms_modalities.contract.editing import EditOptions as EditOptions
     from lollms_modalities.contract.editing import ImageInput as ImageInput
+    from lollms_modalities.contract.providers import Aligner as Aligner
+    from lollms_modalities.contract.providers import Diarizer as Diarizer
+    from lollms_modalities.contract.providers import Provider as Provider
+    from lollms_modalities.contract.providers import Turn as Turn
+    from lollms_modalities.contract.providers import VoiceActivity as VoiceActivity
+    from lollms_modalities.contract.providers import VoiceStream as VoiceStream
+    from lollms_modalities.contract.providers import has_provider as has_provider
+    from lollms_modalities.contract.providers import provider as provider
     from lollms_modalities.contract.streams import Stream as Stream
     from lollms_modalities.contract.stt import LollmsSTTBinding as LollmsSTTBinding
     from lollms_modalities.contract.tti import LollmsTTIBinding as LollmsTTIBinding
@@ -142,6 +150,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.binding": "LollmsBinding",
         "contract.capabilities": "Capabilities",
         "contract.editing": "EditOptions ImageInput",
+        "contract.providers": "Aligner Diarizer Provider Turn VoiceActivity VoiceStream has_provider provider",
         "contract.streams": "Stream",
         "contract.stt": "LollmsSTTBinding",
         "contract.tti": "LollmsTTIBinding",

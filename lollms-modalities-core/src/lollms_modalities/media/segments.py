@@ -47,7 +47,7 @@ def _words(words: Iterable[Word], last: float) -> Iterator[Word]:
     for word in words:
         start, end = _within(word.start, word.end, first, last)
         first = start
-        yield Word(word.text, start, end, _plain(word.probability))
+        yield replace(word, start=start, end=end, probability=_plain(word.probability))
 
 
 def _within(start: Any, end: Any, first: float, last: float) -> tuple[float, float]:
@@ -86,9 +86,12 @@ def _cut(segment: Segment) -> list[Segment]:
         return [replace(segment, start=start, end=end)]
     between = "" if _joined(segment.words, "") == segment.text.strip() else " "
     return [
-        replace(segment, text=_joined(group, between), start=group[0].start, end=group[-1].end, words=tuple(group))
-        for group in groups
-    ]
+        replace(
+            segment, text=_joined(group, between), start=group[0].start, end=group[-1].end, words=tuple(group),
+            id=segment.id and f"{segment.id}.{n}",
+        )
+        for n, group in enumerate(groups)
+    ]  # fmt: skip
 
 
 def _joined(words: Iterable[Word], between: str) -> str:

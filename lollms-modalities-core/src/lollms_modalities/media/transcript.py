@@ -23,12 +23,14 @@ class Word:
         text: the word, with the space before it where the engine gives one.
         start, end: seconds from the beginning of the recording.
         probability: from 0 to 1, or None where the engine does not tell.
+        speaker: who says it, where that was asked for, else None.
     """
 
     text: str
     start: float
     end: float
     probability: float | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class Segment:
         probability: from 0 to 1, or None.
         language: language tag, or None.
         extra: what else the engine tells; JSON values.
+        speaker: who says it, where that was asked for, else None.
+        final: False for what may still change while it is being said.
+        id: the same for a segment and for what takes its place later; None where nothing does.
     """
 
     text: str
@@ -51,6 +56,9 @@ class Segment:
     probability: float | None = None
     language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    speaker: str | None = None
+    final: bool = True
+    id: str | None = None
 
 
 class Transcript(Result, str):
@@ -127,13 +135,16 @@ class Transcript(Result, str):
         return "WEBVTT\n\n" + "\n".join(cues)
 
     def to_dict(self) -> dict[str, Any]:
-        """Text, language, duration, segments and words as JSON values."""
+        """Text, language, duration, segments and words as JSON values.
+
+        ``speaker``, ``final`` and ``id`` are there where they say something.
+        """
         return {
             "text": str(self),
             "language": self.language,
             "language_probability": self.language_probability,
             "duration": self.duration,
-            "segments": [asdict(segment) for segment in self.segments],
+            "segments": [_segment_json(segment) for segment in self.segments],
         }
 
     def save(self, path: str | Path) -> Path:
@@ -159,6 +170,19 @@ class Transcript(Result, str):
         # Players want cues in the order of their beginnings.
         # Rounded first, so that the shortest cue does not vanish when it is written in milliseconds.
         return sorted((round(a, 3), max(round(b, 3), round(a, 3) + _SHORTEST), text) for a, b, text in spoken)
+
+
+# What says nothing is left out, so that the rest reads as it always has.
+_UNTOLD: dict[str, Any] = {"speaker": None, "final": True, "id": None}
+
+
+def _segment_json(segment: Segment) -> dict[str, Any]:
+    told = _told(asdict(segment))
+    return told | {"words": [_told(word) for word in told["words"]]}
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in _UNTOLD or value != _UNTOLD[name]}
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from lollms_modalities.workers.protocol import Buffer, Json
 _log = logging.getLogger(__name__)
 
 _TAG = "$"
+_T = TypeVar("_T")
 
 
 def _microseconds(value: datetime.timedelta) -> str:
@@ -182,6 +183,7 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.AudioChunk, _pack_chunk),
     (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
     (media.Segment, lambda v, p: {_TAG: "Segment", **asdict(v)}),
+    (media.Word, lambda v, p: {_TAG: "Word", **asdict(v)}),
     (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
     (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
     (bytes, _pack_bytes),
@@ -221,6 +223,8 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
         return media.AudioChunk(bytes(payloads[value["at"]]), value["rate"], value["channels"], value["text"])
     if kind == "Segment":
         return _segment(value)
+    if kind == "Word":
+        return _known(media.Word, value)
     if kind == "Provenance":
         return Provenance.from_json(value["fields"])
     if kind == "Transcript":
@@ -242,6 +246,9 @@ def _hashable(key: Any) -> Any:
 
 
 def _segment(value: Json) -> media.Segment:
-    fields = {k: v for k, v in value.items() if k != _TAG}
-    fields["words"] = tuple(media.Word(**word) for word in fields["words"])
-    return media.Segment(**fields)
+    return _known(media.Segment, {**value, "words": tuple(_known(media.Word, word) for word in value["words"])})
+
+
+def _known(cls: type[_T], value: Json) -> _T:
+    """The object with the fields that both ends know; of others, which a newer end added, there is nothing here."""
+    return cls(**{f.name: value[f.name] for f in fields(cls) if f.name in value})  # type: ignore[arg-type]
