@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.capabilities import Capabilities as Capabilities
     from lollms_modalities.contract.editing import EditOptions as EditOptions
     from lollms_modalities.contract.editing import ImageInput as ImageInput
+    from lollms_modalities.contract.encoded import AsyncEncodedStream as AsyncEncodedStream
+    from lollms_modalities.contract.encoded import EncodedStream as EncodedStream
     from lollms_modalities.contract.providers import Aligner as Aligner
     from lollms_modalities.contract.providers import Diarizer as Diarizer
     from lollms_modalities.contract.providers import Provider as Provider
@@ -151,6 +153,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.capabilities": "Capabilities",
         "contract.editing": "EditOptions ImageInput",
         "contract.providers": "Aligner Diarizer Provider Turn VoiceActivity VoiceStream has_provider provider",
+        "contract.encoded": "AsyncEncodedStream EncodedStream",
         "contract.streams": "Stream",
         "contract.stt": "LollmsSTTBinding",
         "contract.tti": "LollmsTTIBinding",

@@ -12,6 +12,7 @@ from lollms_modalities.contract.verbs import verb
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.async_streams import AsyncStream
+    from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream
     from lollms_modalities.media.audio import Audio
     from lollms_modalities.media.chunk import AudioChunk
 
@@ -62,6 +63,38 @@ class LollmsTTSBinding(LollmsBinding):
             from lollms_modalities.media.chunk import AudioChunk
 
             yield AudioChunk.from_audio(self.generate_audio(text, voice, **kwargs), text=text)
+
+    def stream_encoded(
+        self, text: str, voice: str | None = None, output_format: str = "mp3", **kwargs: Any
+    ) -> EncodedStream:
+        """Speak ``text`` as the bytes of a sound file, part by part, such as for an HTTP response.
+
+        Args:
+            text, voice: as of ``generate_audio``.
+            output_format: "mp3", "opus" (in Ogg), "ogg" (Vorbis), "aac", "flac", "wav", or "pcm": int16 samples,
+                little endian, without a header.
+            kwargs: the binding's options; and ``progress``, ``cancel``, ``timeout``.
+
+        Returns:
+            An iterator of bytes, with ``sample_rate``, ``channels`` and ``mime_type``.
+
+        Raises:
+            OptionError: a format that cannot be streamed, or as ``stream_audio``.
+            BindingDependencyError: what encodes that format is not installed.
+        """
+        from lollms_modalities.contract.encoded import EncodedStream, check_can_encode
+
+        wanted = check_can_encode(output_format)
+        return EncodedStream(self.stream_audio(text, voice, **kwargs), wanted)
+
+    def astream_encoded(
+        self, text: str, voice: str | None = None, output_format: str = "mp3", **kwargs: Any
+    ) -> AsyncEncodedStream:
+        """Twin of ``stream_encoded`` for ``async for``: same arguments; cancelling the task cancels the call."""
+        from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream, check_can_encode
+
+        wanted = check_can_encode(output_format)
+        return AsyncEncodedStream(EncodedStream(self.astream_audio(text, voice, **kwargs)._stream, wanted))
 
     def _check_content(self, kind: str, value: Any) -> Any:
         return check_speakable(value) if kind == "text" else value

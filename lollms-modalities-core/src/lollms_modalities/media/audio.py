@@ -192,7 +192,7 @@ class Audio(MediaFile):
         return decode_frames(self, max_duration=None)[0]
 
     def convert(self, output_format: str) -> Self:
-        """The same sound as "wav", "flac", "ogg", "opus" or "mp3". Opus is resampled where it must be.
+        """The same sound as "wav", "flac", "ogg", "opus", "mp3" or "aac". It is resampled where it must be.
 
         A WAV file of which the header does not tell the truth gets another header, also as "wav".
         """

@@ -1,16 +1,18 @@
 """How sound is written in each format, part by part.
 
-WAV and raw PCM need nothing; FLAC, Ogg, Opus and MP3 are soundfile's (libsndfile) and need the extra ``[audio]``.
+WAV and raw PCM need nothing; FLAC, Ogg, Opus and MP3 are soundfile's (libsndfile), AAC is PyAV's (FFmpeg), and these
+need the extra ``[audio]``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from lollms_modalities.errors import GenerationError
-from lollms_modalities.media.libraries import import_soundfile, missing
+from lollms_modalities.media.libraries import import_av, import_soundfile, missing
 from lollms_modalities.media.wav import wav_header
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ class CompressedCoder:
         self._name = name
         self._channels = channels
         self.rate = _rate_for(name, rate)
-        self._resampler = _resampler(rate, self.rate, channels) if self.rate != rate else None
+        self._resampler = resampler(rate, self.rate, channels) if self.rate != rate else None
         container, subtype = {
             "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"),
             "mp3": ("MP3", "MPEG_LAYER_III"),
@@ -249,6 +251,18 @@ class CompressedCoder:
         )
 
 
+def import_encoder(name: str) -> None:
+    """Import what encodes that format.
+
+    Raises:
+        BindingDependencyError: it is not installed.
+    """
+    if name == "aac":
+        import_av()
+    elif name not in ("wav", "pcm"):
+        import_soundfile()
+
+
 def words_of(exc: Exception) -> str:
     """What libsndfile said, without the object that it was said of."""
     return str(getattr(exc, "error_string", exc)).strip().rstrip(".") or type(exc).__name__
@@ -260,10 +274,15 @@ def _rate_for(name: str, rate: int) -> int:
     rates = {"opus": _OPUS_RATES, "mp3": _MP3_RATES}.get(name)
     if rates is None or rate in rates:
         return rate
+    return next_higher(rate, rates)
+
+
+def next_higher(rate: int, rates: Sequence[int]) -> int:
+    """The lowest of ``rates``, which ascend, that loses nothing; the highest where none is high enough."""
     return next((higher for higher in rates if higher >= rate), rates[-1])
 
 
-def _resampler(rate: int, to: int, channels: int) -> Any:
+def resampler(rate: int, to: int, channels: int) -> Any:
     try:
         import soxr
     except ImportError as exc:

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, SupportsIndex, cast
 
 from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.errors import GenerationError, OptionError
-from lollms_modalities.media.audio_coders import BLOCK, CompressedCoder, PcmCoder, Sink, WavCoder
+from lollms_modalities.media.aac import AacCoder
+from lollms_modalities.media.audio_coders import (
+    BLOCK,
+    CompressedCoder,
+    PcmCoder,
+    Sink,
+    WavCoder,
+    import_encoder,
+)
 from lollms_modalities.media.chunk import AudioChunk, other_kind
 from lollms_modalities.media.files import WholeFile, explained
 from lollms_modalities.media.formats import AUDIO_FORMATS, check_format, format_of
-from lollms_modalities.media.libraries import import_soundfile
 from lollms_modalities.media.samples import to_int16
 from lollms_modalities.media.wav import check_rate
 
@@ -29,8 +36,8 @@ if TYPE_CHECKING:
 def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str) -> bytes:
     """A sound file of float samples in [-1, 1] (clipped) or int16 ones, of shape (n,) or (n, channels).
 
-    ``output_format`` is "wav" (16-bit PCM), "flac" (16 bit), "ogg" (Vorbis), "opus" (in Ogg) or "mp3". Opus and MP3
-    know certain rates only: sound of another one is resampled to the next higher of them.
+    ``output_format`` is "wav" (16-bit PCM), "flac" (16 bit), "ogg" (Vorbis), "opus" (in Ogg), "mp3" or "aac". Opus, MP3
+    and AAC know certain rates only: sound of another one is resampled to the next higher of them.
 
     Raises:
         OptionError: an unknown format.
@@ -63,12 +70,12 @@ class AudioEncoder:
         target: a path; or a binary file object, open for writing, which stays open. One that can seek gets a header
             with the length at the end; one that cannot (a pipe, a socket, an HTTP response: anything with ``write``)
             gets headers that leave it open, which players take.
-        sample_rate: of what is fed, in Hz. Opus and MP3 know certain rates only: sound of another one is resampled to
-            the next higher of them; ``output_rate`` tells.
+        sample_rate: of what is fed, in Hz. Opus, MP3 and AAC know certain rates only: sound of another one is
+            resampled to the next higher of them; ``output_rate`` tells.
         channels: of what is fed.
-        output_format: "wav" (16-bit PCM), "flac" (16 bit), "ogg" (Vorbis), "opus" (in Ogg), "mp3", or "pcm": int16
-            samples, little endian, without a header. Where it is left out the path's suffix decides, and a file object
-            gets WAV.
+        output_format: "wav" (16-bit PCM), "flac" (16 bit), "ogg" (Vorbis), "opus" (in Ogg), "mp3", "aac" (in ADTS
+            frames), or "pcm": int16 samples, little endian, without a header. Where it is left out the path's suffix
+            decides, and a file object gets WAV.
         frames: how many will be fed, where that is known: with WAV the header is right from the beginning.
 
     Attributes:
@@ -81,7 +88,7 @@ class AudioEncoder:
         OptionError: an unknown format or suffix, a suffix that stands for another format than ``output_format``, a path
             that cannot be written to.
         GenerationError: a rate or a number of channels that the format cannot hold.
-        BindingDependencyError: soundfile, numpy or soxr is not installed.
+        BindingDependencyError: soundfile, PyAV, numpy or soxr is not installed.
     """
 
     def __init__(
@@ -107,8 +114,7 @@ class AudioEncoder:
         self.frames = 0
         self._done = False
         self._expected = frames
-        if self.format not in ("wav", "pcm"):
-            import_soundfile()  # before a file is made
+        import_encoder(self.format)  # before a file is made
         if path is not None:
             self._whole = WholeFile(path)
         try:
@@ -125,6 +131,8 @@ class AudioEncoder:
         if self.format == "wav":
             size = None if frames is None else frames * 2 * self.channels
             return WavCoder(self._sink, self.sample_rate, self.channels, size)
+        if self.format == "aac":
+            return AacCoder(self._sink, self.sample_rate, self.channels)
         return CompressedCoder(self._sink, self.format, self.sample_rate, self.channels)
 
     def feed(self, samples: AudioChunk | bytes | bytearray | memoryview | npt.NDArray[Any]) -> None:

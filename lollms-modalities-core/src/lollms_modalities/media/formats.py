@@ -28,6 +28,7 @@ AUDIO_FORMATS = _table(
     Format("ogg", "audio/ogg", (".ogg", ".oga")),
     Format("opus", "audio/ogg; codecs=opus", (".opus",)),
     Format("mp3", "audio/mpeg", (".mp3",)),
+    Format("aac", "audio/aac", (".aac",)),
 )
 
 
@@ -91,4 +92,6 @@ def sniff(head: bytes) -> str:
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name
-    return "mp3" if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 else ""
+    if len(head) > 1 and head[0] == 0xFF:  # the sync word of MPEG audio: of layer 3, and of an ADTS frame
+        return "mp3" if head[1] & 0xE6 == 0xE2 else "aac" if head[1] & 0xF6 == 0xF0 else ""
+    return ""

@@ -13,6 +13,7 @@ import numpy as np
 from lollms_modalities import media
 from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
 from lollms_modalities.testing.contract import contract, crosses, raises, works
+from lollms_modalities.testing.encoded import EncodedTests
 from lollms_modalities.testing.identity import IdentityTests
 from lollms_modalities.testing.life import LifeTests
 from lollms_modalities.testing.results import PromptTests, ResultTests
@@ -67,7 +68,7 @@ class _SoundSuite(_Common):
             contract(abs(saved.duration - result.duration) < 0.2, f"save() writes {suffix}.", "results", saved.duration)
 
 
-class TTSBindingSuite(_SoundSuite, PromptTests):
+class TTSBindingSuite(_SoundSuite, PromptTests, EncodedTests):
     """For bindings of ``LollmsTTSBinding``."""
 
     verb = "generate_audio"
