@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lollms_modalities.calls.cancelling import Stops, checked_token, run_all
 from lollms_modalities.calls.deadlines import DEADLINES, checked_timeout
+from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.calls.progress import Progress, checked_sink
-from lollms_modalities.calls.progress_bar import ProgressBar
 from lollms_modalities.errors import CallCancelled, CallTimeout
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import Remover
     from lollms_modalities.calls.locks import CallLock
     from lollms_modalities.calls.progress import ProgressSink
+    from lollms_modalities.calls.progress_bar import ProgressBar
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.errors import LollmsError
 
@@ -204,7 +204,7 @@ class Call:
         try:
             self._run_stops()
         except Exception:
-            _log.exception("%s: a function that was to be told of its end failed", self.verb)
+            log_failure(__name__, "%s: a function that was to be told of its end failed", self.verb)
 
     def _follow_parent(self) -> None:
         outer = self.parent
@@ -223,6 +223,8 @@ class Call:
     def control(self, progress: object, cancel: object, timeout: object) -> None:
         """Take the three arguments that every call has. Raises ``OptionError`` on a wrong one."""
         if progress is True:
+            from lollms_modalities.calls.progress_bar import ProgressBar
+
             self._progress = self._bar = ProgressBar(self.verb)
         elif progress is not None and progress is not False:
             self._progress = checked_sink(progress)
@@ -292,7 +294,7 @@ class Call:
             try:
                 fn()
             except Exception:
-                _log.exception("%s: what was to be done at its end failed", self.verb)
+                log_failure(__name__, "%s: what was to be done at its end failed", self.verb)
 
     def holds(self, binding: object) -> bool:
         """Whether this call, or one that it was made from, is a call of that instance."""
@@ -304,7 +306,6 @@ class Call:
         return False
 
 
-_log = logging.getLogger(__name__)
 CURRENT: ContextVar[Call | None] = ContextVar("lollms_call", default=None)
 
 

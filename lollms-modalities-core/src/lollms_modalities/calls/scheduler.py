@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
+
+from lollms_modalities.calls.logs import log_failure
 
 _all: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
@@ -88,7 +89,7 @@ class Scheduler:
         try:
             fn()
         except BaseException:  # SystemExit too: there is nobody else to tell
-            logging.getLogger(__name__).exception("%s: a scheduled function failed", self._name)
+            log_failure(__name__, "%s: a scheduled function failed", self._name)
 
 
 def _after_fork() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.calls.failures import said, without_secrets
+from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.errors import GenerationError, LollmsError
 from lollms_modalities.settings.shown import secrets_in
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.contract.holding import Holding
     from lollms_modalities.contract.plan import Plan
-
-
-_log = logging.getLogger(__name__)
 
 
 def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments: dict[str, Any]) -> Any:
@@ -100,7 +97,7 @@ def _settled(binding: Holding, call: Call, exc: Exception, secrets: list[str]) -
     try:
         translated = binding.translate_error(exc)
     except Exception:  # as when the error cannot even be shown
-        _log.exception("%s: its translate_error failed", binding.binding_name)
+        log_failure(__name__, "%s: its translate_error failed", binding.binding_name)
         translated = None
     if translated is not None:
         return translated.hide(secrets)

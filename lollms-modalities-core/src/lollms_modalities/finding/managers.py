@@ -1,21 +1,22 @@
-"""The five managers."""
+"""The five managers. A program that uses one loads that one's contract only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lollms_modalities.contract.stt import LollmsSTTBinding
-from lollms_modalities.contract.tti import LollmsTTIBinding
-from lollms_modalities.contract.ttm import LollmsTTMBinding
-from lollms_modalities.contract.tts import LollmsTTSBinding
-from lollms_modalities.contract.ttv import LollmsTTVBinding
 from lollms_modalities.finding.manager import BindingManager
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities.contract.stt import LollmsSTTBinding  # noqa: F401 (named below as text)
+    from lollms_modalities.contract.tti import LollmsTTIBinding  # noqa: F401 (named below as text)
+    from lollms_modalities.contract.ttm import LollmsTTMBinding  # noqa: F401 (named below as text)
+    from lollms_modalities.contract.tts import LollmsTTSBinding  # noqa: F401 (named below as text)
+    from lollms_modalities.contract.ttv import LollmsTTVBinding  # noqa: F401 (named below as text)
 
-class LollmsTTSBindingManager(BindingManager[LollmsTTSBinding]):
+
+class LollmsTTSBindingManager(BindingManager["LollmsTTSBinding"]):
     """Finds and makes TTS bindings.
 
     Args:
@@ -29,7 +30,7 @@ class LollmsTTSBindingManager(BindingManager[LollmsTTSBinding]):
         self.tts_bindings_dir = tts_bindings_dir
 
 
-class LollmsTTIBindingManager(BindingManager[LollmsTTIBinding]):
+class LollmsTTIBindingManager(BindingManager["LollmsTTIBinding"]):
     """Finds and makes TTI bindings.
 
     Args:
@@ -43,7 +44,7 @@ class LollmsTTIBindingManager(BindingManager[LollmsTTIBinding]):
         self.tti_bindings_dir = tti_bindings_dir
 
 
-class LollmsSTTBindingManager(BindingManager[LollmsSTTBinding]):
+class LollmsSTTBindingManager(BindingManager["LollmsSTTBinding"]):
     """Finds and makes STT bindings.
 
     Args:
@@ -57,7 +58,7 @@ class LollmsSTTBindingManager(BindingManager[LollmsSTTBinding]):
         self.stt_bindings_dir = stt_bindings_dir
 
 
-class LollmsTTMBindingManager(BindingManager[LollmsTTMBinding]):
+class LollmsTTMBindingManager(BindingManager["LollmsTTMBinding"]):
     """Finds and makes TTM bindings.
 
     Args:
@@ -71,7 +72,7 @@ class LollmsTTMBindingManager(BindingManager[LollmsTTMBinding]):
         self.ttm_bindings_dir = ttm_bindings_dir
 
 
-class LollmsTTVBindingManager(BindingManager[LollmsTTVBinding]):
+class LollmsTTVBindingManager(BindingManager["LollmsTTVBinding"]):
     """Finds and makes TTV bindings.
 
     Args:

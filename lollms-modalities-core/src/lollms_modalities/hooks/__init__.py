@@ -9,19 +9,18 @@ as if it had not been there.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import TELLING
+from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.entry_points.metadata import read_entry_points
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
 
 GROUP = "lollms_client.plugins"
-_log = logging.getLogger(__name__)
 _relay: Relay | None = None
 _looked = False
 
@@ -81,7 +80,7 @@ class Relay:
                 found = entry.load()
                 manager.register(found() if isinstance(found, type) else found, name=entry.name)
             except Exception:
-                _log.exception("plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
+                log_failure(__name__, "plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
         return cls(manager)
 
     def binding_created(self, binding: Any) -> None:
@@ -97,7 +96,7 @@ class Relay:
 
     def reject_answer(self, call: Call) -> None:
         """Log, in an ``except`` clause, that what a plug-in answered cannot be used."""
-        _log.exception("plug-in %r answered %s with what cannot be used", call.answered_by, call.verb)
+        log_failure(__name__, "plug-in %r answered %s with what cannot be used", call.answered_by, call.verb)
         call.answered_by = ""
 
     def before_call(self, binding: Any, call: Call) -> None:
@@ -114,7 +113,7 @@ class Relay:
             try:
                 return answer if usable is None else usable(plugin, answer)
             except Exception:
-                _log.exception("plug-in %r gave another result of %s that cannot be used", plugin, call.verb)
+                log_failure(__name__, "plug-in %r gave another result of %s that cannot be used", plugin, call.verb)
         return result
 
     def stream_chunk(self, binding: Any, call: Call, chunk: Any) -> None:
@@ -149,7 +148,7 @@ class Relay:
                     answer.close()
                     raise TypeError("a hook is called and not awaited: write it with def, not with async def")
             except Exception:
-                _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+                log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
             else:
                 if answer is not None:
                     yield impl.plugin_name, answer
@@ -178,7 +177,7 @@ def _wrapped(
             around = impl.function(*(event[name] for name in impl.argnames))
             _told(event, next, around)
         except Exception:
-            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
         else:
             begun.append((impl, around))
     answers = list(plain)
@@ -187,7 +186,7 @@ def _wrapped(
         try:
             wanted = _told(event, _sent, impl, around, given)
         except Exception:
-            _log.exception("plug-in %r failed in %s", impl.plugin_name, hook)
+            log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
             continue
         if wanted is not given:
             several = wanted if isinstance(wanted, list) else [wanted]
