@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.ttm import LollmsTTMBinding as LollmsTTMBinding
     from lollms_modalities.contract.tts import LollmsTTSBinding as LollmsTTSBinding
     from lollms_modalities.contract.ttv import LollmsTTVBinding as LollmsTTVBinding
+    from lollms_modalities.contract.verbs import Verb as Verb
     from lollms_modalities.contract.verbs import verb as verb
     from lollms_modalities.entry_points.refs import BindingRef as BindingRef
     from lollms_modalities.environments.changing import check_environment as check_environment
@@ -160,7 +161,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.ttm": "LollmsTTMBinding",
         "contract.tts": "LollmsTTSBinding",
         "contract.ttv": "LollmsTTVBinding",
-        "contract.verbs": "verb",
+        "contract.verbs": "Verb verb",
         "entry_points.refs": "BindingRef",
         "environments.changing": "check_environment create_environment remove_environment update_environment",
         "environments.environment": "Environment environments_folder find_environment list_environments",

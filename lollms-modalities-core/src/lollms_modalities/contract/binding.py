@@ -114,6 +114,11 @@ class LollmsBinding(Configured):
         """The class as JSON values: settings and options as JSON schemas, verbs, engine. Makes no instance."""
         return description_of(cls, LollmsBinding)
 
+    @classmethod
+    def verbs(cls) -> dict[str, Verb]:
+        """What is known of each verb, by its name: its ``kind``, what it gives, what it takes. Makes no instance."""
+        return dict(cls._verbs)
+
     def list_models(self, **kwargs: Any) -> list[str]:
         """Names of the models that the binding knows; empty where there is no choice."""
         return []

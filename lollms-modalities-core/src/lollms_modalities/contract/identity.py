@@ -64,6 +64,7 @@ def _described(cls: type[LollmsBinding], spec: Verb) -> dict[str, Any]:
         "doc": getattr(cls, spec.name).__doc__ or "",
         "returns": spec.returns,
         "stream": spec.stream,
+        "kind": spec.kind,
         "content": spec.content,
         "params": list(spec.params),
         "required": list(spec.required),

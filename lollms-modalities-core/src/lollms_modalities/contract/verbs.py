@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.calls.call import CURRENT, TELLING
@@ -39,6 +39,7 @@ class Verb(NamedTuple):
         options: the pydantic class of its options; None for the binding's ``Options``.
         params: names of the documented arguments, in their order, without ``self``.
         required: those of them that have no default.
+        kind: what it does to media: "generates" new ones, "edits" those it is given, or "transcribes" them.
     """
 
     name: str
@@ -48,22 +49,44 @@ class Verb(NamedTuple):
     options: type[CallOptions] | None
     params: tuple[str, ...]
     required: tuple[str, ...]
+    kind: str = "generates"
+
+
+KINDS = ("generates", "edits", "transcribes")
 
 
 def verb(
-    returns: str, *, stream: bool = False, content: str = "", options: type[CallOptions] | None = None
+    returns: str,
+    *,
+    stream: bool = False,
+    content: str = "",
+    options: type[CallOptions] | None = None,
+    kind: Literal["", "generates", "edits", "transcribes"] = "",
 ) -> Callable[[_F], _F]:
-    """Mark a method of a binding as a verb: see ``Verb`` for the arguments."""
+    """Mark a method of a binding as a verb: see ``Verb`` for the arguments.
+
+    A ``kind`` that is left out follows from what the verb is given and gives: what gives text transcribes, what is
+    given images or sound and gives media edits, anything else generates.
+    """
+    if kind and kind not in KINDS:
+        raise TypeError(f"a verb's kind is one of {', '.join(KINDS)}, and not {kind!r}")
 
     def mark(fn: _F) -> _F:
         # Not with inspect, which would make importing the ABCs a third slower.
         params = fn.__code__.co_varnames[1 : fn.__code__.co_argcount]
         required = params[: len(params) - len(fn.__defaults__ or ())]
-        spec = Verb(fn.__name__, returns, stream, content, options, params, required)
+        spec = Verb(fn.__name__, returns, stream, content, options, params, required, kind or kind_of(returns, content))
         fn.__lollms_verb__ = spec  # type: ignore[attr-defined]
         return fn
 
     return mark
+
+
+def kind_of(returns: str, content: str) -> str:
+    """The kind of a verb that says none."""
+    if returns in ("Transcript", "Segment"):
+        return "transcribes"
+    return "edits" if content in ("audio", "images", "video") else "generates"
 
 
 def adopt(cls: type[LollmsBinding]) -> None:

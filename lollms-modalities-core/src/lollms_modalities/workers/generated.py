@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import BaseModel, Field, SecretStr, create_model
 from pydantic.config import JsonDict
 
-from lollms_modalities.contract.verbs import Verb
+from lollms_modalities.contract.verbs import Verb, kind_of
 from lollms_modalities.entry_points.refs import Origin
 from lollms_modalities.settings.base import BindingSettings, CallOptions
 from lollms_modalities.workers.isolated import IsolatedBinding
@@ -59,6 +59,7 @@ def _verb(name: str, described: Json) -> Callable[..., Any]:
     fn.__lollms_verb__ = Verb(  # type: ignore[attr-defined]
         name, described["returns"], described["stream"], described["content"], options,
         tuple(described["params"]), tuple(described["required"]),
+        described.get("kind") or kind_of(described["returns"], described["content"]),
     )  # fmt: skip
     return fn
 
