@@ -289,3 +289,27 @@ def test_the_same_frames_give_the_same_bytes() -> None:
     if fill is not None:
         fill(-6, 0)
     assert len(found) == 1
+
+
+def _tag(size: int, *, footer: bool = False) -> bytes:
+    """An ID3 tag of ``size`` bytes of padding."""
+    length = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\x00" + (b"\x10" if footer else b"\x00") + length + bytes(size) + bytes(10 if footer else 0)
+
+
+@pytest.mark.parametrize("tag", ["_tag(10)", "_tag(300_000)", "_tag(200) + _tag(3)", "_tag(77, footer=True)"])
+@pytest.mark.parametrize("name", ["flac", "mp3", "aac"])
+def test_a_format_is_told_past_a_tag_in_front(name: str, tag: str, audio: Audio, tmp_path: Path) -> None:
+    tagged = eval(tag) + bytes(audio.convert(name))
+    assert Audio(tagged).format == name
+    (tmp_path / "x.bin").write_bytes(tagged)
+    assert Audio(path=tmp_path / "x.bin").format == name
+    assert Audio(tagged).save(tmp_path / f"x.{name}").read_bytes() == tagged  # nothing to convert
+    other = "mp3" if name != "mp3" else "flac"
+    assert Audio(Audio(tagged).save(tmp_path / f"y.{other}").read_bytes()).format == other
+    assert abs(Audio(tagged).duration - 1) < 0.1
+
+
+def test_tags_without_end_are_no_endless_loop() -> None:
+    assert Audio(_tag(0) * 100_000).format == "mp3"
+    assert Audio(_tag(300_000)[:64]).format == "mp3"  # a head alone

@@ -96,7 +96,7 @@ def _image_in(text: str) -> bytes | None:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
-    return data if sniff(data[:64]) else None
+    return data if sniff(data) else None
 
 
 def _decoded(text: str) -> bytes:

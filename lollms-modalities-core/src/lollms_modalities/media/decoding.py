@@ -314,5 +314,5 @@ def shown_as(checked: Path | bytes) -> str:
 
     if isinstance(checked, Path):
         return repr(str(checked))
-    kind = sniff(checked[:64]) or f"unknown data that begins with {checked[:8]!r}"
+    kind = sniff(checked) or f"unknown data that begins with {checked[:8]!r}"
     return f"{len(checked)} bytes of {kind}"

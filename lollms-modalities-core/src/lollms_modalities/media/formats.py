@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from lollms_modalities.errors import OptionError
 from lollms_modalities.media.result import check_folder, suffix_format
@@ -80,15 +80,42 @@ def check_output_path(path: object, kind: Kind) -> Path:
     return target
 
 
+_ENOUGH = 64  # bytes
+_MOST_TAGS = 16  # one after another
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (8, b"WAVE", "wav"), (0, b"fLaC", "flac"), (28, b"OpusHead", "opus"), (0, b"OggS", "ogg"), (0, b"ID3", "mp3"),
+    (8, b"WAVE", "wav"), (0, b"fLaC", "flac"), (28, b"OpusHead", "opus"), (0, b"OggS", "ogg"),
     (0, b"\x89PNG\r\n\x1a\n", "png"), (0, b"\xff\xd8\xff", "jpeg"), (8, b"WEBP", "webp"), (0, b"GIF8", "gif"),
     (4, b"ftyp", "mp4"), (0, b"\x1a\x45\xdf\xa3", "webm"),
 )  # fmt: skip
 
 
-def sniff(head: bytes) -> str:
-    """The format that a file beginning with ``head`` has, or ""."""
+def sniff(source: bytes | BinaryIO) -> str:
+    """The format that media have by how they begin, or "".
+
+    Tags of ID3 in front are stepped over, since not only MP3 has them: signed FLAC does, and AAC. The whole tag has
+    to be there for that, as in whole media or a file that can seek; else it is taken for MP3.
+    """
+    at, head = 0, _read(source, 0)
+    tagged = head.startswith(b"ID3")
+    for _ in range(_MOST_TAGS):
+        if not head.startswith(b"ID3") or len(head) < 10:
+            break
+        # https://id3.org/id3v2.4.0-structure: the length in four groups of seven bits; a footer's flag.
+        at += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        at += 10 if head[5] & 0x10 else 0
+        head = _read(source, at)
+    return _sniffed(head) or ("mp3" if tagged else "")
+
+
+def _read(source: bytes | BinaryIO, at: int) -> bytes:
+    """Enough to tell a format by, from there."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source[at : at + _ENOUGH])
+    source.seek(at)
+    return source.read(_ENOUGH)
+
+
+def _sniffed(head: bytes) -> str:
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name

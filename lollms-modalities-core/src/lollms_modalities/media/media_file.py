@@ -43,7 +43,7 @@ class MediaFile(Result, bytes):
     def format(self) -> str:
         """The file format, such as "wav", by what the bytes are; "" where they are not known."""
         if self._format is None:
-            self._format = sniff(self._head())
+            self._format = self._sniffed()
         return self._format
 
     @property
@@ -129,6 +129,12 @@ class MediaFile(Result, bytes):
             return bytes(self[:64])
         with self.path.open("rb") as file:
             return file.read(64)
+
+    def _sniffed(self) -> str:
+        if len(self) or self.path is None:
+            return sniff(self)
+        with self.path.open("rb") as file:
+            return sniff(file)
 
     def _size(self) -> str:
         try:

@@ -35,7 +35,7 @@ def probe_audio(source: MediaInput, *, track: int | None = None) -> tuple[int, i
     """
     checked = check_media(source, role="audio")
     with open_media(checked) as file:
-        kind = sniff(file.read(64))
+        kind = sniff(file)
         return *_probed(checked, file, track), kind
 
 

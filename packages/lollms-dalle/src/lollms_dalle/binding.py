@@ -260,7 +260,7 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
             data = client.fetch(urljoin(f"{client.address}/", url), hosts=hosts, max_bytes=_LARGEST).body
         else:
             raise ServiceResponseError("The service answered without an image.")
-        if sniff(data[:64]) not in ("png", "jpeg", "webp"):
+        if sniff(data) not in ("png", "jpeg", "webp"):
             raise ServiceResponseError(f"The service answered with {len(data)} bytes that are no image.")
         image = Image(data)
         image.to_pil()  # whole, and no bomb

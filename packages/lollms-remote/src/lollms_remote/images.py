@@ -303,7 +303,7 @@ def _image(text: Any) -> Image:
 
 
 def _checked(data: bytes) -> Image:
-    if sniff(data[:64]) not in ("png", "jpeg", "webp"):
+    if sniff(data) not in ("png", "jpeg", "webp"):
         raise ServiceResponseError(f"The server answered with {len(data)} bytes that are no image.")
     image = Image(data)
     image.to_pil()  # whole, and no bomb

@@ -180,6 +180,6 @@ def _voices(told: Any, key: str) -> list[str]:
 
 
 def _sound(data: bytes) -> bytes:
-    if sniff(data[:64]) not in ("wav", "mp3", "flac", "ogg", "opus"):
+    if sniff(data) not in ("wav", "mp3", "flac", "ogg", "opus"):
         raise ServiceResponseError(f"The server answered with {len(data)} bytes that are no sound.")
     return data

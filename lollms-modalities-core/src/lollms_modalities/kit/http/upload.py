@@ -101,7 +101,7 @@ def image_upload(media: MediaInput, name: str) -> Upload:
     from lollms_modalities.media.input import read_media
 
     data = read_media(media)
-    kind = sniff(data[:64])
+    kind = sniff(data)
     if kind not in IMAGE_FORMATS:
         data, kind = bytes(Image(data).convert("png")), "png"
     return Upload(data, f"{name}{IMAGE_FORMATS[kind].suffixes[0]}", IMAGE_FORMATS[kind].mime_type)
