@@ -57,6 +57,7 @@ MODULES = (
     "lollms_whispercpp",
     "lollms_dalle",
     "lollms_remote",
+    "lollms_server",
     *(ON_TORCH if WITH_TORCH else ()),
 )
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken as CancelToken
     from lollms_modalities.calls.progress import Progress as Progress
     from lollms_modalities.calls.progress import ProgressCallback as ProgressCallback
+    from lollms_modalities.configuration import ConfigurationError as ConfigurationError
+    from lollms_modalities.configuration import ConfigurationFile as ConfigurationFile
+    from lollms_modalities.configuration import configuration_path as configuration_path
+    from lollms_modalities.configuration import read_configuration as read_configuration
     from lollms_modalities.contract.async_streams import AsyncStream as AsyncStream
     from lollms_modalities.contract.binding import LollmsBinding as LollmsBinding
     from lollms_modalities.contract.capabilities import Capabilities as Capabilities
@@ -149,6 +153,7 @@ __getattr__, __dir__, __all__ = exported(
         "calls.call": "Call current_call report_progress",
         "calls.cancelling": "CancelToken",
         "calls.progress": "Progress ProgressCallback",
+        "configuration": "ConfigurationError ConfigurationFile configuration_path read_configuration",
         "contract.async_streams": "AsyncStream",
         "contract.binding": "LollmsBinding",
         "contract.capabilities": "Capabilities",

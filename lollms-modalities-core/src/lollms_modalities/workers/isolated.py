@@ -25,6 +25,7 @@ from lollms_modalities.masking import MASK
 from lollms_modalities.settings.older import new_name, renamed
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import without_files
+from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack, unpack
 
@@ -171,6 +172,11 @@ class IsolatedBinding(LollmsBinding):
                     if self._run(Call("is_loaded", self), "is_loaded", {}, worker=worker)[1]:
                         return True
         return False
+
+    def memory(self) -> int:
+        """Bytes in memory of its processes and the programs that these run; 0 where that cannot be told."""
+        running = [worker.process for worker in self._workers.all()]
+        return sum(process.memory() for process in running if isinstance(process, WorkerProcess))
 
     def load(
         self, *, progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None,

@@ -136,6 +136,10 @@ class WorkerProcess:
         """As ``subprocess`` has it: negative for a signal; None while it runs, and where it is not known."""
         return self._popen.returncode if self._ended.is_set() and self._known else None
 
+    def memory(self) -> int:
+        """Bytes in memory of it and of the programs that it runs; 0 where that cannot be told (it needs Linux)."""
+        return _memory(self.pid)
+
     def last_lines(self) -> list[str]:
         """The last lines that it printed."""
         if self._ended.is_set():
@@ -168,6 +172,24 @@ class WorkerProcess:
         self._ended.set()
         ended()
         _watch(f"-{self.pid}\n")
+
+
+def _memory(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            own = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        children = [word for task in os.listdir(f"/proc/{pid}/task") for word in _children(pid, task)]
+    except OSError:  # it has ended, or the system has no such files
+        return 0
+    return own + sum(_memory(int(child)) for child in children)
+
+
+def _children(pid: int, task: str) -> list[bytes]:
+    try:
+        with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
+            return file.read().split()
+    except OSError:  # the thread has ended
+        return []
 
 
 def _socket_above(sock: socket.socket) -> socket.socket:

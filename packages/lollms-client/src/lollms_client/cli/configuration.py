@@ -18,17 +18,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lollms_modalities.configuration import ConfigurationError as ConfigurationError
+from lollms_modalities.configuration import ConfigurationFile, configuration_path, read_configuration
 from lollms_modalities.entry_points.groups import MODALITIES
-from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.checking import near_miss
 
 from lollms_client.cli.errors import UsageError
 
 WORDS = ("binding", "environment")
-
-
-class ConfigurationError(LollmsError):
-    """The configuration file cannot be read or changed."""
+OTHERS = ("serve", "models", "plugins")  # tables that `lollms serve` reads
 
 
 class Configuration:
@@ -53,11 +51,8 @@ class Configuration:
 
 
 def path() -> Path:
-    """Where the file is, or would be: ``LOLLMS_CONFIG``, else ``lollms/config.toml`` in the platform's folder."""
-    from platformdirs import user_config_path
-
-    given = os.environ.get("LOLLMS_CONFIG", "").strip()
-    return Path(given).expanduser() if given else user_config_path("lollms", appauthor=False) / "config.toml"
+    """Where the file is, or would be."""
+    return configuration_path()
 
 
 def load() -> Configuration:
@@ -66,29 +61,24 @@ def load() -> Configuration:
     Raises:
         ConfigurationError: it cannot be read, or says what means nothing.
     """
-    file = path()
-    try:
-        data = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return Configuration({})
-    except (OSError, ValueError) as exc:
-        raise ConfigurationError(
-            f"The configuration file {file} cannot be read: {exc}.", hint="Mend it, or move it away."
-        ) from exc
-    _check(data, file)
-    return Configuration(data)
+    file = read_configuration()
+    _check(file)
+    return Configuration({name: table for name, table in file.tables.items() if name in MODALITIES})
 
 
-def _check(data: Mapping[str, Any], file: Path) -> None:
-    for modality, table in data.items():
+def _check(file: ConfigurationFile) -> None:
+    for modality, table in file.tables.items():
+        if modality in OTHERS:
+            continue
         if modality not in MODALITIES or not isinstance(table, dict):
             raise ConfigurationError(
-                f"{file}: {modality!r} means nothing there.", hint=near_miss(modality, MODALITIES, "tables")
+                f"{file.where(modality)}: {modality!r} means nothing there.",
+                hint=near_miss(modality, (*MODALITIES, *OTHERS), "tables"),
             )
         for key, value in table.items():
             if not isinstance(value, str if key in WORDS else dict):
                 raise ConfigurationError(
-                    f"{file}: {modality}.{key} is {value!r}.",
+                    f"{file.where(modality, key)}: {modality}.{key} is {value!r}.",
                     hint=f"In [{modality}] {' and '.join(WORDS)} are strings, and [{modality}.piper] is a table of the "
                     "settings of piper.",
                 )
@@ -121,7 +111,8 @@ def change(key: str, value: str | None) -> Path:
     """
     parts = parse_key(key)
     file = path()
-    wanted = json.loads(json.dumps(load().tables, default=str))
+    load()  # which says what is wrong with it
+    wanted = json.loads(json.dumps(read_configuration().tables, default=str))
     text = file.read_text("utf-8") if file.exists() else ""
     changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
     _apply(wanted, parts, value)

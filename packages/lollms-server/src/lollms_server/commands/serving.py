@@ -1,0 +1,178 @@
+"""``lollms serve``: the room, the application on it, and what signals do.
+
+SIGTERM and SIGINT end it gracefully, a second one at once; SIGHUP has the configuration read again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lollms_modalities import ConfigurationError, LollmsError
+
+from lollms_server.commands.output import out, say
+from lollms_server.room.callers import TERMINAL
+from lollms_server.room.configuration import Configuration
+from lollms_server.room.keys import Keys
+from lollms_server.room.log import log_to
+from lollms_server.room.room import Room, is_local
+from lollms_server.room.serving import catalogue_of
+from lollms_server.room.terminal import Terminal
+
+_log = logging.getLogger(__name__)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve until a signal ends it; or with ``--check`` say what would be served."""
+    from lollms_server.commands.arguments import configured
+
+    configuration = configured(given)
+    _check(configuration)
+    if given.check:
+        for model in catalogue_of(configuration).served.values():
+            out(f"{model.modality}:{model.name}  {model.binding}")
+        return 0
+    log_to(sys.stderr)
+    return asyncio.run(_Server(configuration, lambda: configured(given)).serve())
+
+
+def _check(configuration: Configuration) -> None:
+    """What may not be: without a key, an address that others reach; half of what TLS needs."""
+    serve = configuration.serve
+    if not Keys(serve.keys_path()).all() and not is_local(serve.host) and serve.host != "localhost":
+        raise ConfigurationError(
+            f"Without any key the server listens to this machine only, and {serve.host!r} is not it.",
+            hint="Make a key first: lollms serve key add NAME.",
+        )
+    if (serve.tls_certificate is None) != (serve.tls_key is None):
+        raise ConfigurationError("TLS needs both a certificate and its key.")
+
+
+class _Server:
+    """One server from its start to its end."""
+
+    def __init__(self, configuration: Configuration, read: Callable[[], Configuration]) -> None:
+        self._configuration = configuration
+        self._read = read
+        self._ending = asyncio.Event()
+        self._signals = 0
+
+    async def serve(self) -> int:
+        import uvicorn
+
+        from lollms_server.web.app import create_app
+
+        """Until the end; the exit code."""
+        serve = self._configuration.serve
+        room = Room.open(self._configuration)
+        terminal = Terminal(room, serve.socket_path())
+        loop = asyncio.get_running_loop()
+        try:
+            await terminal.open()
+            listening = _listen(serve.host, serve.port)
+            config = uvicorn.Config(
+                create_app(room), http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
+                server_header=False, proxy_headers=False, timeout_graceful_shutdown=5, root_path=serve.root_path,
+                ssl_certfile=serve.tls_certificate, ssl_keyfile=serve.tls_key,
+            )  # fmt: skip
+            server = _uvicorn(config)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._end, server)
+            loop.add_signal_handler(signal.SIGHUP, self._reread, room)
+            _tell(room, serve.host, listening, tls=serve.tls_key is not None)
+            serving = loop.create_task(server.serve([listening]))
+            while not server.started and not serving.done():
+                await asyncio.sleep(0.01)
+            if server.started:
+                _notify("READY=1")
+            ending = loop.create_task(self._ending.wait())
+            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            _notify("STOPPING=1")
+            await room.close()
+            server.should_exit = True
+            await serving
+        finally:
+            await terminal.close()
+            await room.close(0)
+        return 0
+
+    def _end(self, server: Any) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            say("Ending: calls under way get their time. Again to end at once.")
+            self._ending.set()
+        else:
+            server.force_exit = True
+            os._exit(130)
+
+    def _reread(self, room: Room) -> None:
+        _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            configuration = self._read()
+            room.reconfigure(configuration)
+        except LollmsError as exc:
+            _log.error("The configuration stays as it was: %s", exc)
+        else:
+            _log.info("The configuration was read again.")
+            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics"):
+                if getattr(configuration.serve, name) != getattr(self._configuration.serve, name):
+                    _log.warning("[serve] %s has changed: that counts after a restart.", name)
+        _notify("READY=1")
+
+
+def _uvicorn(config: Any) -> Any:
+    """A server of uvicorn's that leaves the signals to us."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    return Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(address)
+        sock.listen(1024)
+    except OSError as exc:
+        sock.close()
+        raise ConfigurationError(
+            f"{host}, port {port}, cannot be listened at: {exc.strerror}.",
+            hint="Give another one with --port or --host.",
+        ) from exc
+    return sock
+
+
+def _tell(room: Room, host: str, listening: socket.socket, *, tls: bool) -> None:
+    """Say where it is, what is served, who may come."""
+    shown = f"[{host}]" if ":" in host else host
+    say(f"Serving at {'https' if tls else 'http'}://{shown}:{listening.getsockname()[1]}")
+    for model in room.models(TERMINAL):
+        say(f"  {model.modality}:{model.name}")
+    keys = Keys(room.configuration.serve.keys_path()).all()
+    say(f"Keys: {', '.join(key.name for key in keys)}" if keys else "No keys: whoever is on this machine may ask.")
+    for name in room.plugins():
+        say(f"Plug-in: {name}")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it has started us."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

@@ -1,0 +1,203 @@
+"""What the configuration file says of serving: ``[serve]``, ``[models.NAME]`` and ``[plugins.NAME]``.
+
+Checked whole before anything starts. A complaint begins with the file and the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from lollms_modalities import ConfigurationError, ConfigurationFile, read_configuration
+from platformdirs import user_data_path, user_runtime_path
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lollms_server.room.models import MODALITIES, NAME
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def _seconds(value: object) -> object:
+    return None if value == "never" else value
+
+
+def _bytes(value: object) -> object:
+    """``"8 GB"`` as bytes."""
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", value.strip().lower())):
+        return int(float(found[1]) * _UNITS[found[2]])
+    return value
+
+
+def _named(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError("a name has letters, digits, and _ . - within")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_named)]
+Seconds = Annotated[
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_seconds),
+    Field(description="Seconds, or never."),
+]  # fmt: skip
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
+Modality = Literal["tts", "stt", "tti", "ttm", "ttv"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Serve(_Table):
+    """The table ``[serve]``."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen at. Without any key only one of this machine."
+    )
+    port: int = Field(default=9610, description="Port to listen at.", ge=0, le=65535)
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="Other names under which the server is reached.")
+    origins: tuple[str, ...] = Field(
+        default=(), description="Origins of pages that may ask, such as https://app.example."
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Addresses whose X-Forwarded-* headers are believed."
+    )
+    root_path: str = Field(default="", description="The path under which a proxy offers the server.")
+    tls_certificate: Path | None = Field(default=None, description="File with the certificate, for TLS.")
+    tls_key: Path | None = Field(default=None, description="File with its key.")
+    surfaces: tuple[str, ...] = Field(default=("openai", "lollms"), description="Which tongues are spoken.")
+    open_lists: bool = Field(default=False, description="Whether models and voices are listed without a key.")
+    metrics: str | None = Field(
+        default=None,
+        description="HOST:PORT where /metrics is answered to everybody; else for admins, where all else is.",
+    )
+    defaults: Mapping[Modality, Name] = Field(default={}, description="The model that is meant where none is named.")
+    aliases: Mapping[str, str] = Field(default={}, description="Other names for models: MODEL, or MODEL/ITS_MODEL.")
+    keep_alive: Seconds = Field(
+        default=300.0, description="Seconds after its last call at which a model is unloaded; or never."
+    )
+    max_loaded: int | None = Field(default=None, description="How many models may be loaded at once.", ge=1)
+    memory_limit: Bytes | None = Field(default=None, description="Memory that loaded models may take, such as 8 GB.")
+    max_queue: int = Field(default=64, description="How many calls may wait for one model.", ge=0, le=100_000)
+    timeout: Seconds = Field(default=600.0, description="Seconds that one call may take, waiting too; or never.")
+    grace: float = Field(
+        default=30.0, description="Seconds that calls under way get when the server ends.", ge=0, le=86400
+    )
+    hook_timeout: float = Field(default=2.0, description="Seconds that one hook of a plug-in may take.", gt=0, le=60)
+    max_upload: Bytes = Field(default=100_000_000, description="Bytes of one upload.")
+    keys_file: Path | None = Field(
+        default=None, description="Where the keys' hashes are; in the platform's folder for data."
+    )
+    socket: Path | None = Field(default=None, description="The Unix socket for admins at the terminal.")
+
+    def keys_path(self) -> Path:
+        """Where the keys are."""
+        return self.keys_file or data_folder() / "keys.json"
+
+    def socket_path(self) -> Path:
+        """Where the socket for the terminal is."""
+        return self.socket or user_runtime_path("lollms", appauthor=False) / f"serve-{self.port}.sock"
+
+
+class Model(_Table):
+    """A table ``[models.NAME]``."""
+
+    binding: str = Field(description="Name of the binding, as lollms list has it.")
+    modality: Modality | None = Field(default=None, description="Which of its kinds, where the binding has several.")
+    settings: Mapping[str, Any] = Field(
+        default={}, description="The binding's settings: a table [models.NAME.settings]."
+    )
+    environment: str | None = Field(
+        default=None, description="The environment it runs in; where it is found when left out."
+    )
+    isolated: bool = Field(default=True, description="Whether it runs in a process of its own.")
+    pool: int = Field(default=1, description="How many such processes there may be.", ge=1, le=64)
+    keep_alive: Seconds = Field(default=None, description="As in [serve], for this model.")
+    preload: bool = Field(default=False, description="Whether it is loaded when the server starts.")
+    max_queue: int | None = Field(default=None, description="As in [serve], for this model.", ge=0, le=100_000)
+    timeout: Seconds = Field(default=None, description="As in [serve], for this model.")
+    aliases: tuple[str, ...] = Field(default=(), description="Other names of it.")
+    voices: Mapping[str, str] = Field(default={}, description="Other names for its voices.")
+    variables: tuple[str, ...] = Field(
+        default=(), description="Environment variables with secrets that its process gets."
+    )
+
+
+class Plugin(_Table):
+    """A table ``[plugins.NAME]``."""
+
+    enabled: bool = Field(default=True, description="False leaves the plug-in out.")
+    timeout: float | None = Field(
+        default=None, description="Seconds that one of its hooks may take; else hook_timeout.", gt=0
+    )
+
+
+class Configuration(_Table):
+    """What the file says of serving.
+
+    Attributes:
+        file: which it was read from, for complaints; what it says of the command line (``[tts]``) is there, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    serve: Serve = Serve()
+    models: Mapping[Name, Model] = {}
+    plugins: Mapping[str, Plugin] = {}
+    file: ConfigurationFile = Field(default_factory=lambda: ConfigurationFile(Path("(no file)")), exclude=True)
+
+    def complaint(self, text: str, *keys: str, hint: str = "") -> ConfigurationError:
+        """The error that says where in the file something is wrong."""
+        return ConfigurationError(f"{self.file.where(*keys)}: {text}", hint=hint)
+
+
+def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
+    """Read and check the file.
+
+    Args:
+        path: another file than the command line's own.
+        serve: what takes the place of ``[serve]``'s: what was typed.
+
+    Raises:
+        ConfigurationError: it cannot be read, or something in it is wrong.
+    """
+    file = read_configuration(path)
+    tables = {name: file.tables[name] for name in ("serve", "models", "plugins") if name in file.tables}
+    for name in file.tables.keys() - {*tables, *MODALITIES}:
+        raise ConfigurationError(
+            f"{file.where(name)}: {name!r} means nothing there.",
+            hint=f"There are [serve], [models.NAME], [plugins.NAME], and {', '.join(f'[{m}]' for m in MODALITIES)}.",
+        )
+    try:
+        read = Configuration(**tables, file=file)
+        typed = read.serve.model_dump(exclude_unset=True) | serve
+    except ValidationError as exc:
+        raise _complaint(file, exc) from None
+    try:
+        return read.model_copy(update={"serve": Serve(**typed)})
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        raise ConfigurationError(f"{'.'.join(map(str, error['loc']))}: {error['msg']}.") from None
+
+
+def _complaint(file: ConfigurationFile, exc: ValidationError) -> ConfigurationError:
+    error = exc.errors()[0]
+    keys = tuple(str(key) for key in error["loc"] if key != "[key]")
+    what = ".".join(keys)
+    if error["type"] == "extra_forbidden":
+        import difflib
+
+        tables: dict[str, type[BaseModel]] = {"serve": Serve, "models": Model, "plugins": Plugin}
+        table = tables.get(keys[0], Configuration)
+        near = difflib.get_close_matches(keys[-1], table.model_fields, 1, 0.5)
+        mend = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(table.model_fields)}."
+        return ConfigurationError(f"{file.where(*keys)}: {what} means nothing.", hint=mend)
+    given = error.get("input")
+    shown = "" if isinstance(given, (dict, list)) else f" is {given!r:.100}"
+    return ConfigurationError(f"{file.where(*keys)}: {what}{shown}: {error['msg'].rstrip('.')}.")
+
+
+def data_folder() -> Path:
+    """Where the server keeps what it must remember."""
+    return user_data_path("lollms", appauthor=False) / "serve"

@@ -1,0 +1,202 @@
+"""Keys: a file of their hashes, and what each may use.
+
+A key is 256 random bits, so that a plain SHA-256 of it tells nobody anything. The file is read again when it has
+changed: what ``lollms serve key`` does counts from the next request on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from lollms_modalities import ConfigurationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lollms_server.room.callers import Caller
+from lollms_server.room.errors import KeyRefused
+from lollms_server.room.models import NAME
+
+PREFIX = "lollms-"
+
+
+class Key(BaseModel):
+    """What is known of one key; the key itself is not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    role: Literal["user", "admin"] = "user"
+    models: tuple[str, ...] | None = None
+    at_once: int | None = Field(default=None, ge=1)
+    engine_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    created: str = ""
+
+    def caller(self, address: str) -> Caller:
+        """Who asks with it."""
+        models = None if self.models is None else frozenset(self.models)
+        return Caller(self.name, self.role, address, models, self.at_once, self.engine_seconds)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = 1
+    keys: tuple[Key, ...] = ()
+
+
+class Keys:
+    """The keys in one file, of mode 0600."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: object = ()
+        self._keys: tuple[Key, ...] = ()
+
+    def all(self) -> tuple[Key, ...]:
+        """The keys of now.
+
+        Raises:
+            ConfigurationError: the file is damaged, or others may read it. Nobody is let in then.
+        """
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            seen: object = None
+        else:
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode)
+        if seen != self._seen:
+            self._keys = self._read()
+            self._seen = seen
+        return self._keys
+
+    def find(self, presented: str, address: str) -> Caller:
+        """Who has that key.
+
+        Raises:
+            KeyRefused: nobody.
+        """
+        given = _hash(presented)
+        matching = None
+        for key in self.all():  # each is compared, so that the time tells nothing
+            if hmac.compare_digest(key.hash.encode(), given.encode()):
+                matching = key
+        if matching is None:
+            raise KeyRefused("That key is not known here.", hint="Ask whoever runs the server for one.")
+        return matching.caller(address)
+
+    def add(
+        self, name: str, *, role: Literal["user", "admin"] = "user", models: tuple[str, ...] | None = None,
+        at_once: int | None = None, engine_seconds: float | None = None,
+    ) -> str:  # fmt: skip
+        """Make a key; gives it, and nothing else ever will.
+
+        Raises:
+            ConfigurationError: there is one of that name, or it is none.
+        """
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is no name of a key.", hint="Use letters, digits, and _ . - within.")
+        with self._changing() as keys:
+            if any(key.name == name for key in keys):
+                raise ConfigurationError(f"There is a key {name!r} already.", hint="Rotate it, or choose another name.")
+            made = _new()
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            try:
+                key = Key(
+                    name=name, hash=_hash(made), role=role, models=models, at_once=at_once,
+                    engine_seconds=engine_seconds, created=created,
+                )  # fmt: skip
+            except ValidationError as exc:
+                error = exc.errors()[0]
+                raise ConfigurationError(f"{error['loc'][0]}: {error['msg']}.") from None
+            keys.append(key)
+        return made
+
+    def rotate(self, name: str) -> str:
+        """Put a new key in the place of the one of that name, which no longer counts; gives it.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        made = _new()
+        with self._changing() as keys:
+            where = self._index(keys, name)
+            keys[where] = keys[where].model_copy(update={"hash": _hash(made)})
+        return made
+
+    def remove(self, name: str) -> None:
+        """Take the key of that name out.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        with self._changing() as keys:
+            del keys[self._index(keys, name)]
+
+    def _index(self, keys: list[Key], name: str) -> int:
+        for where, key in enumerate(keys):
+            if key.name == name:
+                return where
+        known = ", ".join(key.name for key in keys) or "none"
+        raise ConfigurationError(f"There is no key {name!r}.", hint=f"There are: {known}.")
+
+    def _read(self) -> tuple[Key, ...]:
+        try:
+            with open(self.path, "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode & 0o777
+                data = file.read()
+        except FileNotFoundError:
+            return ()
+        except OSError as exc:
+            raise ConfigurationError(f"The keys in {self.path} cannot be read: {exc.strerror}.") from exc
+        if mode & 0o077:
+            raise ConfigurationError(
+                f"{self.path} can be read or changed by others: its mode is {mode:o}.",
+                hint=f"Run chmod 600 {self.path}.",
+            )
+        try:
+            return _File.model_validate_json(data).keys
+        except ValidationError as exc:
+            raise ConfigurationError(
+                f"{self.path} is damaged: {exc.errors()[0]['msg']}.", hint="Mend it; until then nobody is let in."
+            ) from None
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Key]]:
+        import fcntl
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            keys = list(self._read())
+            yield keys
+            write_private(self.path, _File(keys=tuple(keys)).model_dump())
+        finally:
+            os.close(lock)
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write JSON in one step, for its owner's eyes alone."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        json.dump(content, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(part, path)
+
+
+def _new() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,115 @@
+"""What is seen from outside, for Prometheus. Each room has a registry of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lollms_modalities import Audio, CallCancelled, CallTimeout, LollmsError, Transcript
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from lollms_server.room.resident import Resident
+from lollms_server.room.running import RunningCall
+
+_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 5, 10)
+_OF_CALL = ("modality", "model", "verb")
+
+
+class Metrics:
+    """The metrics of one room.
+
+    Args:
+        residents: gives the served models of now.
+    """
+
+    def __init__(self, residents: Callable[[], Iterable[Resident]]) -> None:
+        self.registry = CollectorRegistry()
+        made: dict[str, Any] = {"registry": self.registry}
+        self._calls = Counter("lollms_calls", "Calls that have ended, by outcome.", (*_OF_CALL, "outcome"), **made)
+        self._failures = Counter("lollms_failures", "Calls that failed, by class of error.", ("model", "error"), **made)
+        self._refused = Counter("lollms_refused", "Calls that were not begun, by reason.", ("model", "reason"), **made)
+        self._wait = Histogram("lollms_wait_seconds", "Waiting in the queue.", ("model",), buckets=_SECONDS, **made)
+        self._engine = Histogram("lollms_engine_seconds", "In the engine.", _OF_CALL, buckets=_SECONDS, **made)
+        self._first = Histogram(
+            "lollms_first_item_seconds", "From the request to a stream's first item.", _OF_CALL, buckets=_SECONDS,
+            **made,
+        )  # fmt: skip
+        self._factor = Histogram(
+            "lollms_real_time_factor", "Engine seconds for a second of sound.", ("modality", "model"),
+            buckets=_FACTORS, **made,
+        )  # fmt: skip
+        self._loads = Counter("lollms_model_events", "Models loaded and unloaded, by why.", ("model", "what"), **made)
+        self._hooks = Counter("lollms_plugin_failures", "Hooks of plug-ins that failed.", ("plugin", "hook"), **made)
+        self.registry.register(_Now(residents))
+
+    def refused(self, model: str, error: BaseException) -> None:
+        """A call was not begun."""
+        self._refused.labels(model, type(error).__name__).inc()
+
+    def ended(self, call: RunningCall, seconds: float, sound: float | None, error: BaseException | None) -> None:
+        """A call that was begun has ended after so many seconds in the engine; ``sound``: that it made or heard."""
+        served = call.chosen.served
+        names = (served.modality, served.name, call.verb)
+        self._calls.labels(*names, outcome_of(error)).inc()
+        self._engine.labels(*names).observe(seconds)
+        if call.admitted is not None:
+            self._wait.labels(served.name).observe(call.admitted - call.began)
+        if call.first is not None:
+            self._first.labels(*names).observe(call.first - call.began)
+        if sound and error is None:
+            self._factor.labels(served.modality, served.name).observe(seconds / sound)
+        if error is not None and outcome_of(error) == "failed":
+            self._failures.labels(served.name, type(error).__name__).inc()
+
+    def model(self, name: str, what: str) -> None:
+        """A model was loaded or unloaded."""
+        self._loads.labels(name, what).inc()
+
+    def hook_failed(self, plugin: str, hook: str) -> None:
+        """A hook of a plug-in raised, or took too long."""
+        self._hooks.labels(plugin, hook).inc()
+
+
+def outcome_of(error: BaseException | None) -> str:
+    """How a call has ended, in a word: ok, cancelled, timeout, failed."""
+    if error is None:
+        return "ok"
+    if isinstance(error, CallTimeout):
+        return "timeout"
+    return "failed" if isinstance(error, Exception) and not isinstance(error, CallCancelled) else "cancelled"
+
+
+def sound_of(result: Any) -> float | None:
+    """Seconds of sound that a result is, or was made from, where telling costs nothing."""
+    if isinstance(result, Transcript) or (isinstance(result, Audio) and result.format == "wav"):
+        try:
+            return result.duration
+        except LollmsError:
+            return None
+    return None
+
+
+class _Now(Collector):
+    """What is so now: queues, calls at work, loaded models and their memory."""
+
+    def __init__(self, residents: Callable[[], Iterable[Resident]]) -> None:
+        self._residents = residents
+
+    def describe(self) -> Iterable[Any]:
+        return ()
+
+    def collect(self) -> Iterable[Any]:
+        told: dict[str, tuple[str, Callable[[Resident], float]]] = {
+            "lollms_queue_length": ("Calls that wait.", lambda r: r.queue.waiting),
+            "lollms_at_work": ("Calls in the engine.", lambda r: r.queue.at_work),
+            "lollms_model_loaded": ("Whether the model is loaded.", lambda r: r.loaded),
+            "lollms_model_memory_bytes": ("Memory of the model's processes.", lambda r: r.memory()),
+        }
+        for name, (what, value) in told.items():
+            family = GaugeMetricFamily(name, what, labels=("modality", "model"))
+            for resident in self._residents():
+                family.add_metric((resident.served.modality, resident.served.name), float(value(resident)))
+            yield family

@@ -1,0 +1,151 @@
+"""One served model at run time: its binding, made when it is needed, and the threads in which that is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import lollms_modalities
+from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, LollmsError, WorkerPolicy
+
+from lollms_server.room.admission import Admission
+from lollms_server.room.models import ServedModel
+
+_T = TypeVar("_T")
+_ASIDE = 4  # threads for what is no call: making and ending the binding, lists, settings
+
+
+def manager_of(modality: str) -> BindingManager[Any]:
+    """The manager of a modality."""
+    manager: BindingManager[Any] = getattr(lollms_modalities, f"Lollms{modality.upper()}BindingManager")()
+    return manager
+
+
+class Resident:
+    """One served model at run time. Its state is changed on the event loop alone.
+
+    Attributes:
+        served: what it is.
+        binding: while it is made, else None.
+        loaded: whether it was used or loaded, so that it takes the memory that it takes.
+        at_work: how many calls use the binding.
+        last_used: seconds of the loop's clock at which its last call ended.
+        keep_alive: seconds that are kept after the last call; None for ever.
+        timer: what ends it then.
+        description: of its class, since it was made for the first time.
+        changes: settings that were changed while it was served.
+        lists: its voices and models, as they were last seen.
+        queue: for its calls.
+    """
+
+    def __init__(self, served: ServedModel) -> None:
+        self.served = served
+        self.binding: LollmsBinding | None = None
+        self.loaded = False
+        self.at_work = 0
+        self.last_used = 0.0
+        self.keep_alive = served.keep_alive
+        self.timer: asyncio.TimerHandle | None = None
+        self.description: dict[str, Any] | None = None
+        self.changes: dict[str, Any] = {}
+        self.lists: dict[str, frozenset[str]] = {}
+        self.queue = Admission(served.name, self.at_once, served.max_queue)
+        self._aside = ThreadPoolExecutor(_ASIDE, f"lollms-{served.name}-aside")
+        self._engine: ThreadPoolExecutor | None = None
+        self._changing: asyncio.Task[Any] | None = None  # makes the binding, or ends it
+
+    @property
+    def at_once(self) -> int:
+        """How many calls it runs side by side: what the binding declares, once that is known, times its pool."""
+        concurrency = 1 if self.description is None else int(self.description.get("concurrency", 1))
+        return concurrency * self.served.pool
+
+    def submit(self, fn: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Run a step of a call, for which the binding was made, in a thread of its engine's."""
+        if self._engine is None:
+            self._engine = ThreadPoolExecutor(self.at_once, f"lollms-{self.served.name}")
+        return self._engine.submit(contextvars.copy_context().run, fn, *args)
+
+    async def aside(self, fn: Callable[..., _T], *args: Any) -> _T:
+        """Run what is no call, and may take long. A task that is cancelled does not wait for its end."""
+        return await asyncio.wrap_future(self._aside.submit(fn, *args))
+
+    async def made(self) -> LollmsBinding:
+        """The binding, made if need be. Whoever is cancelled meanwhile leaves it to the others.
+
+        Raises:
+            LollmsError: it is not to be had, or not with these settings.
+        """
+        while self.binding is None:
+            if self._changing is None:
+                self._change(self._make())
+            await self._changed()
+        return self.binding
+
+    async def end(self) -> None:
+        """End the binding, and with it its processes; the next call makes it again."""
+        while self._changing is not None:
+            with contextlib.suppress(LollmsError):  # it could not be made: that is for those who asked for it
+                await self._changed()
+        # At once, so that no call is given a binding that is about to end.
+        binding, self.binding, self.loaded = self.binding, None, False
+        if binding is not None:
+            self._change(self.aside(binding.close))
+            await self._changed()
+
+    def _change(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._changing = asyncio.get_running_loop().create_task(coroutine)
+        self._changing.add_done_callback(self._has_changed)
+
+    def _has_changed(self, task: asyncio.Task[Any]) -> None:
+        self._changing = None
+        if not task.cancelled():
+            task.exception()  # which those who wait raise; perhaps nobody does any more
+
+    async def _changed(self) -> None:
+        if self._changing is not None:
+            await asyncio.shield(self._changing)
+
+    async def _make(self) -> None:
+        self.binding, self.description = await self.aside(self._open)
+
+    def _open(self) -> tuple[LollmsBinding, dict[str, Any]]:
+        served = self.served
+        isolated = served.isolated or served.environment is not None
+        policy = WorkerPolicy(pool=served.pool, pass_variables=served.variables) if isolated else None
+        make = manager_of(served.modality).maker(
+            served.binding, environment=served.environment, isolated=isolated and served.environment is None,
+            policy=policy,
+        )  # fmt: skip
+        return make({**served.settings, **self.changes}), make.describe()
+
+    def takes(self, served: ServedModel) -> bool:
+        """Be served like this from now on, where that needs no other binding; else False, and all is as before."""
+        mine = self.served
+        same = ("binding", "settings", "environment", "isolated", "pool", "variables")
+        if any(getattr(mine, name) != getattr(served, name) for name in same):
+            return False
+        self.served = served
+        self.queue.max_queue = served.max_queue
+        return True
+
+    def idle_seconds(self) -> float | None:
+        """Seconds since its last call ended; None while one is at work, and where there was none."""
+        if self.at_work or not self.last_used:
+            return None
+        return round(asyncio.get_running_loop().time() - self.last_used, 1)
+
+    def close(self) -> None:
+        """No thread is started any more."""
+        for threads in (self._engine, self._aside):
+            if threads is not None:
+                threads.shutdown(wait=False)
+
+    def memory(self) -> int:
+        """Bytes in memory of its processes; 0 where it has none of its own."""
+        binding = self.binding
+        return binding.memory() if isinstance(binding, IsolatedBinding) else 0

@@ -1,0 +1,407 @@
+"""The whole: ``Room`` is what every surface is written against.
+
+Its public names are stable: what surfaces use here is not renamed. All of its methods are called on the event loop on
+which it was opened, and none of them blocks that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from lollms_modalities import LollmsError, Progress
+
+from lollms_server.room.callers import Caller
+from lollms_server.room.calling import Asked, Calling, RoomStream
+from lollms_server.room.configuration import Configuration
+from lollms_server.room.describing import Voice, described, listed, voice_of
+from lollms_server.room.errors import CallNotFound, Ending, KeyRefused, NotAllowed
+from lollms_server.room.inputs import check_settings, closed_settings
+from lollms_server.room.keys import Keys
+from lollms_server.room.log import log_act, log_model
+from lollms_server.room.metrics import Metrics
+from lollms_server.room.models import Chosen, ServedModel
+from lollms_server.room.residency import Residency
+from lollms_server.room.resident import Resident
+from lollms_server.room.running import RunningCall
+from lollms_server.room.serving import catalogue_of
+from lollms_server.room.usage import Usage
+
+_SAVING = 5.0  # seconds between two writings of what was counted
+_log = logging.getLogger(__name__)
+
+
+class Room:
+    """The engine room. Open it with ``Room.open``, inside a running event loop.
+
+    Attributes:
+        configuration: of now; ``reconfigure`` changes it.
+        metrics: with their ``registry``.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        serve = configuration.serve
+        self.configuration = configuration
+        self._catalogue = catalogue_of(configuration)
+        self._keys = Keys(serve.keys_path())
+        self._keys.all()  # a damaged file is told at the start
+        self._usage = Usage(serve.keys_path().with_name("usage.json"))
+        self._residency = Residency(serve.max_loaded, serve.memory_limit, self._model_changed)
+        self._leaving: list[Resident] = []  # no longer served; their last calls are under way
+        self.metrics = Metrics(lambda: self._residency.residents.values())
+        self._calling = Calling(self._residency, self._usage, self.metrics)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._preloading = 0
+        self._saver: asyncio.Task[None] | None = None
+
+    @classmethod
+    def open(cls, configuration: Configuration) -> Room:
+        """Open the room. Starts nothing heavy; models with ``preload`` are loaded in the background.
+
+        Raises:
+            ConfigurationError: it says what cannot be; or the file of keys is damaged.
+        """
+        room = cls(configuration)
+        for served in room._catalogue.served.values():
+            room._residency.residents[served.key] = Resident(served)
+        room._saver = asyncio.get_running_loop().create_task(room._save())
+        room._preload()
+        return room
+
+    # -- who asks ----------------------------------------------------------------------------------------------------
+
+    def authenticate(
+        self, presented: str | None, address: str, *, forwarded: bool = False, lists: bool = False
+    ) -> Caller:
+        """Who asks.
+
+        Args:
+            presented: the key that came with the request, or None.
+            address: where it comes from, without the port.
+            forwarded: whether it has a header ``Forwarded`` or ``X-Forwarded-...`` and is from no trusted proxy.
+            lists: it asks for nothing but lists of models or voices, which may be open to all.
+
+        Raises:
+            KeyRefused: the key is unknown, or there is none where one is needed.
+            ConfigurationError: the file of keys is damaged.
+        """
+        if not self._keys.all():
+            return self._without_keys(address, forwarded)
+        if presented is None:
+            if lists and self.configuration.serve.open_lists:
+                return Caller(None, "anonymous", address)
+            raise KeyRefused("There is no key in the request.", hint="Send it as Authorization: Bearer KEY.")
+        return self._keys.find(presented, address)
+
+    def _without_keys(self, address: str, forwarded: bool) -> Caller:
+        if forwarded:
+            raise KeyRefused(
+                "The request came through a proxy, and no key is needed here: all the world would look local.",
+                hint="Make a key with lollms serve key add NAME.",
+            )
+        if not is_local(address):
+            raise KeyRefused(
+                f"Without keys only this machine may ask, and the request is from {address:.60}.",
+                hint="Make a key with lollms serve key add NAME.",
+            )
+        return Caller(None, "anonymous", address)
+
+    # -- what is served ----------------------------------------------------------------------------------------------
+
+    def models(self, caller: Caller) -> list[ServedModel]:
+        """The models that are for this caller."""
+        return self._catalogue.models(caller)
+
+    def find(self, name: str | None, modality: str, caller: Caller) -> Chosen:
+        """The model that a name means; None or "" is the default of the modality.
+
+        Raises:
+            ModelNotServed: nothing of that name is served to this caller.
+        """
+        return self._catalogue.find(name, modality, caller)
+
+    async def describe(self, chosen: Chosen, caller: Caller) -> dict[str, Any]:
+        """The model as JSON values: schemas of settings and options, verbs, capabilities, settings, voices, models.
+
+        It is no use of the model: it stays loaded no longer for it.
+        """
+        return await described(self._residency, self._resident(chosen), caller)
+
+    async def voices(self, chosen: Chosen) -> list[str]:
+        """The voices that the binding lists."""
+        return await listed(self._residency, self._resident(chosen), "voice")
+
+    async def binding_models(self, chosen: Chosen) -> list[str]:
+        """The models that the binding lists."""
+        return await listed(self._residency, self._resident(chosen), "model")
+
+    async def voice(self, chosen: Chosen, name: str) -> Voice:
+        """What a voice's name means to the model: one of its own, another name for one, or one of OpenAI's.
+
+        Raises:
+            VoiceNotFoundError: nothing.
+        """
+        return await voice_of(self._residency, self._resident(chosen), chosen, name)
+
+    async def set_settings(
+        self, chosen: Chosen, rows: Iterable[Mapping[str, Any]] | Mapping[str, Any], caller: Caller
+    ) -> None:
+        """Change settings of the model, for all who use it, until the server ends.
+
+        Raises:
+            NotAllowed: the caller is no admin.
+            SettingsError: an unknown name, a wrong value, or a setting of a kind that only the file says.
+        """
+        self._admin(caller, "set_settings", model=chosen.served.name)
+        changes = dict(rows) if isinstance(rows, Mapping) else {str(row["name"]): row["value"] for row in rows}
+        resident = self._resident(chosen)
+        models = frozenset(await self.binding_models(chosen)) or None
+        form = await self._residency.look(resident, lambda binding: binding.get_settings())
+        assert resident.description is not None
+        check_settings(changes, closed_settings(resident.description["settings"], form), models)
+        await self._residency.look(resident, lambda binding: binding.set_settings(changes))
+        resident.changes.update(changes)
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    async def call(
+        self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
+        progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
+        request_id: str | None = None, keep_alive: float | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        """Run a verb of the model's binding.
+
+        Args:
+            chosen: what ``find`` gave.
+            caller: who asks.
+            verb: such as "generate_audio".
+            args, options: of the verb. A recording or an image is given as bytes, one of our media, or the ``Path`` of
+                an upload; a text in its place is refused, since it came from a client.
+            progress: called on the event loop with what the engine reports, the last of several.
+            deadline: seconds that it may take in all, waiting too; the model may allow less.
+            request_id: by which it is logged, listed and cancelled; drawn where there is none.
+            keep_alive: seconds that the model stays loaded after this call: less than is configured, or from an admin
+                more.
+
+        Returns:
+            What the verb returns: one of our media.
+
+        Raises:
+            QueueFull, QuotaSpent, Ending: not now; ``retry_after`` seconds later, perhaps.
+            CallCancelled, CallTimeout: it was cancelled, or out of time.
+            LollmsError: whatever the verb raises.
+            asyncio.CancelledError: the task was cancelled; so is the call then, in the queue and in the engine.
+        """
+        asked = Asked(verb, args, options, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        return await self._calling.call(self._resident(chosen), chosen, caller, request_id, asked)
+
+    def stream(
+        self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
+        progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
+        request_id: str | None = None, keep_alive: float | None = None, **options: Any,
+    ) -> RoomStream:  # fmt: skip
+        """Run a verb that gives a stream, such as "stream_audio"; arguments and errors as of ``call``.
+
+        The call arrives when the first item is asked for. Closing the stream (``aclose``, or ``async with``) cancels
+        it, in the queue and in the engine. The engine works on a step while somebody waits for it.
+        """
+        asked = Asked(verb, args, options, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        resident = self._resident(chosen)
+        return RoomStream(lambda it: self._calling.items(it, resident, chosen, caller, request_id, asked))
+
+    def calls(self, caller: Caller) -> list[RunningCall]:
+        """The calls under way: the caller's own, or all for an admin."""
+        return [call for call in self._calling.calls.values() if caller.is_admin or call.caller.who == caller.who]
+
+    def cancel(self, call_id: str, caller: Caller) -> None:
+        """Cancel a call, in the queue or in the engine.
+
+        Raises:
+            CallNotFound: there is none of that id, or it is another's.
+        """
+        call = self._calling.calls.get(call_id)
+        if call is None or not (caller.is_admin or call.caller.who == caller.who):
+            raise CallNotFound(f"There is no call {call_id!r:.80} under way.")
+        if call.caller.who != caller.who:
+            log_act(_shown(caller), "cancel", call=call.id)
+        self._calling.stop(call, "it was asked for")
+
+    # -- what is loaded ----------------------------------------------------------------------------------------------
+
+    async def load(self, chosen: Chosen, caller: Caller) -> None:
+        """Load the model now, where there is room or can be made.
+
+        Raises:
+            NotAllowed: the caller is no admin.
+            LollmsError: it cannot be loaded.
+        """
+        self._admin(caller, "load", model=chosen.served.name)
+        await self._load(self._resident(chosen))
+
+    async def unload(self, chosen: Chosen, caller: Caller) -> bool:
+        """Unload the model; False where it is at work, which it stays.
+
+        Raises:
+            NotAllowed: the caller is no admin.
+        """
+        self._admin(caller, "unload", model=chosen.served.name)
+        return await self._residency.unload(self._resident(chosen), "unloaded by an admin")
+
+    async def _load(self, resident: Resident) -> None:
+        binding = await self._residency.begin(resident)
+        try:
+            await resident.aside(binding.load)
+        finally:
+            self._residency.done(resident, resident.served.keep_alive)
+
+    # -- seen from outside -------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        """That the server runs: for a check that restarts it if it does not."""
+        return {"status": "ending" if self._calling.ending else "ok"}
+
+    def ready(self) -> bool:
+        """Whether it takes calls: what is to be preloaded is loaded, or could not be, and it is not ending."""
+        return not self._calling.ending and not self._preloading
+
+    def state(self, caller: Caller) -> list[dict[str, Any]]:
+        """The served models as they are now: loaded, queue, memory."""
+        return [
+            {
+                "name": served.name,
+                "modality": served.modality,
+                "loaded": (resident := self._residency.residents[served.key]).loaded,
+                "at_work": resident.queue.at_work,
+                "waiting": resident.queue.waiting,
+                "memory": resident.memory() if caller.is_admin else None,
+                "idle": resident.idle_seconds(),
+            }
+            for served in self.models(caller)
+        ]
+
+    def plugins(self) -> list[str]:
+        """The plug-ins that hear of calls, with their distributions, by metadata."""
+        from importlib.metadata import entry_points
+
+        found = entry_points(group="lollms_client.plugins")
+        return sorted(f"{entry.name} ({entry.dist.name if entry.dist else entry.value})" for entry in found)
+
+    # -- change and end ----------------------------------------------------------------------------------------------
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Serve by another configuration from now on. Calls under way, and those that wait, are not touched.
+
+        A model that is served otherwise than before is a new one; the old ends with its last call.
+
+        Raises:
+            ConfigurationError: it says what cannot be; then all stays as it is.
+        """
+        catalogue = catalogue_of(configuration)
+        old, new = self._residency.residents, {}
+        for served in catalogue.served.values():
+            resident = old.get(served.key)
+            if resident is not None and resident.takes(served):
+                new[served.key] = resident
+            else:
+                new[served.key] = Resident(served)
+        gone = [resident for resident in old.values() if resident not in new.values()]
+        self._residency.residents = new
+        self._residency.max_loaded = configuration.serve.max_loaded
+        self._residency.memory_limit = configuration.serve.memory_limit
+        self._catalogue, self.configuration = catalogue, configuration
+        for resident in gone:
+            self._soon(self._let_go(resident))
+        self._preload()
+
+    async def _let_go(self, resident: Resident) -> None:
+        self._leaving.append(resident)
+        await resident.queue.empty()
+        await self._residency.unload(resident, "no longer served")
+        resident.close()
+        self._leaving.remove(resident)
+
+    async def close(self, grace: float | None = None) -> None:
+        """End: calls that come are refused, those under way get ``grace`` seconds, then they are cancelled.
+
+        Args:
+            grace: seconds; None for what is configured.
+        """
+        self._calling.ending = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(
+                self._calling.idle.wait(), self.configuration.serve.grace if grace is None else grace
+            )
+        for call in list(self._calling.calls.values()):
+            self._calling.stop(call, "the server ends")
+        for task in self._tasks:
+            task.cancel()
+        await self._residency.close(self._leaving)
+        self._calling.close()
+        if self._saver is not None:
+            self._saver.cancel()
+        await asyncio.to_thread(self._usage.save)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _resident(self, chosen: Chosen) -> Resident:
+        resident = self._residency.residents.get(chosen.served.key)
+        if resident is None:
+            raise Ending(f"{chosen.name} is no longer served here.", hint="Ask which models are.", retry_after=1.0)
+        return resident
+
+    def _admin(self, caller: Caller, act: str, **facts: Any) -> None:
+        log_act(_shown(caller), act, allowed=caller.is_admin, **facts)
+        if not caller.is_admin:
+            raise NotAllowed(
+                f"{act} is for admins.",
+                hint="Use a key that was made with --role admin, or lollms serve at the terminal.",
+            )
+
+    def _preload(self) -> None:
+        for resident in self._residency.residents.values():
+            if resident.served.preload and not resident.loaded:
+                self._preloading += 1
+                self._soon(self._preloaded(resident))
+
+    async def _preloaded(self, resident: Resident) -> None:
+        try:
+            await self._load(resident)
+        except LollmsError as exc:
+            _log.error("%s could not be preloaded: %s", resident.served.name, exc)
+        finally:
+            self._preloading -= 1
+
+    def _model_changed(self, name: str, what: str) -> None:
+        log_model(name, what)
+        self.metrics.model(name, what)
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVING)
+            try:
+                await asyncio.to_thread(self._usage.save)
+            except OSError as exc:
+                _log.error("Engine seconds could not be written: %s", exc)
+
+    def _soon(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def is_local(address: str) -> bool:
+    """Whether an IP address is this machine's own loopback."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def _shown(caller: Caller) -> str:
+    return caller.who if caller.address != "terminal" else "terminal"

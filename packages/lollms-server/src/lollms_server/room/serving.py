@@ -1,0 +1,127 @@
+"""From the configuration, and from what is installed, to what is served."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from lollms_modalities import BindingUnavailableError, ConfigurationError
+
+from lollms_server.room.configuration import Configuration, Model
+from lollms_server.room.models import MODALITIES, Catalogue, ServedModel
+from lollms_server.room.resident import manager_of
+
+# Bindings that ask another service. They cost money, or call in a circle: served where they are named.
+SERVICES = frozenset(("lollms-remote", "lollms-dalle"))
+
+
+def catalogue_of(configuration: Configuration) -> Catalogue:
+    """What is served. Imports no binding.
+
+    Raises:
+        ConfigurationError: a model whose binding is not there, a default or an alias of a model that is not served.
+    """
+    named = [_named(configuration, name, model) for name, model in configuration.models.items()]
+    served = named if configuration.models else _installed(configuration)
+    names = {model.name for model in served}
+    defaults: dict[str, str] = {str(modality): name for modality, name in configuration.serve.defaults.items()}
+    for modality, name in defaults.items():
+        if (modality, name) not in {model.key for model in served}:
+            raise configuration.complaint(
+                f"the default of {modality} is {name!r}, which is not served.", "serve", "defaults", modality,
+                hint=f"Served are: {', '.join(sorted(m.name for m in served if m.modality == modality)) or 'none'}.",
+            )  # fmt: skip
+    for alias, meant in configuration.serve.aliases.items():
+        if meant.partition("/")[0] not in names:
+            raise configuration.complaint(
+                f"the alias {alias!r} means {meant!r}, which is not served.", "serve", "aliases", alias,
+                hint=f"Served are: {', '.join(sorted(names)) or 'none'}.",
+            )  # fmt: skip
+    for modality in MODALITIES:
+        if (binding := _chosen_elsewhere(configuration, modality)) is not None:
+            matching = [m.name for m in served if m.modality == modality and m.binding == binding]
+            if matching:
+                defaults.setdefault(modality, matching[0])
+    return Catalogue(served, defaults, configuration.serve.aliases)
+
+
+def _chosen_elsewhere(configuration: Configuration, modality: str) -> str | None:
+    """The binding that the command line would use: a variable of the environment, or ``[tts] binding``."""
+    if variable := os.environ.get(f"LOLLMS_{modality.upper()}_BINDING", "").strip():
+        return variable
+    table = configuration.file.tables.get(modality, {})
+    name = table.get("binding") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _installed(configuration: Configuration) -> list[ServedModel]:
+    """Every binding that is installed, or in an environment, and runs here."""
+    found = []
+    for modality in MODALITIES:
+        manager = manager_of(modality)
+        for name in sorted({ref.name for ref in manager.refs()}):
+            ref = manager.find(name)
+            if ref.distribution not in SERVICES:
+                table = configuration.file.tables.get(modality, {})
+                table = table if isinstance(table, dict) else {}
+                settings: dict[str, Any] = {}
+                for known in ref.names:
+                    settings |= table.get(known, {})
+                environment = table.get("environment") if table.get("binding") in ref.names else None
+                model = Model(binding=name, settings=settings, environment=environment)
+                found.append(_served(configuration, name, modality, model))
+    return found
+
+
+def _named(configuration: Configuration, name: str, model: Model) -> ServedModel:
+    having = [m for m in MODALITIES if model.binding in manager_of(m).get_available_bindings()]
+    modality: str | None = model.modality
+    where = ("models", name, "binding")
+    if modality is None:
+        if len(having) > 1:
+            raise configuration.complaint(
+                f"{model.binding!r} is a binding of {' and '.join(having)}.",
+                *where,
+                hint='Say which: modality = "tts".',
+            )
+        modality = having[0] if having else None
+    if modality is None:
+        raise configuration.complaint(
+            f"no binding {model.binding!r} is installed.", *where, hint="lollms list says which there are."
+        )
+    if model.environment is None:
+        try:
+            manager_of(modality).find(model.binding)
+        except BindingUnavailableError as exc:
+            raise ConfigurationError(f"{configuration.file.where(*where)}: {exc.message}", hint=exc.hint) from exc
+    _check_aliases(configuration, name, model)
+    return _served(configuration, name, modality, model)
+
+
+def _check_aliases(configuration: Configuration, name: str, model: Model) -> None:
+    for alias in model.aliases:
+        if alias in configuration.models:
+            raise configuration.complaint(f"{alias!r} is the name of another model.", "models", name, "aliases")
+        others = [n for n, other in configuration.models.items() if n != name and alias in other.aliases]
+        if others and configuration.models[others[0]].modality == model.modality:
+            raise configuration.complaint(f"{alias!r} is an alias of {others[0]!r}, too.", "models", name, "aliases")
+
+
+def _served(configuration: Configuration, name: str, modality: str, model: Model) -> ServedModel:
+    serve, given = configuration.serve, model.model_fields_set
+    return ServedModel(
+        name=name,
+        modality=modality,
+        binding=model.binding,
+        aliases=model.aliases,
+        settings=dict(model.settings),
+        environment=model.environment,
+        isolated=model.isolated,
+        pool=model.pool,
+        keep_alive=model.keep_alive if "keep_alive" in given else serve.keep_alive,
+        preload=model.preload,
+        max_queue=model.max_queue if model.max_queue is not None else serve.max_queue,
+        timeout=model.timeout if "timeout" in given else serve.timeout,
+        voices=dict(model.voices),
+        variables=model.variables,
+    )
