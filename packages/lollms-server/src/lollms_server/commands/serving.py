@@ -20,11 +20,13 @@ from typing import Any
 from lollms_modalities import ConfigurationError, LollmsError
 
 from lollms_server.commands.output import out, say
+from lollms_server.room import plugins
 from lollms_server.room.callers import TERMINAL
 from lollms_server.room.configuration import Configuration
+from lollms_server.room.door import is_local
 from lollms_server.room.keys import Keys
 from lollms_server.room.log import log_to
-from lollms_server.room.room import Room, is_local
+from lollms_server.room.room import Room
 from lollms_server.room.serving import catalogue_of
 from lollms_server.room.terminal import Terminal
 
@@ -166,7 +168,7 @@ def _tell(room: Room, host: str, listening: socket.socket, *, tls: bool) -> None
         say(f"  {model.modality}:{model.name}")
     keys = Keys(room.configuration.serve.keys_path()).all()
     say(f"Keys: {', '.join(key.name for key in keys)}" if keys else "No keys: whoever is on this machine may ask.")
-    for name in room.plugins():
+    for name in plugins.installed():
         say(f"Plug-in: {name}")
 
 

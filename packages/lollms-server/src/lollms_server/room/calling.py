@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any
 
 from lollms_modalities import (
     AudioChunk,
@@ -19,7 +19,6 @@ from lollms_modalities import (
     LollmsBinding,
     LollmsError,
     Progress,
-    Provenance,
     Segment,
     UnsupportedError,
 )
@@ -33,6 +32,7 @@ from lollms_server.room.models import Chosen
 from lollms_server.room.residency import Residency
 from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
+from lollms_server.room.streaming import OnLoop, RoomStream
 from lollms_server.room.usage import Usage
 
 _END: Any = object()
@@ -223,7 +223,7 @@ class Calling:
         if call.until is not None:
             controls["timeout"] = max(0.001, call.until - time.monotonic())
         if asked.progress is not None:
-            controls["progress"] = _OnLoop(call, asked.progress)
+            controls["progress"] = OnLoop(call, asked.progress)
         return lambda: getattr(binding, asked.verb)(*asked.args, **asked.options, **controls)
 
     async def _ended_with(
@@ -296,55 +296,6 @@ class Calling:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class RoomStream(AsyncIterator[Any]):
-    """The items of a call. Closing it, or cancelling the task that waits for an item, cancels the call.
-
-    Attributes:
-        provenance: how the items were made; None until the stream has ended.
-    """
-
-    def __init__(self, items: Callable[[RoomStream], AsyncIterator[Any]]) -> None:
-        self.provenance: Provenance | None = None
-        self._items: Any = items(self)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        return await self._items.__anext__()
-
-    async def aclose(self) -> None:
-        """End it; what the engine still does it does not wait for."""
-        await self._items.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *raised: object) -> None:
-        await self.aclose()
-
-
-class _OnLoop:
-    """Tells a function on the event loop how far a call has come; of many reports at once the last."""
-
-    def __init__(self, call: RunningCall, fn: Callable[[Progress], object]) -> None:
-        self._call = call
-        self._fn = fn
-        self._loop = asyncio.get_running_loop()
-        self._waiting = False
-
-    def __call__(self, progress: Progress) -> None:
-        self._call.progress = progress
-        if not self._waiting:
-            self._waiting = True
-            self._loop.call_soon_threadsafe(self._tell)
-
-    def _tell(self) -> None:
-        self._waiting = False
-        if self._call.progress is not None:
-            self._fn(self._call.progress)
 
 
 def _heard(sound: float, item: Any) -> float:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lollms_modalities import BindingClosedError, LollmsBinding, LollmsError
 
+from lollms_server.room.models import ServedModel
 from lollms_server.room.resident import Resident
 
 _T = TypeVar("_T")
@@ -33,6 +34,7 @@ class Residency:
         self.max_loaded = max_loaded
         self.memory_limit = memory_limit
         self.residents: dict[tuple[str, str], Resident] = {}
+        self._leaving: list[Resident] = []  # no longer served; their last calls are under way
         self._log = log
         self._patience = patience
         self._pressed = False  # a model has waited for room for so long
@@ -40,6 +42,38 @@ class Residency:
         self._idle = asyncio.Event()  # set when one has become idle
         self._footprints: dict[tuple[str, str], int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def serve(self, models: Iterable[ServedModel]) -> None:
+        """Serve these from now on. What is served as before stays as it is; what is not, ends with its last call."""
+        old, self.residents = self.residents, {}
+        for model in models:
+            resident = old.get(model.key)
+            if resident is None or not resident.takes(model):
+                resident = Resident(model)
+            self.residents[model.key] = resident
+        kept = list(self.residents.values())
+        for resident in old.values():
+            if resident not in kept:
+                self._leaving.append(resident)
+                self._soon(self._let_go(resident))
+
+    async def _let_go(self, resident: Resident) -> None:
+        await resident.queue.empty()
+        await self.unload(resident, "no longer served")
+        resident.close()
+        self._leaving.remove(resident)
+
+    async def load(self, resident: Resident) -> None:
+        """Load it now.
+
+        Raises:
+            LollmsError: it cannot be loaded.
+        """
+        binding = await self.begin(resident)
+        try:
+            await resident.aside(binding.load)
+        finally:
+            self.done(resident, resident.served.keep_alive)
 
     async def begin(self, resident: Resident) -> LollmsBinding:
         """The binding for a call, made if need be, once there is room; it stays until ``done``.
@@ -155,9 +189,11 @@ class Residency:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self, others: Iterable[Resident] = ()) -> None:
-        """End all, those at work too, and ``others`` that are served no longer."""
-        residents = [*self.residents.values(), *others]
+    async def close(self) -> None:
+        """End all, those at work too."""
+        for task in list(self._tasks):
+            task.cancel()
+        residents = [*self.residents.values(), *self._leaving]
         for resident in residents:
             self._stop_timer(resident)
             resident.queue.close()

@@ -7,7 +7,6 @@ which it was opened, and none of them blocks that.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,10 +15,11 @@ from typing import Any
 from lollms_modalities import LollmsError, Progress
 
 from lollms_server.room.callers import Caller
-from lollms_server.room.calling import Asked, Calling, RoomStream
+from lollms_server.room.calling import Asked, Calling
 from lollms_server.room.configuration import Configuration
 from lollms_server.room.describing import Voice, described, listed, voice_of
-from lollms_server.room.errors import CallNotFound, Ending, KeyRefused, NotAllowed
+from lollms_server.room.door import Door
+from lollms_server.room.errors import CallNotFound, Ending, NotAllowed
 from lollms_server.room.inputs import check_settings, closed_settings
 from lollms_server.room.keys import Keys
 from lollms_server.room.log import log_act, log_model
@@ -29,6 +29,7 @@ from lollms_server.room.residency import Residency
 from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
 from lollms_server.room.serving import catalogue_of
+from lollms_server.room.streaming import RoomStream
 from lollms_server.room.usage import Usage
 
 _SAVING = 5.0  # seconds between two writings of what was counted
@@ -47,11 +48,9 @@ class Room:
         serve = configuration.serve
         self.configuration = configuration
         self._catalogue = catalogue_of(configuration)
-        self._keys = Keys(serve.keys_path())
-        self._keys.all()  # a damaged file is told at the start
+        self._door = Door(Keys(serve.keys_path()), lambda: self.configuration.serve.open_lists)
         self._usage = Usage(serve.keys_path().with_name("usage.json"))
         self._residency = Residency(serve.max_loaded, serve.memory_limit, self._model_changed)
-        self._leaving: list[Resident] = []  # no longer served; their last calls are under way
         self.metrics = Metrics(lambda: self._residency.residents.values())
         self._calling = Calling(self._residency, self._usage, self.metrics)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -66,8 +65,7 @@ class Room:
             ConfigurationError: it says what cannot be; or the file of keys is damaged.
         """
         room = cls(configuration)
-        for served in room._catalogue.served.values():
-            room._residency.residents[served.key] = Resident(served)
+        room._residency.serve(room._catalogue.served.values())
         room._saver = asyncio.get_running_loop().create_task(room._save())
         room._preload()
         return room
@@ -89,26 +87,7 @@ class Room:
             KeyRefused: the key is unknown, or there is none where one is needed.
             ConfigurationError: the file of keys is damaged.
         """
-        if not self._keys.all():
-            return self._without_keys(address, forwarded)
-        if presented is None:
-            if lists and self.configuration.serve.open_lists:
-                return Caller(None, "anonymous", address)
-            raise KeyRefused("There is no key in the request.", hint="Send it as Authorization: Bearer KEY.")
-        return self._keys.find(presented, address)
-
-    def _without_keys(self, address: str, forwarded: bool) -> Caller:
-        if forwarded:
-            raise KeyRefused(
-                "The request came through a proxy, and no key is needed here: all the world would look local.",
-                hint="Make a key with lollms serve key add NAME.",
-            )
-        if not is_local(address):
-            raise KeyRefused(
-                f"Without keys only this machine may ask, and the request is from {address:.60}.",
-                hint="Make a key with lollms serve key add NAME.",
-            )
-        return Caller(None, "anonymous", address)
+        return self._door.enter(presented, address, forwarded=forwarded, lists=lists)
 
     # -- what is served ----------------------------------------------------------------------------------------------
 
@@ -240,7 +219,7 @@ class Room:
             LollmsError: it cannot be loaded.
         """
         self._admin(caller, "load", model=chosen.served.name)
-        await self._load(self._resident(chosen))
+        await self._residency.load(self._resident(chosen))
 
     async def unload(self, chosen: Chosen, caller: Caller) -> bool:
         """Unload the model; False where it is at work, which it stays.
@@ -250,13 +229,6 @@ class Room:
         """
         self._admin(caller, "unload", model=chosen.served.name)
         return await self._residency.unload(self._resident(chosen), "unloaded by an admin")
-
-    async def _load(self, resident: Resident) -> None:
-        binding = await self._residency.begin(resident)
-        try:
-            await resident.aside(binding.load)
-        finally:
-            self._residency.done(resident, resident.served.keep_alive)
 
     # -- seen from outside -------------------------------------------------------------------------------------------
 
@@ -283,13 +255,6 @@ class Room:
             for served in self.models(caller)
         ]
 
-    def plugins(self) -> list[str]:
-        """The plug-ins that hear of calls, with their distributions, by metadata."""
-        from importlib.metadata import entry_points
-
-        found = entry_points(group="lollms_client.plugins")
-        return sorted(f"{entry.name} ({entry.dist.name if entry.dist else entry.value})" for entry in found)
-
     # -- change and end ----------------------------------------------------------------------------------------------
 
     def reconfigure(self, configuration: Configuration) -> None:
@@ -301,28 +266,11 @@ class Room:
             ConfigurationError: it says what cannot be; then all stays as it is.
         """
         catalogue = catalogue_of(configuration)
-        old, new = self._residency.residents, {}
-        for served in catalogue.served.values():
-            resident = old.get(served.key)
-            if resident is not None and resident.takes(served):
-                new[served.key] = resident
-            else:
-                new[served.key] = Resident(served)
-        gone = [resident for resident in old.values() if resident not in new.values()]
-        self._residency.residents = new
+        self._residency.serve(catalogue.served.values())
         self._residency.max_loaded = configuration.serve.max_loaded
         self._residency.memory_limit = configuration.serve.memory_limit
         self._catalogue, self.configuration = catalogue, configuration
-        for resident in gone:
-            self._soon(self._let_go(resident))
         self._preload()
-
-    async def _let_go(self, resident: Resident) -> None:
-        self._leaving.append(resident)
-        await resident.queue.empty()
-        await self._residency.unload(resident, "no longer served")
-        resident.close()
-        self._leaving.remove(resident)
 
     async def close(self, grace: float | None = None) -> None:
         """End: calls that come are refused, those under way get ``grace`` seconds, then they are cancelled.
@@ -339,7 +287,7 @@ class Room:
             self._calling.stop(call, "the server ends")
         for task in self._tasks:
             task.cancel()
-        await self._residency.close(self._leaving)
+        await self._residency.close()
         self._calling.close()
         if self._saver is not None:
             self._saver.cancel()
@@ -369,7 +317,7 @@ class Room:
 
     async def _preloaded(self, resident: Resident) -> None:
         try:
-            await self._load(resident)
+            await self._residency.load(resident)
         except LollmsError as exc:
             _log.error("%s could not be preloaded: %s", resident.served.name, exc)
         finally:
@@ -391,16 +339,6 @@ class Room:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def is_local(address: str) -> bool:
-    """Whether an IP address is this machine's own loopback."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
 
 
 def _shown(caller: Caller) -> str:
