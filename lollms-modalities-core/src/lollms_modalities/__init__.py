@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.providers import VoiceStream as VoiceStream
     from lollms_modalities.contract.providers import has_provider as has_provider
     from lollms_modalities.contract.providers import provider as provider
+    from lollms_modalities.contract.spoken import word_aligner as word_aligner
     from lollms_modalities.contract.streams import Stream as Stream
     from lollms_modalities.contract.stt import LollmsSTTBinding as LollmsSTTBinding
     from lollms_modalities.contract.tti import LollmsTTIBinding as LollmsTTIBinding
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.transcript import Transcript as Transcript
     from lollms_modalities.media.transcript import Word as Word
     from lollms_modalities.media.video import Video as Video
+    from lollms_modalities.media.words import split_words as split_words
     from lollms_modalities.models import ModelCache as ModelCache
     from lollms_modalities.models import SharedModel as SharedModel
     from lollms_modalities.settings.base import BindingSettings as BindingSettings
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import TopP as TopP
     from lollms_modalities.settings.fields import Track as Track
     from lollms_modalities.settings.fields import Width as Width
+    from lollms_modalities.settings.fields import WordTimes as WordTimes
     from lollms_modalities.settings.fields import option as option
     from lollms_modalities.settings.fields import setting as setting
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
@@ -160,6 +163,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.editing": "EditOptions ImageInput",
         "contract.providers": "Aligner Diarizer Provider Turn VoiceActivity VoiceStream has_provider provider",
         "contract.encoded": "AsyncEncodedStream EncodedStream",
+        "contract.spoken": "word_aligner",
         "contract.streams": "Stream",
         "contract.stt": "LollmsSTTBinding",
         "contract.tti": "LollmsTTIBinding",
@@ -194,11 +198,12 @@ __getattr__, __dir__, __all__ = exported(
         "media.result": "Provenance",
         "media.transcript": "Segment Transcript Word",
         "media.video": "Video",
+        "media.words": "split_words",
         "models": "ModelCache SharedModel",
         "settings.base": "BindingSettings CallOptions",
         "settings.fields": (
             "Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed Temperature "
-            "Timestamps TopK TopP Track Width option setting"
+            "Timestamps TopK TopP Track Width WordTimes option setting"
         ),
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",

@@ -15,6 +15,8 @@ from lollms_modalities import (
     LollmsTTSBinding,
     Speed,
     VoiceNotFoundError,
+    Word,
+    WordTimes,
     report_progress,
     setting,
 )
@@ -27,7 +29,7 @@ class ToneTTSBinding(LollmsTTSBinding):
     """Plays a tone for each word of a text."""
 
     engine = "numpy"
-    capabilities = Capabilities(streaming=True)
+    capabilities = Capabilities(streaming=True, timestamps=("word",))
 
     class Settings(BindingSettings):
         default_voice: str = setting("low", description="Voice to use when none is named.")
@@ -35,6 +37,7 @@ class ToneTTSBinding(LollmsTTSBinding):
 
     class Options(CallOptions):
         speed: Speed = 1.0
+        timestamps: WordTimes = "none"
 
     settings: Settings
 
@@ -50,7 +53,8 @@ class ToneTTSBinding(LollmsTTSBinding):
             report_progress(done, len(words), unit="word")
             seconds = np.arange(round(0.05 * RATE * (1 + len(word)) / options.speed)) / RATE
             tone = np.sin(2 * np.pi * PITCHES[voice] * (1 + len(word) / 12) * seconds)
-            yield AudioChunk.from_samples(self.settings.loudness * tone, RATE, word)
+            times = (Word(word, 0.0, len(tone) / RATE),) if options.timestamps == "word" else ()
+            yield AudioChunk.from_samples(self.settings.loudness * tone, RATE, word, times)
         report_progress(len(words), len(words), unit="word")
 
     def list_voices(self, **kwargs: Any) -> list[str]:

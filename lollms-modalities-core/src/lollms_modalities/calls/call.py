@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.progress import ProgressSink
     from lollms_modalities.calls.progress_bar import ProgressBar
     from lollms_modalities.calls.scheduler import Ticket
+    from lollms_modalities.calls.step import Step
     from lollms_modalities.errors import LollmsError
 
 
@@ -56,6 +57,7 @@ class Call:
         answered_by: name of the plug-in that answered in the engine's place, or "".
         defaulted: names of the arguments that the caller left to the binding's default settings.
         heard: seconds of the longest recording that was decoded in it, or None.
+        step: what is done to its result where that arrives, or None.
     """
 
     # Slots, since one is made for every call.
@@ -63,8 +65,8 @@ class Call:
         "__weakref__", "_bar", "_ends", "_error", "_leave_parent", "_progress", "_stop", "_stops", "_ticket",
         "_token_remover",
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "heard", "locks",
-        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "timeout",
-        "verb",
+        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "step",
+        "timeout", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +92,7 @@ class Call:
         self.drawn = False
         self.answered_by = ""
         self.heard: float | None = None
+        self.step: Step | None = None
         # Who takes a stream's items: it would wait for itself if it asked the same instance again.
         self.consumer: Asker | None = None
         # Who asked, where that is another thread than the one that runs the call.

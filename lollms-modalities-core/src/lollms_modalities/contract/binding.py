@@ -6,7 +6,7 @@ writes the engine call, which ``verbs`` wraps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lollms_modalities.contract.configured import Configured
@@ -18,6 +18,7 @@ from lollms_modalities.errors import SettingsError, UnsupportedError
 from lollms_modalities.settings.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
+    from lollms_modalities.calls.step import Step
     from lollms_modalities.contract.capabilities import Capabilities
     from lollms_modalities.settings.base import BindingSettings
 
@@ -107,7 +108,27 @@ class LollmsBinding(Configured):
             return any(v.returns in WHOLE_MEDIA and not v.stream for v in self._verbs.values())
         if any(v.options is not None and name in v.options.model_fields for v in self._verbs.values()):
             return True
+        if any(name in self._common_options(v) for v in self._verbs.values()):
+            return True
         return bool(getattr(self.capabilities, name, False))
+
+    @classmethod
+    def _common_options(cls, spec: Verb) -> tuple[str, ...]:
+        """Options of a verb that the core itself sees to where the binding does not declare them."""
+        return ()
+
+    def _step_of(self, content: Any, arguments: Mapping[str, Any], common: Mapping[str, Any]) -> Step | None:
+        """What is to be done to the result for such options, where anything is.
+
+        Args:
+            content: the verb's first argument.
+            arguments: those of the engine code.
+            common: of the options in question those that were given and that the engine code does not take.
+
+        Raises:
+            OptionError, UnsupportedError: that cannot be done.
+        """
+        return None
 
     @classmethod
     def describe(cls) -> dict[str, Any]:

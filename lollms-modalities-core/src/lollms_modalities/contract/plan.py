@@ -41,7 +41,11 @@ class Plan:
         self.documented = tuple(p for p in spec.params[1:] if p not in self.names)
         self.makes_media = spec.returns in WHOLE_MEDIA and not spec.stream
         own = [n for n in ("output_path", "output_format") if self.makes_media and n not in self.names]
-        self.known = {*self.names, *self.documented, *own}
+        common = cls._common_options(spec)
+        # Those that the core takes; a binding that declares one is given it.
+        self.common = tuple(n for n in common if n not in self.names)
+        self.steps = bool(common)
+        self.known = {*self.names, *self.documented, *own, *self.common}
         self.accepts = _accepted(fn)
         fields = cls.settings_class().model_fields
         # The setting that holds where an argument is left out has its name, or that with "default_" before it.
@@ -75,7 +79,10 @@ class Plan:
             content = kwargs.pop(self.content) if self.content else None
             if self.verb.content:
                 content = binding._check_content(self.verb.content, content)
+            common = {n: kwargs.pop(n) for n in self.common if n in kwargs}
             arguments = self._arguments(call, binding, kwargs)
+            if self.steps:
+                call.step = binding._step_of(content, arguments, common)
         except BaseException:
             call.finish()
             raise
@@ -160,16 +167,22 @@ class Plan:
         if isinstance(result, list):
             check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
-        if not isinstance(result, self.returns):
-            result = adopt_plain(binding.binding_name, self, result)
-        result = placed(call, result)
+        result = placed(call, self.adopted(binding, result))
         result._provenance = self.stamp(binding, call, arguments)
         return result
+
+    def adopted(self, binding: LollmsBinding, result: Any) -> Any:
+        """The result as its class; a list of them as such a list."""
+        if isinstance(result, list):
+            return [self.adopted(binding, item) for item in result]
+        return result if isinstance(result, self.returns) else adopt_plain(binding.binding_name, self, result)
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Any]:
         """What the provenance is made of, without the binding itself: a result must not keep a model in memory."""
         elapsed = call.elapsed or call.so_far()
         kept = {n: v if type(v) in _PLAIN else shown(v) for n, v in arguments.items()}
+        if call.step is not None:
+            kept |= call.step.told()
         return functools.partial(
             _provenance,
             type(binding),
@@ -183,7 +196,8 @@ class Plan:
 
     def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the verb was given, by name, as plug-ins see it."""
-        return {self.content: content, **arguments} if self.content else dict(arguments)
+        told = {self.content: content, **arguments} if self.content else dict(arguments)
+        return told if call.step is None else told | call.step.told()
 
     def answered(self, call: Call, answer: Any) -> Any:
         """A plug-in's answer, in the format and place that was asked for."""

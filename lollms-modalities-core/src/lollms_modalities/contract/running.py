@@ -26,6 +26,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         CURRENT.set(call)
         relay = hooks.relay()
         if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
+            result = stepped(call, result)
             return relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
         binding._enter(call, plan)
         if relay is not None and plan.begins_here:
@@ -34,6 +35,8 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         call.check()
         if plan.begins_here:
             result = binding._tidy(call, content, result)
+        if call.step is not None:
+            result = stepped(call, plan.adopted(binding, result))
         result = plan.finished(binding, call, result, arguments)
         if relay is not None:
             result = relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
@@ -55,6 +58,15 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
             except BaseException:
                 binding._leave(call)
                 raise
+
+
+def stepped(call: Call, result: Any) -> Any:
+    """The result, or each of several, with what the call asked for beside it."""
+    if call.step is None:
+        return result
+    if isinstance(result, list):
+        return [call.step.whole(call, each) for each in result]
+    return call.step.whole(call, result)
 
 
 def _answer(

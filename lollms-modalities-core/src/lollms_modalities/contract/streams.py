@@ -129,21 +129,28 @@ class Stream(Iterator[_T], Generic[_T]):
             start, self._start = self._start, None
             self._items = _open[id(self)] = self._answer() or self._begin(start)
         assert self._items is not None
-        if self._ready:
-            return self._told(self._ready.popleft())
-        item: _T = next(self._items, END)
-        self._call.check()
-        if item is not END and not isinstance(item, self._plan.returns):
+        while not self._ready:
+            item: _T = next(self._items, END)
+            self._call.check()
+            step = self._call.step
+            self._ready.extend(self._come(item) if item is not END else () if step is None else step.rest(self._call))
+            self._content = None
+            if item is END and not self._ready:
+                return item
+        return self._told(self._ready.popleft())
+
+    def _come(self, item: _T) -> list[_T]:
+        """What can be given of an item that has come."""
+        if not isinstance(item, self._plan.returns):
             who = f"the plug-in {self._call.answered_by!r}" if self._call.answered_by else self._binding.binding_name
             raise GenerationError(
                 f"{who}: {self._call.verb} gave {type(item).__name__}, not {self._plan.verb.returns}.",
                 hint="This is a fault of the binding; tell its authors.",
             )
-        if item is not END and self._entered and self._plan.begins_here:
-            self._ready.extend(self._binding._tidy_item(self._call, self._content, item))
-            item = self._ready.popleft()
-        self._content = None
-        return item if item is END else self._told(item)
+        here = self._entered and self._plan.begins_here
+        items = self._binding._tidy_item(self._call, self._content, item) if here else [item]
+        step = self._call.step
+        return items if step is None else [made for each in items for made in step.item(self._call, each)]
 
     def _told(self, item: _T) -> _T:
         if (relay := hooks.relay()) is not None:

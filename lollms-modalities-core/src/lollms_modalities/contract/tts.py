@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.binding import LollmsBinding
@@ -11,8 +11,10 @@ from lollms_modalities.contract.text import check_speakable
 from lollms_modalities.contract.verbs import verb
 
 if TYPE_CHECKING:
+    from lollms_modalities.calls.step import Step
     from lollms_modalities.contract.async_streams import AsyncStream
     from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream
+    from lollms_modalities.contract.verbs import Verb
     from lollms_modalities.media.audio import Audio
     from lollms_modalities.media.chunk import AudioChunk
 
@@ -31,10 +33,15 @@ class LollmsTTSBinding(LollmsBinding):
             text: what to say. Text without a letter or digit is an ``OptionError``.
             voice: one of ``list_voices()``, or what else the binding takes; None for its default.
             kwargs: the binding's options; and ``progress``, ``cancel``, ``timeout``, ``output_format``,
-                ``output_path``.
+                ``output_path``, ``timestamps``.
 
         Returns:
-            16-bit PCM WAV unless ``output_format`` says otherwise.
+            16-bit PCM WAV unless ``output_format`` says otherwise. With ``timestamps="word"`` its ``words`` have their
+            times: the engine's own where ``capabilities.timestamps`` has "word", else those that an installed aligner
+            finds.
+
+        Raises:
+            UnsupportedError: ``timestamps="word"``, and nobody can tell them in that language.
         """
 
     @abstractmethod
@@ -98,3 +105,21 @@ class LollmsTTSBinding(LollmsBinding):
 
     def _check_content(self, kind: str, value: Any) -> Any:
         return check_speakable(value) if kind == "text" else value
+
+    @classmethod
+    def _common_options(cls, spec: Verb) -> tuple[str, ...]:
+        return ("timestamps",) if spec.content == "text" and spec.returns in ("Audio", "AudioChunk") else ()
+
+    def _step_of(self, content: Any, arguments: Mapping[str, Any], common: Mapping[str, Any]) -> Step | None:
+        wanted = common.get("timestamps")
+        if wanted is None and arguments.get("timestamps", "none") == "none":
+            return None
+        from lollms_modalities.contract.spoken import Spoken, asked_for_words, language_of, word_aligner
+
+        if not asked_for_words(wanted or arguments["timestamps"], self.binding_name):
+            return None
+        default = getattr(self.settings, "default_language", None)
+        language = language_of(arguments, default, self.capabilities.languages)
+        if wanted is not None:  # the engine knows of none
+            word_aligner(language)
+        return Spoken(content, language)

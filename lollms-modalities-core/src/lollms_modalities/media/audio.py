@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from lollms_modalities.calls.call import Call
     from lollms_modalities.media.chunk import AudioChunk
+    from lollms_modalities.media.transcript import Word
     from lollms_modalities.media.wav import Wav
 
 
@@ -49,6 +51,17 @@ def _encoded_part(call: Call, first: AudioChunk, rest: Iterable[AudioChunk]) -> 
     return part.part
 
 
+def _noting_words(chunks: Iterable[AudioChunk], words: list[Word]) -> Iterator[AudioChunk]:
+    """The chunks; their words, with times from the first one's beginning, are added to ``words`` as they come."""
+    size = 0
+    for chunk in chunks:
+        if chunk.words:
+            before = size / (2 * chunk.channels * chunk.sample_rate)
+            words += (replace(word, start=word.start + before, end=word.end + before) for word in chunk.words)
+        size += len(chunk.pcm)
+        yield chunk
+
+
 class Audio(MediaFile):
     """Sound: the bytes of a sound file, 16-bit PCM WAV unless another format was asked for.
 
@@ -59,11 +72,16 @@ class Audio(MediaFile):
         sample_rate, channels, duration: samples per second and channel, number of channels, seconds.
         mime_type: "audio/wav" and the like, where the bytes don't tell.
         path: the file that holds the sound, where ``data`` is empty.
+
+    Attributes:
+        words: what is said in it, with times in seconds, where that was asked for; else empty. Joined, their texts are
+            the text that was spoken.
     """
 
     formats = AUDIO_FORMATS
     _noun = "Audio"
     _known: tuple[int | None, int | None, float | None] = (None, None, None)
+    words: tuple[Word, ...] = ()
 
     def __new__(
         cls,
@@ -119,7 +137,8 @@ class Audio(MediaFile):
             MediaError: no chunk at all, or chunks that differ in rate or channels.
         """
         wanted = check_format(output_format, cls)
-        each = iter(chunks)
+        words: list[Word] = []
+        each = _noting_words(chunks, words)
         first = next(each, None)
         if first is None:
             raise MediaError("The stream gave no sound.", hint="Check that the text has something to say.")
@@ -132,6 +151,8 @@ class Audio(MediaFile):
             self = cls(_encoded(first.sample_rate, first.channels, wanted, None, chain([first], each)))
             self._format = wanted
         self._provenance = getattr(chunks, "provenance", None)
+        if words:
+            self.words = tuple(words)
         return self
 
     @classmethod
@@ -162,6 +183,11 @@ class Audio(MediaFile):
     def duration(self) -> float:
         """Seconds."""
         return self._facts()[2]
+
+    def with_words(self, words: Iterable[Word]) -> Self:
+        """The same object, which from now on knows when each word is said in it."""
+        self.words = tuple(words)
+        return self
 
     def _wav(self) -> Wav | None:
         if not self or self._head()[8:12] != b"WAVE":
@@ -204,8 +230,7 @@ class Audio(MediaFile):
         with decode_blocks(self) as sound:
             converted = type(self)(_encoded(sound.sample_rate, sound.channels, wanted, sound.frames, sound.blocks))
         converted._format = wanted
-        converted._provenance = self._provenance
-        return converted
+        return self._told_to(converted)
 
     def _save_converted(self, target: Path, wanted: str) -> None:
         from lollms_modalities.media.audio_encoder import AudioEncoder
@@ -234,8 +259,12 @@ class Audio(MediaFile):
             return self
         with open_media(self) as file:
             made = type(self)(with_true_header(file, wav).read())
-        made._provenance = self._provenance
-        return made
+        return self._told_to(made)
+
+    def _told_to(self, other: Self) -> Self:
+        super()._told_to(other)
+        other.words = self.words
+        return other
 
     def _told(self) -> str:
         rate, channels, duration = self._facts()

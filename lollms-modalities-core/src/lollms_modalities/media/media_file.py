@@ -104,9 +104,14 @@ class MediaFile(Result, bytes):
         moved = type(self)()
         if format_of(path, type(self)) == self.format:
             moved.__dict__.update(self.__dict__)
-        moved._provenance = self._provenance
+        moved = self._told_to(moved)
         moved.path = path.absolute()
         return moved
+
+    def _told_to(self, other: Self) -> Self:
+        """Another object of the same media is told what is not in their bytes."""
+        other._provenance = self._provenance
+        return other
 
     def __repr__(self) -> str:
         if not self:

@@ -66,3 +66,4 @@ Track = Annotated[
 
 
 Timestamps = Annotated[Literal["none", "segment", "word"], Field(description="How fine the times are.")]
+WordTimes = Annotated[Literal["none", "word"], Field(description="Whether each spoken word has its times.")]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +13,7 @@ from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
 from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan, checked_output
 from lollms_modalities.contract.verbs import Verb
-from lollms_modalities.errors import LollmsError, OptionError
+from lollms_modalities.errors import LollmsError, OptionError, UnsupportedError
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
 from lollms_modalities.settings.shown import veiled
@@ -48,6 +50,8 @@ class RemotePlan(Plan):
         self._shares_files = cls._shares_files
         self._own_format = "output_format" in schema.get("properties", {})
         self._path = "output_path" if spec.returns in WHOLE_MEDIA and not spec.stream else ""
+        self._text = spec.params[0] if spec.params else ""
+        self.common = tuple(n for n in cls._common_options(spec) if n not in schema.get("properties", {}))
 
     def prepare(
         self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -69,6 +73,8 @@ class RemotePlan(Plan):
                     kwargs[self._path] = part_name(path) / path.name
                 else:
                     self._written_here(call, kwargs)
+            if self.common:
+                self._kept_here(call, binding, kwargs)
             if self._secrets is not None:
                 cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
             out: list[Buffer] = []
@@ -94,7 +100,21 @@ class RemotePlan(Plan):
             given["output_path"] = call.output_path
             if call.output_format is not None:
                 given.pop("output_format")  # that of the path
+        if call.step is not None:
+            given |= call.step.told()
         return {name: veiled(value) if name in self._secret else value for name, value in given.items()}
+
+    def _kept_here(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:
+        """What the engine does not know is done to the result here, if it can be; otherwise the worker is asked."""
+        common = {n: kwargs[n] for n in self.common if n in kwargs}
+        if not common:
+            return
+        try:
+            call.step = binding._step_of(kwargs.get(self._text), kwargs, common)
+        except UnsupportedError:
+            return
+        for name in common:
+            del kwargs[name]
 
     def _written_here(self, call: Call, kwargs: dict[str, Any]) -> None:
         """The worker is to give the result, in the path's format, in the place of a file."""
@@ -146,12 +166,26 @@ class RemotePlan(Plan):
         return found
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
-        """The worker has done all that is to be done to a result."""
+        """The result as the worker has finished it; its provenance tells what was done here, too."""
+        if call.step is not None:
+            for made in result if isinstance(result, list) else [result]:
+                made._provenance = functools.partial(_told_here, made._provenance, call.recorded, call.step.told())
         return result
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Provenance | None]:
         """A stream's provenance, as the worker told it at the end."""
-        return lambda: (call.recorded or {}).get("provenance")
+        made = (call.recorded or {}).get("provenance")
+        step = call.step
+        return lambda: made if step is None else _told_here(made, call.recorded, step.told())
+
+
+def _told_here(made: Any, recorded: dict[str, Any] | None, options: dict[str, Any]) -> Provenance | None:
+    """What the worker tells of a result, with what was done to it here."""
+    told: Provenance | None = made() if callable(made) else made
+    if told is None:
+        return None
+    extra = (recorded or {}).get("extra", {})
+    return replace(told, options={**told.options, **options}, extra={**told.extra, **extra})
 
 
 def _has_password(schema: Any, definitions: Json, seen: set[str]) -> bool:

@@ -151,7 +151,7 @@ class Request:
             self._worker.memory = memory
             self._worker.first_memory = self._worker.first_memory or memory
         if (provenance := message.get("provenance")) is not None:
-            self._call.recorded = {"provenance": Provenance.from_json(provenance)}
+            self._call.recorded = {**(self._call.recorded or {}), "provenance": Provenance.from_json(provenance)}
 
     def _ask_to_stop(self, reason: str) -> None:
         if self._asked_to_stop:

@@ -59,7 +59,7 @@ _ADDRESSES: tuple[type[Any], ...] = (
 
 _PLAIN = (str, int, float, bool, type(None))
 _PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
-_TUPLES = ("_known", "_pixels", "_facts", "segments")
+_TUPLES = ("_known", "_pixels", "_facts", "segments", "words")
 _MEDIA: dict[str, type[media.Audio] | type[media.Image] | type[media.Video]] = {
     "Audio": media.Audio,
     "Image": media.Image,
@@ -156,7 +156,8 @@ def _pack_bytes(value: Buffer, payloads: list[Buffer]) -> Json:
 def _pack_chunk(value: media.AudioChunk, payloads: list[Buffer]) -> Json:
     payloads.append(value.pcm)
     at = len(payloads) - 1
-    return {_TAG: "AudioChunk", "at": at, "rate": value.sample_rate, "channels": value.channels, "text": value.text}
+    packed = {_TAG: "AudioChunk", "at": at, "rate": value.sample_rate, "channels": value.channels, "text": value.text}
+    return packed | {"words": [asdict(word) for word in value.words]} if value.words else packed
 
 
 def _pack_file(value: Any, payloads: list[Buffer]) -> Json:
@@ -220,7 +221,8 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
     if kind == "bytes":
         return bytes(payloads[value["at"]])
     if kind == "AudioChunk":
-        return media.AudioChunk(bytes(payloads[value["at"]]), value["rate"], value["channels"], value["text"])
+        words = tuple(_known(media.Word, word) for word in value.get("words", ()))
+        return media.AudioChunk(bytes(payloads[value["at"]]), value["rate"], value["channels"], value["text"], words)
     if kind == "Segment":
         return _segment(value)
     if kind == "Word":

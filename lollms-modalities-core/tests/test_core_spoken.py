@@ -1,0 +1,294 @@
+"""Times of spoken words: the engine's, or an aligner's; whole and in streams, in place and isolated."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributions import install
+from lollms_modalities import (
+    Audio,
+    AudioChunk,
+    LollmsTTSBindingManager,
+    OptionError,
+    UnsupportedError,
+    Word,
+    split_words,
+)
+from lollms_modalities.entry_points.metadata import entry_points_in
+from lollms_modalities.entry_points.refs import refresh
+from lollms_modalities.media.words import Fitting, fitted
+
+SUPPORT = Path(__file__).parent / "support"
+NAMES = ("English", "Unknown", "Whole", "Knowing")
+# Knows the engine's time: a tenth of a second for each character.
+ALIGNER = """
+asked = []
+
+class Even:
+    def languages(self):
+        return ("en", "pt-BR")
+
+    def align(self, audio, text, language):
+        from lollms_modalities import Word, current_call, split_words
+        asked.append((text, language, audio.duration))
+        current_call().check()
+        at, words = 0, []
+        for word in split_words(text):
+            bare = len(word) - len(word.lstrip())
+            words.append(Word(word, (at + bare) / 10, (at + len(word.rstrip())) / 10))
+            at += len(word)
+        return tuple(words)
+"""
+TEXT = "  Hello, big\tworld. It is 23 degrees - outside!  "
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bindings as an installed distribution, that a worker finds, too."""
+    folder = tmp_path_factory.mktemp("spoken") / "site"
+    points = "\n".join(f"{name.lower()} = spoken_bindings:{name}TTSBinding" for name in NAMES)
+    install(folder, "spoken", f"[lollms_client.tts_bindings]\n{points}\n")
+    shutil.copy(SUPPORT / "spoken_bindings.py", folder)
+    return folder
+
+
+@pytest.fixture(params=[False, True], ids=["in place", "isolated"])
+def opened(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
+    made: list[Any] = []
+
+    def make(name: str) -> Any:
+        made.append(LollmsTTSBindingManager(folder).require_binding(name, isolated=request.param))
+        return made[-1]
+
+    yield make
+    for binding in made:
+        binding.close()
+
+
+@pytest.fixture
+def no_aligner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In this process; a worker has none either, since none is installed for it."""
+    monkeypatch.setattr("lollms_modalities.contract.providers.read_entry_points", lambda group: [])
+    refresh()
+    yield
+    refresh()
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What the aligner of this process was asked."""
+    (tmp_path / "made_aligner.py").write_text(ALIGNER, "utf-8")
+    install(tmp_path, "even-words", "[lollms_client.providers]\naligner = made_aligner:Even\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        "lollms_modalities.contract.providers.read_entry_points",
+        lambda group: [entry for entry in entry_points_in(str(tmp_path)) if entry.group == group],
+    )
+    refresh()
+    sys.modules.pop("made_aligner", None)
+    import made_aligner  # type: ignore[import-not-found]
+
+    yield made_aligner.asked
+    sys.modules.pop("made_aligner", None)
+    refresh()
+
+
+def check(words: tuple[Word, ...], text: str = TEXT) -> None:
+    """Each word at its place: a character lasts a tenth of a second."""
+    assert "".join(word.text for word in words) == text
+    at = 0
+    for word in words:
+        at += len(word.text)
+        said = re.search(r"\w.*\w|\w", word.text)
+        assert said is not None
+        start = at - len(word.text) + said.start()
+        assert word.start <= start / 10 + 0.001, word
+        assert start / 10 <= word.end <= at / 10 + 0.001, word
+
+
+@pytest.mark.parametrize("name", ["english", "whole", "knowing"])
+def test_words_have_their_times_and_joined_they_are_the_text(opened: Any, asked: list[Any], name: str) -> None:
+    tts = opened(name)
+    audio = tts.generate_audio(TEXT, timestamps="word")
+    check(audio.words)
+    shown = [word.text.strip() for word in audio.words]
+    assert shown == ["Hello,", "big", "world.", "It", "is", "23", "degrees", "- outside!"]
+    assert audio.words[-1].end <= audio.duration + 0.001
+    by = "engine" if name == "knowing" else "even-words"
+    provenance = audio.provenance
+    assert provenance.extra["words"]["by"] == by
+    assert provenance.options["timestamps"] == "word"
+    # Once, with all the sound, where it arrived.
+    assert [duration for _, _, duration in asked] == ([] if by == "engine" else [pytest.approx(audio.duration)])
+
+
+@pytest.mark.parametrize("name", ["english", "whole", "knowing"])
+def test_a_stream_has_the_same_words(opened: Any, asked: list[Any], name: str) -> None:
+    tts = opened(name)
+    whole = tts.generate_audio(TEXT, timestamps="word")
+    stream = tts.stream_audio(TEXT, timestamps="word")
+    chunks = list(stream)
+    for chunk in chunks:
+        assert all(0 <= word.start <= chunk.duration for word in chunk.words)
+    joined = Audio.from_chunks(chunks)
+    check(joined.words)
+    assert joined == whole
+    assert [word.text for word in joined.words] == [word.text for word in whole.words]
+    assert stream.provenance.extra["words"]["by"] == ("engine" if name == "knowing" else "even-words")
+    assert stream.provenance.options["timestamps"] == "word"
+
+
+def test_a_stream_gives_a_part_as_soon_as_its_words_can_be_known(opened: Any, asked: list[Any]) -> None:
+    with opened("english").stream_audio("One two. Three four. Five.", timestamps="word") as stream:
+        first = next(stream)
+        assert [word.text for word in first.words] == ["One"]
+        assert [text for text, _, _ in asked] == ["One two."]
+
+
+def test_the_twin_and_a_file_have_them_too(opened: Any, asked: list[Any], tmp_path: Path) -> None:
+    tts = opened("english")
+    check(asyncio.run(tts.agenerate_audio(TEXT, timestamps="word")).words)
+
+    async def streamed() -> Audio:
+        return Audio.from_chunks([chunk async for chunk in tts.astream_audio(TEXT, timestamps="word")])
+
+    check(asyncio.run(streamed()).words)
+    for name in ("x.wav", "x.flac"):
+        for which in ("english", "knowing"):
+            audio = opened(which).generate_audio(TEXT, timestamps="word", output_path=tmp_path / name)
+            assert audio.path == tmp_path / name
+            check(audio.words)
+    check(tts.generate_audio(TEXT, timestamps="word", output_format="flac").words)
+
+
+@pytest.mark.parametrize("name", ["english", "knowing"])
+def test_who_asks_for_none_gets_none_and_no_aligner_is_asked(opened: Any, asked: list[Any], name: str) -> None:
+    tts = opened(name)
+    for options in ({}, {"timestamps": "none"}, {"timestamps": None}):
+        assert tts.generate_audio(TEXT, **options).words == ()
+        assert all(chunk.words == () for chunk in tts.stream_audio(TEXT, **options))
+    assert asked == []
+    assert "words" not in tts.generate_audio(TEXT).provenance.extra
+
+
+def test_without_an_aligner_it_is_refused_before_the_work(opened: Any, no_aligner: None) -> None:
+    tts = opened("english")
+    with pytest.raises(UnsupportedError, match=r"timestamps='word'.*lollms-client\[align\]"):
+        tts.generate_audio(TEXT, timestamps="word")
+    with pytest.raises(UnsupportedError, match=r"lollms-client\[align\]"):
+        list(tts.stream_audio(TEXT, timestamps="word"))
+    check(opened("knowing").generate_audio(TEXT, timestamps="word").words)  # which needs none
+
+
+def test_a_language_that_the_aligner_lacks_is_refused_before_the_work(folder: Path, asked: list[Any]) -> None:
+    tts = LollmsTTSBindingManager(folder).require_binding("unknown")
+    before = type(tts).spoken
+    with pytest.raises(UnsupportedError, match=r"en, pt-BR only, not of 'fr'"):
+        tts.generate_audio(TEXT, timestamps="word", language="fr")
+    assert type(tts).spoken == before
+    for language in ("en-GB", "EN", "pt", None):
+        check(tts.generate_audio(TEXT, timestamps="word", language=language).words)
+    assert [language for _, language, _ in asked] == ["en-GB", "EN", "pt", None]
+
+
+def test_a_wrong_value_and_a_word_of_help(opened: Any, asked: list[Any]) -> None:
+    tts = opened("english")
+    with pytest.raises(OptionError, match="'word' or 'none'"):
+        tts.generate_audio(TEXT, timestamps="segment")
+    assert tts.supports("timestamps")
+    assert tts.capabilities.timestamps == ()
+    with pytest.raises(OptionError, match="timestamps"):
+        tts.generate_audio(TEXT, timestamp="word")
+
+
+def test_cancelled_while_the_words_are_looked_for(folder: Path, asked: list[Any]) -> None:
+    from lollms_modalities import CallCancelled, CancelToken
+
+    token = CancelToken()
+
+    class Asked(list[Any]):
+        def append(self, value: Any) -> None:
+            token.cancel("enough")
+
+    import made_aligner
+
+    made_aligner.asked = Asked()
+    with pytest.raises(CallCancelled, match="enough"):
+        LollmsTTSBindingManager(folder).require_binding("english").generate_audio(TEXT, timestamps="word", cancel=token)
+
+
+WORDS = (Word("Hi", 0.0, 0.5), Word(" there", 0.5, 1.0))
+
+
+def test_what_is_made_of_an_audio_knows_its_words(tmp_path: Path) -> None:
+    audio = Audio.from_pcm(bytes(2000), 1000).with_words(WORDS)
+    for other in (
+        copy.copy(audio),
+        copy.deepcopy(audio),
+        pickle.loads(pickle.dumps(audio)),
+        audio.convert("flac"),
+        audio.convert("wav"),
+        audio.moved_to(tmp_path / "x.wav"),
+        audio.moved_to(tmp_path / "x.flac"),
+    ):
+        assert other.words == WORDS
+    chunk = AudioChunk.from_audio(audio, "Hi there")
+    assert chunk.words == WORDS
+    twice = Audio.from_chunks(iter([chunk, AudioChunk(bytes(1000), 1000), chunk]), output_format="flac")
+    assert [(w.start, w.end) for w in twice.words] == [(0, 0.5), (0.5, 1), (1.5, 2), (2, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hello world", ["Hello", " world"]),
+        (" - Hello,  world! \n", [" - Hello,", "  world! \n"]),
+        ("«Oui», dit-il… non ?", ["«Oui»,", " dit-il…", " non ?"]),
+        ("Fish & chips, $5 (50 %)", ["Fish", " &", " chips,", " $5", " (50", " %)"]),
+        ("今日は、東京。", ["今", "日", "は、", "東", "京。"]),
+        ("「今日」とWord", ["「今", "日」", "と", "Word"]),
+        ("きゃットー", ["きゃッ", "トー"]),
+        ("a — b", ["a", " — b"]),
+        ("... !", []),
+        ("", []),
+    ],
+)
+def test_words_of_a_text(text: str, words: list[str]) -> None:
+    assert split_words(text) == words
+    if words:
+        assert "".join(words) == text
+
+
+def times(words: tuple[Word, ...]) -> list[tuple[str, float, float]]:
+    return [(w.text, round(w.start, 3), round(w.end, 3)) for w in words]
+
+
+def test_words_are_fitted_to_the_text() -> None:
+    said = [Word("hello", 0, 1), Word("twenty", 1, 2), Word("three", 2, 3), Word("times", 3, 4)]
+    assert times(fitted("Hello, 23 times.", said)) == [("Hello,", 0, 1), (" 23", 1, 3), (" times.", 3, 4)]
+    said = [Word("On the", 0, 1), Word(" way", 1, 2)]
+    assert times(fitted("On the way", said)) == [("On the", 0, 1), (" way", 1, 2)]
+    said = [Word("onthe", 0, 1), Word("way", 1, 2)]
+    assert times(fitted("on the way!", said)) == [("on", 0, 0.4), (" the", 0.4, 1), (" way!", 1, 2)]
+    # What the engine does not tell lies between its neighbours.
+    assert times(fitted("a b c", [Word("a", 0, 1), Word("c", 2, 3)])) == [("a", 0, 1), (" b", 1, 2), (" c", 2, 3)]
+    assert times(fitted("x a", [Word("a", 1, 2)])) == [("x", 1, 1), (" a", 1, 2)]
+    assert times(fitted("a x", [Word("a", 1, 2)])) == [("a", 1, 2), (" x", 2, 2)]
+    assert fitted("...", [Word("a", 0, 1)]) == ()
+
+
+def test_words_of_a_stream_are_fitted_part_by_part() -> None:
+    fitting = Fitting(' "Hello", she said ... bye. ')
+    assert times(fitting.next([Word("Hello", 0, 1), Word("she", 1, 2)]) or ()) == [(' "Hello",', 0, 1), (" she", 1, 2)]
+    assert fitting.next([Word("nothing", 0, 1)]) is None
+    assert times(fitting.next([Word("said", 0, 1)]) or ()) == [(" said", 0, 1)]
+    assert times(fitting.next([Word("bye", 0, 1)]) or ()) == [(" ... bye. ", 0, 1)]
