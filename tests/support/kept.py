@@ -6,13 +6,19 @@ The name of what is kept holds a digest of all that it depends on, so that it is
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
+import inspect
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+# Those that write tiny models.
+_LIBRARIES = ("torch", "transformers", "diffusers", "coqui-tts", "safetensors")
 
 
 def kept(name: str, make: Callable[[Path], object], *, of: tuple[object, ...]) -> Path:
@@ -45,6 +51,20 @@ def kept(name: str, make: Callable[[Path], object], *, of: tuple[object, ...]) -
 def copy_of(name: str, target: Path, make: Callable[[Path], object], *, of: tuple[object, ...]) -> Path:
     """As ``kept``, copied to ``target``, which tests may change."""
     return Path(shutil.copytree(kept(name, make, of=of), target, dirs_exist_ok=True))
+
+
+def made_by(make: Callable[..., object], target: Path, **arguments: object) -> Path:
+    """What a maker of tiny models writes into its folder, copied to ``target``; made anew when its code changes."""
+    of = (Path(inspect.getfile(make)), sorted(arguments.items()), [version_of(name) for name in _LIBRARIES])
+    return copy_of(make.__name__, target, functools.partial(make, **arguments), of=of)
+
+
+def version_of(distribution: str) -> str:
+    """The version that is installed, "" where none is."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from bark_model import make_bark
 from diffusers_models import stable_diffusion
+from kept import made_by
 from lollms_client import LollmsClient
 from lollms_client.lollms_tti_binding import LollmsTTIBindingManager
 from lollms_client.tti_bindings.diffusers import DiffusersTTIBinding, DiffusersTTIBinding_Impl
@@ -27,7 +28,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def bark(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("older") / "bark"
-    make_bark(folder)
+    made_by(make_bark, folder)
     return str(folder)
 
 
@@ -35,7 +36,7 @@ def bark(tmp_path_factory: pytest.TempPathFactory) -> str:
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of personal models, as LoLLMS has it."""
     folder = tmp_path_factory.mktemp("personal")
-    stable_diffusion(folder / "diffusers_models" / "sd-v1-5-test-model")
+    made_by(stable_diffusion, folder / "diffusers_models" / "sd-v1-5-test-model")
     return folder
 
 
@@ -91,7 +92,7 @@ def test_a_model_by_its_name_of_1x(zoo: Path) -> None:
 
 
 def test_a_program_for_the_effects_of_a_game(bark: str, tmp_path: Path) -> None:
-    make_musicgen(tmp_path / "musicgen")
+    made_by(make_musicgen, tmp_path / "musicgen")
     asked: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "audiocraft": (
             {"device": None, "model_name": str(tmp_path / "musicgen"), "output_format": "wav"},

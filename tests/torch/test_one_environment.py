@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bark_model import make_bark
 from diffusers_models import stable_diffusion
+from kept import made_by
 from whisper_tiny import make_tiny
 from xtts_model import SPEAKERS, make_xtts_model
 
@@ -59,9 +60,9 @@ print(json.dumps(told))
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny model for each of the four."""
     folder = tmp_path_factory.mktemp("models")
-    make_xtts_model(folder / "xtts", tokens=12)
-    make_bark(folder / "bark", shortest=40)
-    stable_diffusion(folder / "diffusers")
+    made_by(make_xtts_model, folder / "xtts", tokens=12)
+    made_by(make_bark, folder / "bark", shortest=40)
+    made_by(stable_diffusion, folder / "diffusers")
     make_tiny(folder / "whisper.pt")
     return folder
 

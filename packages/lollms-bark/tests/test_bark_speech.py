@@ -15,6 +15,7 @@ import pytest
 import torch
 from bark_model import make_bark
 from checkpoints import Trap
+from kept import made_by
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
 from lollms_bark.engine import Bark
 from lollms_modalities import (
@@ -48,13 +49,13 @@ def ttm(tiny_bark: Path) -> Iterator[BarkTTMBinding]:
 @pytest.fixture(scope="module")
 def voiceless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that has one voice only, which is not the default."""
-    return make_bark(tmp_path_factory.mktemp("bark") / "voiceless", voices=["v2/de_speaker_3"])
+    return made_by(make_bark, tmp_path_factory.mktemp("bark") / "voiceless", voices=["v2/de_speaker_3"])
 
 
 @pytest.fixture(scope="module")
 def breathless(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint that always goes on until it can no more."""
-    return make_bark(tmp_path_factory.mktemp("bark") / "breathless", longest=160, shortest=160)
+    return made_by(make_bark, tmp_path_factory.mktemp("bark") / "breathless", longest=160, shortest=160)
 
 
 Spy = Callable[[BarkTTSBinding | BarkTTMBinding, str], list[tuple[tuple[Any, ...], dict[str, Any]]]]
@@ -218,7 +219,7 @@ def test_a_default_voice_that_the_model_lacks_is_left_out_and_a_named_one_raises
 
 @pytest.mark.parametrize("damage", ["a pickle", "no file", "codes of a larger model", "floats", "a wrong shape"])
 def test_a_damaged_voice_is_told(tmp_path: Path, damage: str) -> None:
-    folder = make_bark(tmp_path / "bark", voices=["v2/de_speaker_3", "v2/en_speaker_6"])
+    folder = made_by(make_bark, tmp_path / "bark", voices=["v2/de_speaker_3", "v2/en_speaker_6"])
     path = folder / "speaker_embeddings/v2/en_speaker_6_coarse_prompt.npy"
     codes = np.load(path)
     if damage == "a pickle":
@@ -235,7 +236,7 @@ def test_a_damaged_voice_is_told(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_table_of_voices_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
-    folder = make_bark(tmp_path / "bark", voices=["v2/en_speaker_6"])
+    folder = made_by(make_bark, tmp_path / "bark", voices=["v2/en_speaker_6"])
     table = folder / "speaker_embeddings_path.json"
     told = json.loads(table.read_text())
     (folder / "speaker_embeddings/v2/en_speaker_6_fine_prompt.npy").rename(tmp_path / "outside.npy")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from diffusers_models import MAKERS
+from kept import made_by
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def made(kind: str) -> Path:
         path = folder / kind
-        return path if path.is_dir() else MAKERS[kind](path)
+        return path if path.is_dir() else made_by(MAKERS[kind], path)
 
     return made
