@@ -166,7 +166,7 @@ class Call:
                 self._progress(Progress(stage, done, total, unit, preview))
             except BaseException as exc:
                 self._progress = None
-                self._fail(exc)
+                self.fail(exc)
                 raise
             finally:
                 TELLING.reset(token)
@@ -201,8 +201,8 @@ class Call:
             self._stop = reason
             self._run_stops()
 
-    def _fail(self, error: BaseException) -> None:
-        """Stop the call with what its progress callable raised."""
+    def fail(self, error: BaseException) -> None:
+        """Stop the call with what the caller's own code raised, such as its progress callable."""
         self._error = error
         try:
             self._run_stops()
@@ -212,7 +212,7 @@ class Call:
     def _follow_parent(self) -> None:
         outer = self.parent
         if outer is not None and outer._error is not None:
-            self._fail(outer._error)
+            self.fail(outer._error)
         elif outer is not None and outer._stop is not None:
             self.stop(outer._stop)
 

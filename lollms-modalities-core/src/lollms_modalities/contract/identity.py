@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.contract.verbs import Verb
 
-_FOR_AUTHORS = ("load_model", "free_model", "translate_error")
+_FOR_AUTHORS = ("load_model", "free_model", "translate_error", "voice_activity")
 
 
 def find_origin(cls: type[LollmsBinding]) -> Origin:

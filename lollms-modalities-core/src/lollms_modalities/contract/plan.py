@@ -79,6 +79,8 @@ class Plan:
             content = kwargs.pop(self.content) if self.content else None
             if self.verb.content:
                 content = binding._check_content(self.verb.content, content)
+                if self.verb.content == "frames":
+                    call.at_end(content.close)
             common = {n: kwargs.pop(n) for n in self.common if n in kwargs}
             arguments = self._arguments(call, binding, kwargs)
             if self.steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.binding import LollmsBinding
@@ -12,6 +12,9 @@ from lollms_modalities.contract.verbs import verb
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
     from lollms_modalities.contract.async_streams import AsyncStream
+    from lollms_modalities.contract.providers import VoiceActivity
+    from lollms_modalities.contract.streams import Stream
+    from lollms_modalities.media.chunk import AudioChunk
     from lollms_modalities.media.input import MediaInput
     from lollms_modalities.media.transcript import Segment, Transcript
 
@@ -43,6 +46,10 @@ class LollmsSTTBinding(LollmsBinding):
     def list_models(self, **kwargs: Any) -> list[str]:
         """Names that ``model`` takes. Loads none."""
 
+    def voice_activity(self) -> VoiceActivity | None:
+        """What tells speech from what is none in ``transcribe_live``, where the engine brings it. For authors."""
+        return None
+
     if TYPE_CHECKING:
 
         def stream_transcript(
@@ -57,6 +64,14 @@ class LollmsSTTBinding(LollmsBinding):
             self, audio_path: MediaInput, model: str | None = None, **kwargs: Any
         ) -> AsyncStream[Segment]: ...
 
+        def transcribe_live(
+            self, frames: Iterable[AudioChunk] | AsyncIterable[AudioChunk], model: str | None = None, **kwargs: Any
+        ) -> Stream[Segment]: ...
+
+        def atranscribe_live(
+            self, frames: Iterable[AudioChunk] | AsyncIterable[AudioChunk], model: str | None = None, **kwargs: Any
+        ) -> AsyncStream[Segment]: ...
+
     else:
 
         @verb("Segment", stream=True, content="audio")
@@ -67,7 +82,34 @@ class LollmsSTTBinding(LollmsBinding):
             """
             yield from self.transcribe_audio(audio_path, model, **kwargs).as_segments()
 
+        @verb("Segment", stream=True, content="frames")
+        def transcribe_live(self, frames, model=None, **kwargs):
+            """Write down what is said while it is being said; same options as ``transcribe_audio``.
+
+            Of the segments that have one ``id``, each takes the place of the one before it; the last is ``final``. The
+            final ones, joined, are the text. Where the engine is slower than the sound, partial ones are left out, and
+            never sound.
+
+            Args:
+                frames: an iterator, or asynchronous iterator, of ``AudioChunk``, such as a microphone; of any sample
+                    rates and numbers of channels. It is asked in a thread of its own, and closed at the end. What it
+                    raises arrives unchanged.
+                model: as of ``transcribe_audio``.
+                kwargs: the binding's options, and ``progress``, ``cancel``, ``timeout``.
+
+            Raises:
+                MediaError: an item that is no sound.
+            """
+            from lollms_modalities.contract.live import Listening
+
+            arguments = kwargs if model is None else {"model": model, **kwargs}
+            yield from Listening(self, frames, arguments).segments()
+
     def _check_content(self, kind: str, value: Any) -> Any:
+        if kind == "frames":
+            from lollms_modalities.contract.frames import Frames
+
+            return Frames(value)
         from lollms_modalities.media.input import check_media
 
         return check_media(value, role="audio") if kind == "audio" else value
@@ -88,8 +130,10 @@ class LollmsSTTBinding(LollmsBinding):
         return made
 
     def _tidy_item(self, call: Call, content: Any, item: Any) -> list[Any]:
-        from lollms_modalities.media.segments import tidied
+        from lollms_modalities.media.segments import possible, tidied
 
+        if call.verb == "transcribe_live":
+            return [possible(item, None)]  # as it is: what takes its place has the same id
         times = _times(call)
         # A segment of a stream has times, or it would be none.
         return tidied([item], call.heard or _length(call, content), "segment" if times == "none" else times)

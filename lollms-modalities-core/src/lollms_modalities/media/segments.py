@@ -24,13 +24,14 @@ def tidied(segments: Iterable[Segment], duration: float | None, times: str | Non
     """
     if times == "none":
         return []
-    found = [part for segment in segments for part in _cut(_possible(segment, duration))]
+    found = [part for segment in segments for part in _cut(possible(segment, duration))]
     if times == "segment":
         found = [replace(segment, words=()) if segment.words else segment for segment in found]
     return sorted(found, key=lambda segment: segment.start)
 
 
-def _possible(segment: Segment, duration: float | None) -> Segment:
+def possible(segment: Segment, duration: float | None) -> Segment:
+    """A segment with times that are possible, and numbers that are Python's."""
     last = math.inf if duration is None else max(0.0, float(duration))
     start, end = _within(segment.start, segment.end, 0.0, last)
     words = tuple(_words(segment.words, last))

@@ -73,16 +73,16 @@ class Exchange:
             self._wait(acknowledged, look)
             self._channel.send({"type": DATA, "id": self.number}, chunk, look)
 
-    def wait_for_room(self) -> None:
-        """Before an item of a stream is sent: wait until the other side has taken enough of those before it."""
+    def wait_for_room(self, items: int = ITEMS) -> None:
+        """Before an item of a stream is sent: wait until no more than ``items`` before it were not taken."""
         if self._room is None:
-            self._room = threading.Semaphore(ITEMS)
+            self._room = threading.Semaphore(items)
         self._wait(self._room, None)
 
-    def took_item(self) -> None:
-        """After an item of a stream was taken: tell the other side, now and then."""
+    def took_item(self, items: int = ITEMS) -> None:
+        """After an item of a stream was taken, of which ``items`` may be under way: tell the other side sometimes."""
         self._taken += 1
-        if self._taken >= ITEMS // 2:
+        if self._taken >= items // 2:
             self._channel.send({"type": TAKEN, "id": self.number, "count": self._taken})
             self._taken = 0
 

@@ -101,6 +101,7 @@ class Worker:
         hello = {
             "type": protocol.HELLO,
             "protocol": protocol.VERSION,
+            "minor": protocol.MINOR,
             "core": __version__,
             "modality": self.spec.modality,
             "name": self.spec.name,

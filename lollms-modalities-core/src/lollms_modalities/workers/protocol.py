@@ -18,6 +18,9 @@ from lollms_modalities.errors import OptionError
 VERSION: Final = 1
 """Of the protocol. Two sides understand each other if theirs are equal."""
 
+MINOR: Final = 1
+"""What a side knows beyond the first protocol of that version; the lower one counts. 1: streams into a worker."""
+
 CHUNK: Final = 4 << 20
 """Bytes of payload that one frame holds at most."""
 
@@ -27,30 +30,36 @@ WINDOW: Final = 4
 ITEMS: Final = 32
 """Items of one stream that may be under way without having been taken."""
 
+ITEMS_IN: Final = 16
+"""The same of a stream into a worker: a caller's microphone should not be far ahead of the engine."""
+
 HEAD: Final = struct.Struct(">II")
 LARGEST_TEXT: Final = 256 << 20
 
 # From the host.
-HELLO = "hello"  # protocol, core, modality, name, directory: the first message; find the binding's class
+HELLO = "hello"  # protocol, minor, core, modality, name, directory: the first message; find the binding's class
 MAKE = "make"  # settings, shared: make the binding
-CALL = "call"  # name, positional, arguments, controls, progress, stream, tell, watch_memory: run a verb or method
+CALL = "call"  # name, positional, arguments, controls, progress, stream, input, tell, watch_memory: run a method
 CANCEL = "cancel"  # reason: stop the exchange
-TAKEN = "taken"  # count: so many items of the stream were taken
 BYE = "bye"  # close the binding and end
 OPENING: Final = (HELLO, MAKE, CALL, BYE)  # those that begin an exchange
 
 # From the worker.
-READY = "ready"  # to hello: protocol, core, name, description, ...; to make: settings, capabilities
+READY = "ready"  # to hello: protocol, minor, core, name, description, ...; to make: settings, capabilities
 BEGIN = "begin"  # options: the call has its options, its lock and its model
 PROGRESS = "progress"  # stage, done, total, unit, preview
 WARNING = "warning"  # category, message: a Python warning
-ITEM = "item"  # value: of a stream
 RESULT = "result"  # value, provenance, memory: the end
 ERROR = "error"  # error, traceback: the end
 
 # From both.
 DATA = "data"  # the next chunk of the payload of the message before it
 ACK = "ack"  # one chunk was taken
+ITEM = "item"  # value: of the stream that a call gives, or of the one that it takes
+TAKEN = "taken"  # count: so many items of the stream were taken
+
+# From the host again, since the worker's streams end with a result or an error.
+END = "end"  # error, traceback: of the stream into a call, with what its source raised
 
 # What must be there, so that whoever takes a message in may rely on it.
 _FIELDS: Final = {

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
 from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan, checked_output
+from lollms_modalities.contract.pulling import Source
 from lollms_modalities.contract.verbs import Verb
 from lollms_modalities.errors import LollmsError, OptionError, UnsupportedError
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
 from lollms_modalities.settings.shown import veiled
+from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import as_bytes
+from lollms_modalities.workers.feeding import Feeding
+from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.isolated import IsolatedBinding
 from lollms_modalities.workers.values import pack, unpack
 
@@ -41,7 +45,9 @@ class RemotePlan(Plan):
         self.content = "request"
         self.loads = False
         self.returns = getattr(media, spec.returns)
-        described = cls._description["verbs"][spec.name]
+        described = cls._description["verbs"].get(spec.name)
+        self._there = described is not None
+        described = described or {"media": []}  # what the worker's core is too old to know
         self._media = tuple(described["media"])
         schema = described.get("options") or cls._description["options"]
         definitions = schema.get("$defs", {})
@@ -57,10 +63,13 @@ class RemotePlan(Plan):
         self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Call, Any, dict[str, Any]]:
         """The call, and the message with its payloads in the place of the first argument."""
+        if not self._there:
+            raise self._unknown_there(cast(IsolatedBinding, binding))
         self._name(args, kwargs)
         call = Call(self.verb.name, binding, None, outer)
         from lollms_modalities import media
 
+        feeding: list[Feeding] = []
         try:
             progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
             call.control(progress, cancel, timeout)
@@ -77,6 +86,8 @@ class RemotePlan(Plan):
                 self._kept_here(call, binding, kwargs)
             if self._secrets is not None:
                 cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
+            if self.verb.content == "frames":
+                feeding.append(Feeding(Source(kwargs.pop(self.verb.params[0]))))
             out: list[Buffer] = []
             message = {
                 "type": protocol.CALL,
@@ -87,14 +98,27 @@ class RemotePlan(Plan):
                 "stream": self.verb.stream,
                 "tell": hooks.relay() is not None,
             }
+            if feeding:
+                message["input"] = self.verb.params[0]
+                call.at_end(feeding[0].close)
         except BaseException:
             call.finish()
             raise
-        return call, (message, out), {}
+        return call, (message, out, *feeding), {}
+
+    def _unknown_there(self, binding: IsolatedBinding) -> UnsupportedError:
+        workers = binding._workers
+        core = workers.ready.get("core", "of an older version")
+        return UnsupportedError(
+            f"{binding.binding_name} in {binding.environment!r} has no {self.verb.name}: lollms-modalities-core "
+            f"{core} is there, with protocol {protocol.VERSION}.{workers.ready.get('minor', 0)}; here is "
+            f"{__version__}, with {protocol.VERSION}.{protocol.MINOR}.",
+            hint=core_mend(workers.spec),
+        )
 
     def told(self, call: Call, content: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """What the caller gave: the worker checks it and fills in the defaults."""
-        message, out = content
+        message, out, *_ = content
         given: dict[str, Any] = unpack(message["arguments"], out)
         if call.output_path is not None:
             given["output_path"] = call.output_path

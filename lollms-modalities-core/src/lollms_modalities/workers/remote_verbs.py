@@ -14,6 +14,7 @@ from lollms_modalities.calls.call import CURRENT, Call
 from lollms_modalities.contract.plan import check_one, placed
 from lollms_modalities.media.files import move_whole, part_folder
 from lollms_modalities.workers import protocol
+from lollms_modalities.workers.feeding import Feeding
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import unpack
 
@@ -61,13 +62,16 @@ class Items(Iterator[Any]):
 
     _request: Request | None = None
 
-    def __init__(self, binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> None:
+    def __init__(self, binding: IsolatedBinding, request: tuple[Any, ...]) -> None:
         call = self._call = cast(Call, CURRENT.get())
         self._workers = binding._workers
         self._worker = self._workers.take(call)
         try:
-            message, out = request
+            message, out, *feeding = request
+            self._feeding: Feeding | None = feeding[0] if feeding else None
             self._request = Request(self._worker, call, message, out, grace=self._workers.spec.policy.grace)
+            if self._feeding is not None:
+                self._feeding.begin(call, self._request.exchange)
         except BaseException:
             self._workers.give(self._worker, call)
             raise
@@ -81,8 +85,12 @@ class Items(Iterator[Any]):
                 return unpack(message["value"], payloads)
         except BaseException:
             self.close()
+            if self._feeding is not None:
+                self._feeding.check(self._call)
             raise
         self.close()
+        if self._feeding is not None:
+            self._feeding.check(self._call)
         raise StopIteration
 
     def close(self) -> None:
@@ -90,6 +98,8 @@ class Items(Iterator[Any]):
         request = self._request
         if request is None:
             return
+        if self._feeding is not None:
+            self._feeding.close()
         if request.ended:
             self._workers.give(self._worker, self._call)
             self._request = None

@@ -42,6 +42,7 @@ class Request:
         limit: seconds that it may take in all; the worker is killed after that.
 
     Attributes:
+        exchange: its messages.
         ended: whether it has: with its last message, an error, or the worker's end.
     """
 
@@ -58,7 +59,7 @@ class Request:
         self.ended = False
         if worker.spec.policy.max_growth is not None:
             message["watch_memory"] = True
-        exchange = self._exchange = worker.channel.exchange()
+        exchange = self.exchange = worker.channel.exchange()
         self._remove = call.on_cancel(lambda: exchange.put({"type": "stop"}))
         try:
             exchange.send(message, payloads, self._look)
@@ -85,13 +86,13 @@ class Request:
         try:
             while True:
                 try:
-                    message, payloads = self._exchange.get(self._patience())
+                    message, payloads = self.exchange.get(self._patience())
                 except Empty:
                     self._out_of_patience()
                     continue
                 kind = message["type"]
                 if kind == protocol.ITEM:
-                    self._exchange.took_item()
+                    self.exchange.took_item()
                     return message, payloads
                 if kind in (protocol.RESULT, protocol.READY):
                     self._end()
@@ -112,7 +113,7 @@ class Request:
         self._ask_to_stop(reason)
         while not self.ended:
             try:
-                message, _ = self._exchange.get(self._patience())
+                message, _ = self.exchange.get(self._patience())
             except Empty:
                 self._worker.process.kill("a call did not stop when it was told to")
                 break
@@ -159,7 +160,7 @@ class Request:
         self._asked_to_stop = True
         self._kill_at = time.monotonic() + self._grace
         if self._grace:
-            cancel = {"type": protocol.CANCEL, "id": self._exchange.number, "reason": reason}
+            cancel = {"type": protocol.CANCEL, "id": self.exchange.number, "reason": reason}
             with contextlib.suppress(Disconnected):  # which the reading side says, too
                 self._worker.channel.send(cancel, (), self._look)
 
@@ -203,4 +204,4 @@ class Request:
         if not self.ended:
             self.ended = True
             self._remove()
-            self._exchange.end()
+            self.exchange.end()

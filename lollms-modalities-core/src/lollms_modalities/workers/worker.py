@@ -30,6 +30,7 @@ from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import without_files
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected, Exchange
+from lollms_modalities.workers.feeding import Incoming
 from lollms_modalities.workers.protocol import Buffer, Json
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
 from lollms_modalities.workers.values import pack, unpack
@@ -50,6 +51,7 @@ class _Request:
         self._token = CancelToken()
         self._reported: tuple[Progress, bool] | None = None
         self._told = 0.0
+        self._incoming: Incoming | None = None
         self.tell = False
 
     def run(self) -> None:
@@ -74,6 +76,8 @@ class _Request:
             pass  # nobody is there to be answered; the thread that reads ends the process
         finally:
             exchange.end()
+            if self._incoming is not None:
+                self._incoming.close()  # a thread may still wait for it
             self._worker.requests.pop(exchange.number, None)
 
     def _do(self, out: list[Buffer]) -> Json:
@@ -95,6 +99,8 @@ class _Request:
         arguments = unpack(message["arguments"], payloads)
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
+        if (taken := message.get("input")) is not None:
+            arguments[taken] = self._incoming = Incoming(self._exchange)
         if message.get("controls"):
             arguments["cancel"] = self._token
             if message.get("progress"):
@@ -203,7 +209,12 @@ class Worker:
 
         from lollms_modalities.version import __version__
 
-        ready: Json = {"type": protocol.READY, "protocol": protocol.VERSION, "core": __version__}
+        ready: Json = {
+            "type": protocol.READY,
+            "protocol": protocol.VERSION,
+            "core": __version__,
+            "minor": protocol.MINOR,
+        }
         if hello["protocol"] != protocol.VERSION:
             return ready  # which tells the host all that it can understand
         self.shares_files = hello.get("shares_files", True)
@@ -219,7 +230,7 @@ class Worker:
             "name": ref.name,
             "distribution": ref.distribution,
             "version": ref.version,
-            "description": self._class.describe(),
+            "description": _told_to(hello.get("minor", 0), self._class.describe()),
         }
 
     def make(self, settings: Json, shared: Json) -> Json:
@@ -280,6 +291,12 @@ class Worker:
             except Exception:
                 logging.getLogger(__name__).exception("stopping a call failed")
             del request
+
+
+def _told_to(minor: int, description: Json) -> Json:
+    """What a host of that minor version can make use of: an older one sends no streams."""
+    verbs = {name: verb for name, verb in description["verbs"].items() if minor >= 1 or verb["content"] != "frames"}
+    return {**description, "verbs": verbs}
 
 
 def _memory() -> int:

@@ -30,6 +30,7 @@ from lollms_modalities.kit import LONG_PAUSE, whisper_language
 
 from lollms_faster_whisper import models
 from lollms_faster_whisper.engine import How, loaded_model
+from lollms_faster_whisper.voices import SileroVoiceActivity
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -145,6 +146,10 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models in ``models_path``, and the names that faster-whisper knows."""
         return models.list_models(self.settings.models_path)
+
+    def voice_activity(self) -> SileroVoiceActivity:
+        """Silero's, which faster-whisper brings."""
+        return SileroVoiceActivity()
 
     def load_model(self) -> ModelCache[Path | str, WhisperModel]:
         settings = self.settings
