@@ -140,6 +140,23 @@ class LollmsBinding(Configured):
         """What is known of each verb, by its name: its ``kind``, what it gives, what it takes. Makes no instance."""
         return dict(cls._verbs)
 
+    def get_options(self, verb: str = "") -> list[dict[str, Any]]:
+        """What a call of that verb may vary, as rows of a form like those of ``get_settings``. Loads no model.
+
+        Args:
+            verb: its name; "" for the first of the modality, such as ``generate_audio``.
+
+        Returns:
+            The documented arguments but the first, then the options. ``value`` is what holds where a call leaves one
+            out.
+
+        Raises:
+            OptionError: there is no such verb.
+        """
+        from lollms_modalities.contract.option_forms import option_rows
+
+        return option_rows(self, verb)
+
     def list_models(self, **kwargs: Any) -> list[str]:
         """Names of the models that the binding knows; empty where there is no choice."""
         return []

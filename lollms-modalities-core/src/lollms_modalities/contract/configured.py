@@ -65,16 +65,24 @@ class Configured(ModelLife):
         return {**taken, **config}
 
     def get_settings(self, **kwargs: Any) -> list[dict[str, Any]]:
-        """The settings as a list of ``{name, type, value, description, options?, is_secret?}``; secrets are masked."""
+        """The settings as rows of a form, which ``set_settings`` takes back; secrets are masked.
+
+        Each has ``name``, ``type``, ``value``, ``description``, ``kind`` (what the value is to whoever runs the
+        program: "path", "program", "address", "environment", "secret", "media" or "plain"), ``nullable``, ``reload``,
+        ``required``, and where they apply ``default``, ``options``, ``choices_from``, ``is_secret``, ``min``, ``max``,
+        ``step``, ``pattern`` and their like: see ``settings.forms.rows_of``.
+        """
+        from lollms_modalities.contract.option_forms import with_choices
         from lollms_modalities.settings.forms import to_form
 
-        return to_form(self.settings)
+        return with_choices(type(self), to_form(self.settings))
 
     def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
         """Change settings: a dict, or rows of the list that ``get_settings`` gives. All or nothing; gives True.
 
-        A masked secret stays as it was. When a setting changes that the model depends on, the model is loaded anew,
-        after the calls under way have ended; if that fails, the old model and the old settings stay.
+        A masked secret stays as it was, and "" is None where None is a value. When a setting changes that the model
+        depends on, the model is loaded anew, after the calls under way have ended; if that fails, the old model and the
+        old settings stay.
 
         Raises:
             SettingsError: an unknown name or a wrong value.

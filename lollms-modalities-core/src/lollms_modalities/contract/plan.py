@@ -32,6 +32,7 @@ class Plan:
 
     def __init__(self, cls: type[LollmsBinding], fn: Callable[..., Any], spec: Verb) -> None:
         from lollms_modalities import media
+        from lollms_modalities.settings.types import empty_is_none
 
         self.fn = fn
         self.verb = spec
@@ -52,6 +53,8 @@ class Plan:
         self.defaults = tuple(
             (n, s) for n in (*self.documented, *self.names) for s in (f"default_{n}", n) if s in fields
         )
+        # Options of which "" stands for None, and so for what was left out.
+        self.empties = frozenset(n for n, f in self.options.model_fields.items() if empty_is_none(f))
         self.seeded = "seed" in self.names
         self.empty: CallOptions | None = None
         self.returns: type = getattr(media, spec.returns)
@@ -143,7 +146,12 @@ class Plan:
             call.output_format = media.check_format(output_format, self.returns)
 
     def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
-        given = {k: v for k, v in kwargs.items() if v is not None} if kwargs else kwargs
+        given = kwargs
+        if kwargs:
+            empties = self.empties
+            given = {
+                k: v for k, v in kwargs.items() if v is not None and (v.__class__ is not str or v or k not in empties)
+            }
         settings = binding.settings
         for name, default in self.defaults:
             if name not in given and (value := getattr(settings, default)) is not None:

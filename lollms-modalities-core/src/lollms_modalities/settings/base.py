@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, create_model, model_validator
 
 from lollms_modalities.settings.fields import setting
-from lollms_modalities.settings.types import is_nullable
+from lollms_modalities.settings.types import empty_is_none, is_nullable
 
 try:
     create_model("FirstModel")
@@ -38,16 +38,24 @@ class BindingSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _none_is_the_default(cls, values: Any) -> Any:
-        """1.x gave None for what was not given, so ``device=None`` is the default, which is auto."""
-        if not isinstance(values, dict) or not any(values.get(name, "") is None for name in _NONE_IS_LEFT_OUT):
+    def _as_given(cls, values: Any) -> Any:
+        """As forms and 1.x gave what they had nothing for.
+
+        "" is None where None is a value. 1.x gave None for what was not given, so ``device=None`` is the default, which
+        is auto.
+        """
+        if not isinstance(values, dict):
             return values
         fields = cls.model_fields
-        return {
-            name: value
-            for name, value in values.items()
-            if value is not None or name not in _NONE_IS_LEFT_OUT or name not in fields or is_nullable(fields[name])
-        }
+        given: dict[Any, Any] = {}
+        for name, value in values.items():
+            field = fields.get(name)
+            if field is not None and type(value) is str and not value and empty_is_none(field):
+                value = None
+            if value is None and field is not None and name in _NONE_IS_LEFT_OUT and not is_nullable(field):
+                continue
+            given[name] = value
+        return given
 
 
 class CallOptions(BaseModel):

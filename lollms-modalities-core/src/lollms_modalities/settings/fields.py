@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic.config import JsonDict
 
+Kind: TypeAlias = Literal["plain", "path", "program", "address", "environment", "secret", "media"]
+
 
 def setting(
     default: Any = ..., *, description: str = "", reload: bool = False, shared: bool = False,
-    env: str | tuple[str, ...] = (), **field: Any,
+    env: str | tuple[str, ...] = (), kind: Kind | None = None, choices_from: str | None = None, **field: Any,
 ) -> Any:  # fmt: skip
     """One field of a ``BindingSettings``.
 
@@ -21,17 +23,34 @@ def setting(
         shared: a value of this name that the application shares among its bindings may fill it.
         env: the environment variables that the binding reads for it. One whose name says that it is a secret is kept
             from a binding in another process unless it is declared so.
+        kind: what the value is to whoever runs the program: "path" (also a name in whose place a path may stand),
+            "program", "address", "environment", "secret", "media" or "plain". Where it is left out, the field's type
+            and name tell. A server lets nobody set the first four from elsewhere.
+        choices_from: name of the method that lists values, such as "list_voices"; "" for none. Where it is left out,
+            the field's name tells.
         field: anything that pydantic's ``Field`` takes (``ge=1``, ``min_length=1``, ...).
     """
     marks: JsonDict = {"reload": reload, "shared": shared}
     if env:
         marks["env"] = [env] if isinstance(env, str) else list(env)
+    marks |= _form_marks(kind, choices_from)
     return Field(default, description=description, json_schema_extra={"lollms": marks}, **field)
 
 
-def option(default: Any = ..., *, description: str = "", **field: Any) -> Any:
-    """One field of a ``CallOptions``; ``field`` as in ``setting``."""
-    return Field(default, description=description, **field)
+def option(
+    default: Any = ..., *, description: str = "", kind: Kind | None = None, choices_from: str | None = None,
+    **field: Any,
+) -> Any:  # fmt: skip
+    """One field of a ``CallOptions``; arguments as in ``setting``."""
+    marks = _form_marks(kind, choices_from)
+    return Field(default, description=description, json_schema_extra={"lollms": marks} if marks else None, **field)
+
+
+def _form_marks(kind: str | None, choices_from: str | None) -> JsonDict:
+    if kind is not None and kind not in get_args(Kind):
+        raise TypeError(f"a setting's kind is one of {', '.join(get_args(Kind))}, and not {kind!r}")
+    told: JsonDict = {"kind": kind, "choices_from": choices_from}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _draw_when_negative(value: object) -> object:

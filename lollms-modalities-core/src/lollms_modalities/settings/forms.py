@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -9,8 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from lollms_modalities.settings.base import BindingSettings
+from lollms_modalities.settings.kinds import choices_of, kind_of
 from lollms_modalities.settings.shown import shown
-from lollms_modalities.settings.types import holds_secrets, leaves, members
+from lollms_modalities.settings.types import holds_secrets, is_marked, is_nullable, leaves, members
 
 _FORM_TYPES: tuple[tuple[type, str], ...] = (
     (bool, "bool"), (int, "int"), (float, "float"), (list, "list"), (tuple, "list"), (dict, "dict"),
@@ -18,10 +20,28 @@ _FORM_TYPES: tuple[tuple[type, str], ...] = (
 
 
 def to_form(settings: BaseModel) -> list[dict[str, Any]]:
-    """The settings as a list of ``{name, type, value, description, options?, is_secret?}``; secrets are masked."""
-    public = dump_public(settings)
-    fields = type(settings).model_fields
-    return [_form_row(name, fields[name], public[name]) for name in ordered_fields(type(settings))]
+    """Settings as rows of a form, of their values; see ``rows_of``. Secrets are masked."""
+    return rows_of(type(settings), dump_public(settings))
+
+
+def rows_of(model: type[BaseModel], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings or options as rows of a form.
+
+    Each row has ``name``, ``type`` ("str", "int", "float", "bool", "list", "dict"), ``value``, ``description``,
+    ``kind`` (see ``kinds``), ``nullable``, ``reload``, ``required``, and where they apply: ``default``, ``options``
+    (all the values that there are), ``choices_from`` (name of the method that lists values), ``is_secret``, ``min``,
+    ``max``, ``min_excluded``, ``max_excluded`` (the limit itself is refused), ``step``, ``pattern``, ``min_length``,
+    ``max_length``.
+
+    Args:
+        values: what is shown, as JSON values.
+    """
+    schema = schema_of(model)
+    described, definitions = schema.get("properties", {}), schema.get("$defs", {})
+    return [
+        _form_row(name, model.model_fields[name], values.get(name), described[name], definitions)
+        for name in ordered_fields(model)
+    ]
 
 
 def ordered_fields(settings: type[BaseModel]) -> list[str]:
@@ -30,19 +50,51 @@ def ordered_fields(settings: type[BaseModel]) -> list[str]:
     return [*own, *(name for name in settings.model_fields if name not in own)]
 
 
-def _form_row(name: str, field: FieldInfo, value: Any) -> dict[str, Any]:
+def _form_row(
+    name: str, field: FieldInfo, value: Any, described: dict[str, Any], definitions: dict[str, Any]
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "name": name,
         "type": _form_type(field.annotation),
         "value": value,
         "description": field.description or "",
+        "kind": described["lollms"]["kind"],
+        "nullable": is_nullable(field),
+        "reload": is_marked(field, "reload"),
+        "required": field.is_required(),
     }
+    if not field.is_required():
+        row["default"] = shown(field.get_default(call_default_factory=True))
     literals = [v for t in members(field.annotation) if get_origin(t) is Literal for v in get_args(t)]
     if literals:
         row["options"] = literals
+    if choices := described["lollms"].get("choices_from"):
+        row["choices_from"] = choices
     if holds_secrets(field):
         row["is_secret"] = True
-    return row
+    return row | _limits(row["type"], described, definitions)
+
+
+# As JSON schemas have them, and as rows have them.
+_LIMITS = {
+    "minimum": "min", "exclusiveMinimum": "min", "maximum": "max", "exclusiveMaximum": "max", "multipleOf": "step",
+    "pattern": "pattern", "minLength": "min_length", "maxLength": "max_length", "minItems": "min_length",
+    "maxItems": "max_length",
+}  # fmt: skip
+
+
+def _limits(kind: str, described: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"step": 1} if kind == "int" else {}
+    parts = [described, *described.get("anyOf", ())]
+    for part in parts:
+        if reference := part.get("$ref"):
+            parts.append(definitions.get(str(reference).rpartition("/")[2], {}))
+        for limit, name in _LIMITS.items():
+            if limit in part:
+                found[name] = part[limit]
+                if limit.startswith("exclusive"):
+                    found[f"{name}_excluded"] = True
+    return found
 
 
 def _form_type(annotation: Any) -> str:
@@ -66,8 +118,21 @@ class _Schema(GenerateJsonSchema):
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of settings or options."""
-    return model.model_json_schema(schema_generator=_Schema)
+    """The JSON schema of settings or options; ``lollms`` in each property has its ``kind`` and ``choices_from``."""
+    schema = model.model_json_schema(schema_generator=_Schema)
+    definitions = schema.get("$defs", {})
+    for name, described in schema.get("properties", {}).items():
+        field = model.model_fields[name]
+        marks = {**described.get("lollms", {}), "kind": kind_of(name, field, described, definitions)}
+        if choices := choices_of(name, field):
+            marks["choices_from"] = choices
+        described["lollms"] = marks
+    return schema
+
+
+def field_kind(model: type[BaseModel], name: str) -> str:
+    """The kind of one setting or option."""
+    return str(schema_of(model)["properties"][name]["lollms"]["kind"])
 
 
 def dump_public(settings: BaseModel) -> dict[str, Any]:

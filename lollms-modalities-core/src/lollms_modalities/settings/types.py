@@ -19,6 +19,11 @@ def is_nullable(field: FieldInfo) -> bool:
     return any(t in (None, type(None), Any) for t in leaves(field.annotation))
 
 
+def empty_is_none(field: FieldInfo) -> bool:
+    """Whether "" stands for None, as forms give it: where None is a value, and "" is not the default."""
+    return type(None) in leaves(field.annotation) and field.default != ""
+
+
 def holds_secrets(field: FieldInfo) -> bool:
     """Whether there is room for a secret in the field: as itself, in a list, a dict, or a field of a nested model."""
     return _has_secret(field.annotation, set())
@@ -45,9 +50,14 @@ def _has_secret(annotation: Any, seen: set[Any]) -> bool:
 
 def is_marked(field: FieldInfo, mark: Literal["reload", "shared"]) -> bool:
     """Whether ``setting(..., reload=True)`` or ``shared=True`` was said of the field."""
+    return bool(mark_of(field, mark))
+
+
+def mark_of(field: FieldInfo, mark: str) -> Any:
+    """What ``setting`` or ``option`` was told of that name; None where it was told nothing."""
     extra = field.json_schema_extra
     marks = extra.get("lollms") if isinstance(extra, dict) else None
-    return bool(isinstance(marks, dict) and marks.get(mark))
+    return marks.get(mark) if isinstance(marks, dict) else None
 
 
 def members(annotation: Any) -> list[Any]:

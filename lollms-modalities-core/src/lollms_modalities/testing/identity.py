@@ -14,6 +14,7 @@ import pytest
 
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.masking import MASK
+from lollms_modalities.settings.kinds import KINDS
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import SECRET, Suite
 
@@ -119,10 +120,31 @@ class IdentityTests(Suite):
                 "settings",
                 row,
             )
+            contract(
+                row.get("kind", "plain") in KINDS and callable(getattr(binding, row.get("choices_from", "close"))),
+                "A setting's kind is one that there is, and what lists its values is a method of the binding.",
+                "settings",
+                row,
+            )
         contract(
             binding.set_settings(rows) is True, "set_settings takes what get_settings gives, and says True.", "settings"
         )
         contract(binding.get_settings() == rows, "Settings that come back unchanged change nothing.", "settings")
+
+    @crosses
+    def test_options_are_told_as_a_list(self, make: Callable[..., Any]) -> None:
+        binding = make()
+        for verb in binding.verbs():
+            rows = binding.get_options(verb)
+            json.dumps(rows)
+            names = {row["name"] for row in rows}
+            options = binding.verbs()[verb].options or binding.options_class()
+            contract(
+                names >= options.model_fields.keys() and all(row["kind"] in KINDS for row in rows),
+                "get_options gives a row for each option of a verb.",
+                "options",
+                (verb, rows),
+            )
 
     def test_settings_change_all_or_not_at_all(self, make: Callable[..., Any]) -> None:
         binding = make()

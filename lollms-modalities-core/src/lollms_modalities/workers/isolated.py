@@ -90,6 +90,10 @@ class IsolatedBinding(LollmsBinding):
         """As in place."""
         return cast(list[dict[str, Any]], self._ask("get_settings", kwargs))
 
+    def get_options(self, verb: str = "") -> list[dict[str, Any]]:
+        """As in place."""
+        return cast(list[dict[str, Any]], self._ask("get_options", {"verb": verb}))
+
     def set_settings(self, settings: Iterable[Mapping[str, Any]] | Mapping[str, Any], **kwargs: Any) -> bool:
         """As in place. Every worker of a pool is changed, and those that are started later have the new settings."""
         known = self.settings_class().model_fields

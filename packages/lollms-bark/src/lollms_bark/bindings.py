@@ -65,7 +65,10 @@ class _EffectSettings(BindingSettings):
     model_name: str = setting("suno/bark-small", description=_MODEL, reload=True, env="HF_TOKEN")
     device: Device = setting("auto", description=_DEVICE, reload=True)
     default_voice_preset: str | None = setting(
-        None, description="Voice preset to use when none is named.", pattern=PATTERN
+        None,
+        description="Voice preset to use when none is named.",
+        pattern=PATTERN,
+        choices_from="list_voice_presets",
     )
 
 
@@ -257,7 +260,9 @@ class BarkTTMBinding(_BarkBinding, LollmsTTMBinding):
         pass
 
     class Options(_Options):
-        voice_preset: str | None = option(None, description="Voice preset, such as v2/en_speaker_6.")
+        voice_preset: str | None = option(
+            None, description="Voice preset, such as v2/en_speaker_6.", choices_from="list_voice_presets"
+        )
 
     settings: Settings
 

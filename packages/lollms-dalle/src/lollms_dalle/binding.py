@@ -80,7 +80,7 @@ class DalleTTIBinding_Impl(LollmsTTIBinding):
 
     class Settings(BindingSettings):
         api_key: SecretStr | None = setting(None, description="Key of the service.", reload=True, env="OPENAI_API_KEY")
-        model_name: str = setting(DEFAULT, description="Name of the model.", min_length=1)
+        model_name: str = setting(DEFAULT, description="Name of the model.", min_length=1, kind="plain")
         default_size: str | None = setting(None, description="Such as 1024x1024; the model's own when empty.")
         default_quality: str | None = setting(None, description="Such as low, medium, high, standard, hd.")
         default_style: str | None = setting(None, description="vivid or natural, where the model has styles.")

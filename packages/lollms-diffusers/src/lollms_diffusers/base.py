@@ -55,7 +55,9 @@ class PipelineSettings(BindingSettings):
     default_height: int | None = setting(None, description="Pixels; the model's own when empty.", ge=1, le=16384)
     seed: Seed = setting(None, description="Repeats a result; drawn anew for each call when empty or -1.")
     loras: dict[str, float] = setting(
-        {}, description="LoRAs by path or name, each with its weight, such as {'style.safetensors': 0.8}."
+        {},
+        description="LoRAs by path or name, each with its weight, such as {'style.safetensors': 0.8}.",
+        kind="path",
     )
     enable_cpu_offload: bool = setting(
         False, description="On a GPU: keep the parts that do not work in main memory.", reload=True

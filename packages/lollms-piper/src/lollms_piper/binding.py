@@ -51,7 +51,9 @@ class PiperTTSBinding(LollmsTTSBinding):
     class Settings(BindingSettings):
         default_voice_model_path: Path | None = setting(None, description="Voice (.onnx) to use when none is named.")
         piper_voices_dir: Path | None = setting(None, description="Folder of voices.")
-        default_voice: str | None = setting(None, description="Name of the voice to use when none is named.")
+        default_voice: str | None = setting(
+            None, description="Name of the voice to use when none is named.", kind="path"
+        )
         default_speaker: str | int | None = setting(None, description="Speaker of a voice that has several.")
         default_speed: float = setting(1.0, description="1.0 is the voice's natural speed.", gt=0, le=10)
         default_noise_scale: float | None = setting(

@@ -36,7 +36,7 @@ class JobOptions(CallOptions):
     """Of both."""
 
     duration: Duration | None = option(None, description="Length of the result in seconds.")
-    model: str | None = option(None, description="Model of the server.")
+    model: str | None = option(None, description="Model of the server.", kind="plain")
 
 
 class LollmsTTMBinding_Impl(Remote, LollmsTTMBinding):

@@ -32,7 +32,9 @@ class RemoteSettings(BindingSettings):
     """What the five bindings are set to."""
 
     host_address: str = setting("http://localhost:9600", description="Address of the server.", shared=True, reload=True)
-    model_name: str | None = setting(None, description="Model; of speech the voice to use when none is named.")
+    model_name: str | None = setting(
+        None, description="Model; of speech the voice to use when none is named.", kind="plain"
+    )
     service_key: SecretStr | None = setting(
         None, description="Bearer key; with a classic server the client's id.", shared=True, reload=True
     )

@@ -20,6 +20,7 @@ from lollms_modalities import (
     current_call,
     option,
     report_progress,
+    setting,
 )
 from lollms_modalities.kit import sniff
 from lollms_modalities.kit.languages import language_code
@@ -34,12 +35,17 @@ _log = logging.getLogger(__name__)
 class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
     """Speech from a LoLLMs server, or from one that speaks as OpenAI's does. ``model_name`` is the default voice."""
 
-    Settings = RemoteSettings
+    class Settings(RemoteSettings):
+        model_name: str | None = setting(
+            None, description="Voice to use when none is named.", kind="plain", choices_from="list_voices"
+        )
+
+    settings: Settings
 
     class Options(CallOptions):
         speed: Speed | None = option(None, description="1.0 is the natural speed; not with a classic server.")
         language: Language = None
-        model: str | None = option(None, description="Model of the server that speaks.")
+        model: str | None = option(None, description="Model of the server that speaks.", kind="plain")
         client_id: str | None = option(None, description="The client's id with a classic server.")
         fn: str | None = option(
             None,

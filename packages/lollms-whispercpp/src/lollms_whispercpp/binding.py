@@ -64,7 +64,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
             None, description="The program or its folder; looked for on PATH when empty.", reload=True
         )
         ffmpeg_path: Path | None = setting(
-            None, description="An ffmpeg program that decodes; PyAV does when empty.", reload=True
+            None, description="An ffmpeg program that decodes; PyAV does when empty.", reload=True, kind="program"
         )
         models_search_path: Path | None = setting(None, description="Folder of models.", reload=True)
         default_language: str | None = setting(None, description="Language of the speech; heard out when empty.")

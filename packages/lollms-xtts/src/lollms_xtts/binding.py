@@ -58,7 +58,9 @@ class XTTSBinding(LollmsTTSBinding):
         default_speaker_wav: Path | None = setting(None, description="Recording of the voice where none is named.")
         default_language: str = setting("en", description="Language of the text where none is named.")
         device: Device = setting("auto", description="Where it runs: auto, cpu, cuda, cuda:1, mps.", reload=True)
-        default_voice: str | None = setting(None, description="Voice where none is named; before default_speaker_wav.")
+        default_voice: str | None = setting(
+            None, description="Voice where none is named; before default_speaker_wav.", kind="path"
+        )
         accept_license: bool = setting(False, description="You accept the licence of a model that is named (CPML).")
         default_stream_chunk_size: int = setting(
             0, description="Tokens of a part, as in the option stream_chunk_size.", ge=0, le=600
