@@ -1,4 +1,7 @@
-"""HTTP on a room: an ASGI application.
+"""HTTP on an engine room.
 
-Begin with ``app``. Imports the room; the room does not know it.
+Begin with ``app``: one request from its first line to its last byte. ``surfaces`` is the table of routes, ``routes``
+how a path finds its handler, ``openapi`` the document of them. ``guard`` says who may come in, ``bodies`` and ``forms``
+how much is taken, ``errors`` what a failure is, ``answers`` and ``sse`` what goes out, ``listening`` is uvicorn with
+deadlines. ``openai`` and ``v2`` are the surfaces. Imports the room; the room does not know it.
 """

@@ -1,22 +1,207 @@
-"""The ASGI application of a room."""
+"""The ASGI application: one request from its first line to its last byte."""
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from lollms_server.room.room import Room
+from lollms_server.room.callers import Caller
+from lollms_server.room.errors import NotAllowed
+from lollms_server.web import errors
+from lollms_server.web.answers import Answer, json_answer
+from lollms_server.web.asked import Asked
+from lollms_server.web.bodies import Gone
+from lollms_server.web.common import Descriptions
+from lollms_server.web.errors import Refused
+from lollms_server.web.guard import Guard, Headers, preflight, request_id
+from lollms_server.web.openapi import document
+from lollms_server.web.routes import Route, Routes
+from lollms_server.web.settings import WebSettings
+from lollms_server.web.surfaces import routes_of
+from lollms_server.web.uploads import Uploads
+from starlette.types import Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lollms_server.room.room import Room
+
+_log = logging.getLogger(__name__)
+OURS = "/lollms/v2"
 
 
-def create_app(room: Room) -> Starlette:
-    """The application whose routes are answered by the room, which its opener closes."""
+class App:
+    """The surface on an engine room.
 
-    async def health(request: Request) -> Response:
-        return JSONResponse(room.health())
+    Args:
+        room: what does the work. Whoever made it closes it.
+        settings: who may ask for how much.
+        routes: all that can be asked for.
+        settled: gives the settings of now, where they may change while the server runs.
+    """
 
-    async def ready(request: Request) -> Response:
-        return JSONResponse({"ready": room.ready()}, 200 if room.ready() else 503)
+    def __init__(
+        self,
+        room: Room,
+        settings: WebSettings,
+        routes: Iterable[Route],
+        settled: Callable[[], WebSettings] | None = None,
+    ) -> None:
+        self.room = room
+        self.settings = settings
+        self.routes = Routes([*routes, Route("GET", "/openapi.json", _document, "This document.", access="open")])
+        self.document = document(self.routes)
+        self.descriptions = Descriptions(room)
+        self._guard = Guard(settings)
+        self.uploads = Uploads(settings.uploads)
+        self._settled = settled
 
-    return Starlette(routes=[Route("/health", health), Route("/ready", ready)])
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await _Exchange(self, scope, receive, send).run()
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.shutdown":
+                self.close()
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+    def close(self) -> None:
+        """Remove what uploads are left."""
+        self.uploads.close()
+
+    def guard(self) -> Guard:
+        """By the settings of now."""
+        if self._settled is not None and (now := self._settled()) != self.settings:
+            self.settings, self._guard = now, Guard(now)
+        return self._guard
+
+
+async def _document(asked: Asked) -> Answer:
+    return json_answer(asked.app.document)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app, self._scope, self._receive, self._to = app, scope, receive, send
+        self._headers = Headers(scope)
+        self._id = request_id(self._headers)
+        self._started = False
+        self._asked: Asked | None = None
+        self._ours = False
+        self._cors: dict[str, str] = {}
+
+    async def run(self) -> None:
+        try:
+            answer = await self._answer()
+            if answer is not None:
+                await answer.send(self._forward)
+        except (Gone, ConnectionError):
+            pass
+        except asyncio.CancelledError:
+            if self._asked is None or not self._asked.left():
+                raise
+        except Exception as exc:
+            await self._fail(exc)
+        finally:
+            if self._asked is not None:
+                self._asked.end()
+
+    async def _answer(self) -> Answer | None:
+        app, headers, scope = self._app, self._headers, self._scope
+        guard = app.guard()
+        guard.check(scope, headers)
+        raw_path = _below(scope.get("raw_path") or scope["path"].encode(), app.settings.root_path)
+        self._ours = raw_path.startswith(OURS.encode())
+        method = scope["method"]
+        if guard.cors(origin := headers.get("origin")):
+            self._cors = {"access-control-allow-origin": str(origin), "vary": "origin",
+                          "access-control-expose-headers": "x-request-id, retry-after, x-lollms-model"}  # fmt: skip
+            if method == "OPTIONS" and headers.get("access-control-request-method"):
+                return Answer(b"", 204, preflight(headers, ()))
+        route, params = app.routes.find(method, raw_path)
+        caller = self._caller(route, guard)
+        self._asked = Asked(app, scope, self._receive, headers, route, params, caller, self._id)
+        if route.body is None and not route.form:
+            self._asked.attend()
+        return await route.handler(self._asked)
+
+    def _caller(self, route: Route, guard: Guard) -> Caller:
+        address = guard.address(self._scope, self._headers)
+        if route.access == "open":
+            return Caller(None, "anonymous", address)
+        caller = self._app.room.authenticate(
+            _bearer(self._headers), address, forwarded=guard.forwarded(self._scope, self._headers),
+            lists=route.access == "lists",
+        )  # fmt: skip
+        if route.access == "admin" and not caller.is_admin:
+            raise NotAllowed(
+                "This is for admins.",
+                hint="Use a key that was made with --role admin, or `lollms serve` at the terminal.",
+            )
+        return caller
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            given = {name for name, _ in message["headers"]}
+            ours = {
+                "x-request-id": self._id,
+                "x-content-type-options": "nosniff",
+                "cache-control": "no-store",
+                **self._cors,
+            }
+            extra = [(k.encode(), v.encode("latin-1")) for k, v in ours.items() if k.encode() not in given]
+            message = {**message, "headers": [*message["headers"], *extra]}
+        await self._to(message)
+
+    async def _fail(self, exc: Exception) -> None:
+        answer = errors.told(exc, ours=self._ours)
+        if answer.status == 500 and answer.body["error"]["code"] == "internal_error":
+            _log.error("request %s failed", self._id, exc_info=exc)
+        if self._started:
+            # The half of an answer must not pass for the whole: the connection is cut.
+            _log.info("request %s was cut: %s", self._id, type(exc).__name__)
+            return
+        with suppress(ConnectionError):
+            await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
+
+
+def _bearer(headers: Headers) -> str | None:
+    said = headers.only("authorization")
+    if said is None:
+        return None
+    scheme, _, key = said.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Refused(
+            "The Authorization header is none of a key.", status=401, code="invalid_api_key",
+            hint="It is `Authorization: Bearer KEY`.",
+        )  # fmt: skip
+    return key.strip()
+
+
+def _below(raw_path: bytes, root: str) -> bytes:
+    """The path below what a proxy puts before ours, where it leaves that."""
+    prefix = root.rstrip("/").encode()
+    return raw_path[len(prefix) :] if prefix and raw_path.startswith(prefix + b"/") else raw_path
+
+
+def create_app(room: Room) -> App:
+    """The application on a room, whose opener closes it. A changed configuration is followed."""
+    return App(
+        room,
+        WebSettings.of(room.configuration),
+        routes_of(room.configuration.serve.surfaces),
+        settled=lambda: WebSettings.of(room.configuration),
+    )

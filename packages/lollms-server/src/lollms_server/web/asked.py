@@ -1,0 +1,138 @@
+"""One request, as handlers see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qs
+
+from lollms_server.room.callers import Caller
+from lollms_server.web.bodies import Body, parse_json
+from lollms_server.web.checking import checked
+from lollms_server.web.errors import Refused
+from lollms_server.web.forms import Form, read_form
+from lollms_server.web.guard import Headers
+from lollms_server.web.settings import WebSettings
+from pydantic import BaseModel
+from starlette.types import Receive, Scope
+
+if TYPE_CHECKING:
+    from lollms_server.room.room import Room
+    from lollms_server.web.app import App
+    from lollms_server.web.routes import Route
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+class Asked:
+    """One request.
+
+    Attributes:
+        app: the application, its engine room and its settings.
+        route: which was found, and ``params``, what stands in its path.
+        caller: who asks.
+        id: the request's.
+        headers: its headers.
+        form: what its form holds; empty where it has none.
+    """
+
+    def __init__(
+        self, app: App, scope: Scope, receive: Receive, headers: Headers, route: Route, params: Mapping[str, str],
+        caller: Caller, id: str,
+    ) -> None:  # fmt: skip
+        self.app = app
+        self.room: Room = app.room
+        self.settings: WebSettings = app.settings
+        self.route = route
+        self.params = params
+        self.caller = caller
+        self.id = id
+        self.headers = headers
+        self.form = Form()
+        self._scope = scope
+        self._receive = receive
+        self._body = Body(receive, app.settings.limits, headers.get("content-length"))
+        self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._gone = self._ended = False
+
+    # -- what it holds -----------------------------------------------------------------------------------------------
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What stands after the question mark, each name once; those that the route does not know are left out."""
+        said = parse_qs(self._scope["query_string"].decode("latin-1"), max_num_fields=50, errors="replace")
+        return {name: values[-1] for name, values in said.items() if name in self.route.query}
+
+    @property
+    def content_type(self) -> str:
+        """The body's, without its parameters."""
+        return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+    async def json(self) -> Any:
+        """The body as JSON values.
+
+        Raises:
+            Refused: it is none; or another type is claimed, as pages of other sites may send without being asked.
+        """
+        if self.content_type != "application/json" and not self.content_type.endswith("+json"):
+            raise Refused(
+                f"The body is {self.content_type[:100] or 'of no type'!r}.", status=415, code="unsupported_media_type",
+                hint="Send application/json.",
+            )  # fmt: skip
+        limits = self.settings.limits
+        data = await self._body.whole(limits.json_bytes, "JSON body")
+        self.attend()
+        return await parse_json(data, limits)
+
+    async def fields(self) -> dict[str, Any]:
+        """What a JSON object or a form holds by name. Nulls are left out; of a form's fields each is a list of texts.
+
+        Raises:
+            Refused: it is neither.
+        """
+        if self.content_type == "multipart/form-data" and self.route.form:
+            content_type = self.headers.get("content-type") or ""
+            limits = self.settings.limits
+            folder = self.app.uploads.folder
+            await read_form(self._body, self.form, content_type, folder, limits, self.route.form)
+            self.attend()
+            return dict(self.form.fields)
+        value = await self.json()
+        if not isinstance(value, dict):
+            raise Refused("The body is no JSON object.", code="invalid_json")
+        return {name: held for name, held in value.items() if held is not None}
+
+    async def body(self, model: type[_M]) -> _M:
+        """The body as a model, which says what is wrong by name."""
+        return checked(model, await self.fields())
+
+    # -- whether anybody waits ---------------------------------------------------------------------------------------
+
+    def attend(self) -> None:
+        """From now on the task is cancelled when the caller goes away: in the queue, and in the engine.
+
+        Once the body was read, since what comes after it is the caller's going.
+        """
+        if self._watcher is None:
+            self._task = asyncio.current_task()
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._ended and self._task is not None:
+            self._gone = True
+            self._task.cancel()
+
+    def left(self) -> bool:
+        """Whether it is the caller's going that has cancelled the task."""
+        return self._gone and self._task is not None and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        """Remove what it brought; nobody is looked after any more."""
+        self._ended = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self.form.remove()

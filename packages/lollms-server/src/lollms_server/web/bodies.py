@@ -1,0 +1,138 @@
+"""What is sent to us, read while it comes, and no more of it than is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from lollms_server.web.answers import BIG
+from lollms_server.web.errors import Refused
+from lollms_server.web.settings import Limits
+from starlette.types import Receive
+
+_LARGEST_INT = 2**63 - 1
+
+
+class Gone(Exception):
+    """Whoever asked is not there any more."""
+
+
+class Body:
+    """The body of one request, part by part."""
+
+    def __init__(self, receive: Receive, limits: Limits, length: str | None) -> None:
+        self._receive = receive
+        self._limits = limits
+        self.length = _length(length)
+        self.ended = False
+        self._came = 0
+        self._waited = 0.0
+
+    async def parts(self, at_most: int, what: str = "body") -> AsyncIterator[bytes]:
+        """What comes.
+
+        Raises:
+            Refused: 413 for more than ``at_most`` bytes, announced or come; 408 where it comes too slowly.
+            Gone: the caller went away.
+        """
+        if self.length is not None and self.length > at_most:
+            raise too_large(what, at_most)
+        while not self.ended:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            data: bytes = message.get("body", b"")
+            self.ended = not message.get("more_body", False)
+            self._came += len(data)
+            if self._came > at_most:
+                raise too_large(what, at_most)
+            if data:
+                yield data
+
+    async def _next(self) -> Any:
+        limits = self._limits
+        # Only while we wait for it does a slow body cost its sender time.
+        left = limits.patience + self._came / limits.body_rate - self._waited
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                return await self._receive()
+        except TimeoutError:
+            raise Refused(
+                f"After {self._came} bytes the body came too slowly.", status=408, code="too_slow",
+                headers={"x-should-retry": "false", "connection": "close"},
+            ) from None  # fmt: skip
+        finally:
+            self._waited += time.monotonic() - began
+
+    async def whole(self, at_most: int, what: str = "body") -> bytes:
+        """All of it."""
+        return b"".join([part async for part in self.parts(at_most, what)])
+
+
+def _length(said: str | None) -> int | None:
+    return int(said) if said is not None and said.isascii() and said.isdigit() else None
+
+
+def too_large(what: str, at_most: int) -> Refused:
+    return Refused(
+        f"The {what} is larger than the {at_most} bytes that are taken.", status=413, code="too_large",
+        hint="Send less, or have the operator allow more.", headers={"connection": "close"},
+    )  # fmt: skip
+
+
+async def parse_json(data: bytes, limits: Limits) -> Any:
+    """JSON without the numbers that are none, without those that nobody needs, and not deeper than is allowed."""
+    if len(data) > BIG:
+        return await asyncio.to_thread(_parse, data, limits.json_depth)
+    return _parse(data, limits.json_depth)
+
+
+def _parse(data: bytes, depth: int) -> Any:
+    if not data.strip():
+        raise Refused("The body is empty.", code="empty_body", hint="Send JSON.")
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+    except RecursionError:
+        raise _too_deep(depth) from None
+    except UnicodeDecodeError:
+        raise Refused("The body is no UTF-8.", code="invalid_json") from None
+    except json.JSONDecodeError as exc:
+        raise Refused(
+            f"The body is no JSON: {exc.msg}, in line {exc.lineno}, column {exc.colno}.", code="invalid_json"
+        ) from None
+    _check_depth(value, depth, depth)
+    return value
+
+
+def _no_number(said: str) -> float:
+    raise Refused(f"{said} is no number of JSON's.", code="invalid_number")
+
+
+def _float(said: str) -> float:
+    value = float(said)
+    if not math.isfinite(value):
+        raise Refused(f"The number {said:.40} is too large.", code="invalid_number")
+    return value
+
+
+def _int(said: str) -> int:
+    if len(said) > 20 or abs(int(said)) > _LARGEST_INT:
+        raise Refused(f"The number {said:.40} is too large.", code="invalid_number", hint="At most 2**63 - 1.")
+    return int(said)
+
+
+def _check_depth(value: Any, left: int, depth: int) -> None:
+    if isinstance(value, (dict, list)):
+        if not left:
+            raise _too_deep(depth)
+        for held in value.values() if isinstance(value, dict) else value:
+            _check_depth(held, left - 1, depth)
+
+
+def _too_deep(depth: int) -> Refused:
+    return Refused(f"The JSON is nested deeper than {depth} levels.", code="invalid_json")

@@ -1,0 +1,131 @@
+"""What the surfaces share: which model is meant, what its verb takes, and streams of which the first item is there."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from lollms_modalities import MediaError, open_media, probe_audio
+from lollms_server.room.callers import Caller
+from lollms_server.room.models import Chosen, ServedModel
+from lollms_server.web import sse
+from lollms_server.web.asked import Asked
+from lollms_server.web.options import VerbOptions
+
+if TYPE_CHECKING:
+    from lollms_server.room.room import Room
+
+_T = TypeVar("_T")
+
+
+class Descriptions:
+    """What the verbs of each served model take, asked once: it is its class that says so."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._known: dict[tuple[str, str], tuple[ServedModel, dict[str, Any]]] = {}
+
+    async def of(self, chosen: Chosen, caller: Caller) -> dict[str, Any]:
+        """The description of that model's verbs."""
+        served, known = self._known.get(chosen.served.key, (None, {}))
+        if served is not chosen.served:
+            known = await self._room.describe(chosen, caller)
+            self._known[chosen.served.key] = (chosen.served, known)
+        return known
+
+
+class Meant(NamedTuple):
+    """A model and one of its verbs."""
+
+    chosen: Chosen
+    options: VerbOptions
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Which model answers, and by which alias it was asked for."""
+        told = {"x-lollms-model": self.chosen.name}
+        if self.chosen.alias is not None:
+            told["x-lollms-alias"] = self.chosen.alias
+        return {name: value.encode("ascii", "replace").decode() for name, value in told.items()}
+
+
+async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Meant:
+    """The model of that name, for this caller.
+
+    Raises:
+        ModelNotServed: nothing of that name is served to it.
+        Refused: it has no such verb.
+    """
+    chosen = asked.room.find(name, modality, asked.caller)
+    return Meant(chosen, VerbOptions(await asked.app.descriptions.of(chosen, asked.caller), verb))
+
+
+async def begun(stream: AsyncIterator[_T], *, may_be_empty: bool = False) -> AsyncIterator[_T]:
+    """The stream, of which the first item is there: what is wrong has been said by then.
+
+    Raises:
+        Exception: what the stream raises before its first item.
+        MediaError: it ended without one, unless it may.
+    """
+    first: list[_T] = []
+    try:
+        first.append(await anext(stream))
+    except StopAsyncIteration:
+        if not may_be_empty:
+            raise MediaError("The engine made nothing of it.", hint="Check that there is something to make.") from None
+    except BaseException:
+        await sse.close(stream)
+        raise
+
+    async def whole() -> AsyncIterator[_T]:
+        try:
+            for item in first:
+                yield item
+            async for item in stream:
+                yield item
+        finally:
+            await sse.close(stream)
+
+    return whole()
+
+
+async def check_recording(path: Path | bytes, seconds: float) -> float:
+    """How long a recording is.
+
+    Raises:
+        MediaError: it is no sound, or longer than that.
+    """
+    duration = (await asyncio.to_thread(probe_audio, path))[2]
+    if duration > seconds:
+        raise MediaError(
+            f"The recording is {duration:.0f} s long, and {seconds:.0f} s are taken.", hint="Send it in parts."
+        )
+    return duration
+
+
+async def check_image(media: Path | bytes, pixels: int) -> None:
+    """Look at an image's header, before anybody decodes it.
+
+    Raises:
+        MediaError: it is none, or has more pixels than that.
+    """
+    width, height = await asyncio.to_thread(_size_of, media)
+    if width * height > pixels:
+        raise MediaError(f"The image has {width}x{height} pixels, and {pixels} are taken.", hint="Send a smaller one.")
+
+
+def _size_of(media: Path | bytes) -> tuple[int, int]:
+    from PIL import Image, UnidentifiedImageError
+
+    with open_media(media) as file:
+        try:
+            # Only its header is read. Where that is of a bomb, Pillow says so itself.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with Image.open(file) as image:
+                    return image.size
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
+            raise MediaError(f"This is no image that can be read ({type(exc).__name__}).") from None

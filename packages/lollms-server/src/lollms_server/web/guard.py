@@ -1,0 +1,165 @@
+"""Who may come in at all, before anything is routed: names of hosts, origins of pages, what proxies say.
+
+None of it trusts what a request says of its own address: a route's access goes by the route.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+
+from lollms_server.web.errors import Refused
+from lollms_server.web.settings import WebSettings
+from starlette.types import Scope
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+
+
+class Headers:
+    """The headers of a request; a name that comes twice is known."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.all: list[tuple[str, str]] = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"]]
+
+    def get(self, name: str) -> str | None:
+        """The first of that name."""
+        return next((value for known, value in self.all if known == name), None)
+
+    def only(self, name: str) -> str | None:
+        """The one of that name.
+
+        Raises:
+            Refused: there are several, of which each program would take another.
+        """
+        found = [value for known, value in self.all if known == name]
+        if len(found) > 1:
+            raise Refused(f"There are {len(found)} headers {name!r}.", code="repeated_header", hint="Send one.")
+        return found[0] if found else None
+
+    def starting(self, names: Iterable[str]) -> bool:
+        """Whether there is one of these names, or one that begins with one of them that ends in ``-``."""
+        return any(
+            known == name or (name.endswith("-") and known.startswith(name)) for known, _ in self.all for name in names
+        )
+
+
+def request_id(headers: Headers) -> str:
+    """The caller's, where it is harmless in a log and a header; else one of ours."""
+    given = headers.get("x-request-id")
+    return given if given is not None and _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+
+
+class Guard:
+    """Refuses what comes by a name, from a page or through a proxy that nobody named."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._settings = settings
+        own = (*_LOOPBACK, socket.gethostname().lower(), *settings.hosts)
+        self._hosts = frozenset(host.lower().strip("[]").rstrip(".") for host in own)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.origins)
+        self._proxies = [ipaddress.ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Refuse what is not meant for us, or not sent by whom it concerns.
+
+        Raises:
+            Refused: with what its operator can name in the configuration.
+        """
+        self._check_host(scope, headers)
+        self._check_origin(headers)
+
+    def _check_host(self, scope: Scope, headers: Headers) -> None:
+        host = headers.only("host")
+        match = _HOST.fullmatch(host or "")
+        name = match[1].lower().strip("[]").rstrip(".") if match else ""
+        if name in self._hosts or (name and name == _bound_to(scope)):
+            return
+        raise Refused(
+            f"This server does not answer to the host {host!r:.100}.", status=403, code="host_not_allowed",
+            hint="Its operator can name that in allowed_hosts, in [serve] of the configuration.",
+        )  # fmt: skip
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.only("origin")
+        own = (headers.get("host") or "").lower()
+        # Ours whatever the scheme, which a proxy may change.
+        if origin is None or self.cors(origin) or origin.lower().partition("://")[2] == own:
+            return
+        raise Refused(
+            f"A page of {origin!r:.100} may not ask here.", status=403, code="origin_not_allowed",
+            hint="The operator can name it in origins, in [serve] of the configuration.",
+        )  # fmt: skip
+
+    def forwarded(self, scope: Scope, headers: Headers) -> bool:
+        """Whether it came through a proxy that nobody named: then whoever asks only looks like that proxy."""
+        return not self._trusts(_peer(scope)) and headers.starting((*_PROXIES, "x-forwarded-"))
+
+    def cors(self, origin: str | None) -> bool:
+        """Whether pages of that origin were named."""
+        return origin is not None and origin.lower() in self._origins
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in proxy for proxy in self._proxies)
+
+    def address(self, scope: Scope, headers: Headers) -> str:
+        """Where a request came from: who connected, or what the trusted proxies before us say, as far as they are."""
+        peer = _peer(scope)
+        if not self._proxies:
+            return peer
+        said = [part.strip() for name, value in headers.all if name == "x-forwarded-for" for part in value.split(",")]
+        while self._trusts(peer) and said:
+            before = said.pop()
+            try:
+                peer = str(ipaddress.ip_address(before))
+            except ValueError:
+                break
+        return peer
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "terminal"
+
+
+def _bound_to(scope: Scope) -> str:
+    """The address at which the connection came in. No name of another machine's can be that."""
+    server = scope.get("server")
+    return str(server[0]).lower() if server else ""
+
+
+_ASKED = re.compile(r"[a-z0-9-]{1,60}")
+_MAY_BE_ASKED = (
+    "authorization",
+    "content-type",
+    "accept",
+    "x-request-id",
+    "idempotency-key",
+    "x-stainless-",
+    "openai-",
+)
+
+
+def preflight(headers: Headers, methods: Iterable[str]) -> Mapping[str, str]:
+    """What a browser is told before it asks for a page of an origin that was named."""
+    asked = [name.strip().lower() for name in (headers.get("access-control-request-headers") or "").split(",")]
+    taken = [
+        name
+        for name in asked
+        if _ASKED.fullmatch(name)
+        and any(name == known or (known.endswith("-") and name.startswith(known)) for known in _MAY_BE_ASKED)
+    ]
+    return {
+        "access-control-allow-methods": ", ".join(sorted({"GET", "POST", "DELETE", "PUT", *methods})),
+        "access-control-allow-headers": ", ".join(taken),
+        "access-control-max-age": "600",
+    }

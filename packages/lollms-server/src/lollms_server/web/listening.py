@@ -1,0 +1,192 @@
+"""uvicorn, with deadlines that it does not have: for headers, for whoever takes nothing of an answer, for what is left.
+
+A body has its deadline where it is read (``bodies``): only there is it known whose time it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h11
+import uvicorn
+from lollms_server.web.app import App
+from lollms_server.web.settings import Limits
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_LINGER = 5.0  # seconds that the rest of a body nobody wants may take, so that its sender reads why
+_KEEP_ALIVE = 15  # seconds between two requests of a connection; above what clients' pools take for granted
+
+
+def _protocol(limits: Limits) -> type[H11Protocol]:
+    class Watched(H11Protocol):
+        """One connection."""
+
+        _slow: asyncio.TimerHandle | None = None
+        _stuck: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                transport.abort()
+                return
+            self._mind()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._slow = _stopped(self._slow)
+            self._stuck = _stopped(self._stuck)
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._mind()
+
+        def _mind(self) -> None:
+            """Have a clock run while a request's headers come, or a body that nobody reads."""
+            unread = self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
+            if self.conn.their_state is h11.IDLE or unread:
+                if self._slow is None:
+                    seconds = _LINGER if unread else limits.header_seconds
+                    self._slow = self.loop.call_later(seconds, self._too_slow)
+            else:
+                self._slow = _stopped(self._slow)
+
+        def _too_slow(self) -> None:
+            self._slow = None
+            self.transport.abort()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._slow = _stopped(self._slow)
+            if self.conn.their_state is h11.SEND_BODY:
+                self._mind()
+            if self.transport.is_closing():
+                self._mind_writing()
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self._mind_writing()
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            self._mind_writing()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._mind_writing()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stuck = _stopped(self._stuck)
+
+        def _mind_writing(self) -> None:
+            """Have a clock run while what is sent is not taken."""
+            if self._stuck is None and self.transport.get_write_buffer_size():
+                self._stuck = self.loop.call_later(limits.read_seconds, self.transport.abort)
+
+        def send_400_response(self, msg: str) -> None:
+            """A request that is none: too large a header among them."""
+            message = "This is no HTTP request that the server reads: it is malformed, or its headers are too large."
+            error = {"message": message, "type": "invalid_request_error", "param": None, "code": "bad_request"}
+            body = json.dumps({"error": error, "detail": message}).encode()
+            headers = [
+                (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
+                (b"connection", b"close"), (b"x-content-type-options", b"nosniff"),
+                (b"x-request-id", f"req_{secrets.token_hex(12)}".encode()),
+            ]  # fmt: skip
+            if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                # In the middle of an answer nothing can be added to it.
+                parts = (h11.Response(status_code=400, headers=headers, reason=b"Bad Request"), h11.Data(data=body))
+                for part in (*parts, h11.EndOfMessage()):
+                    self.transport.write(self.conn.send(part) or b"")
+            self.transport.close()
+            self._mind_writing()
+
+    return Watched
+
+
+def _stopped(clock: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    """None, which takes the stopped clock's place."""
+    if clock is not None:
+        clock.cancel()
+    return None
+
+
+def make_server(
+    app: App, *, grace: float = 30.0, certificate: Path | None = None, key: Path | None = None,
+) -> uvicorn.Server:  # fmt: skip
+    """A server that is ready to ``serve(sockets)``.
+
+    Args:
+        grace: seconds that what is under way has after the server was asked to end; then it is cancelled.
+        certificate, key: for TLS.
+    """
+    limits = app.settings.limits
+    allow_connections(limits.connections)
+    config = uvicorn.Config(
+        app,
+        http=_protocol(limits),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        h11_max_incomplete_event_size=limits.header_bytes,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    return uvicorn.Server(config)
+
+
+def allow_connections(wanted: int) -> None:
+    """Let the process have that many connections, as far as the system lets it."""
+    with suppress(ValueError, OSError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = wanted + 512 if hard == resource.RLIM_INFINITY else min(hard, wanted + 512)
+        if soft != resource.RLIM_INFINITY and soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def listening(host: str, port: int) -> list[socket.socket]:
+    """Sockets on every address of that name. Port 0 is any free one, the same for all.
+
+    Raises:
+        OSError: no such name, or the port is taken.
+    """
+    made: list[socket.socket] = []
+    try:
+        for family, kind, proto, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            one = socket.socket(family, kind, proto)
+            made.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            at = made[0].getsockname()[1] if len(made) > 1 and not port else port
+            one.bind((address[0], at, *address[2:]))
+            one.listen(2048)
+            one.setblocking(False)
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+async def serve(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:
+    """Serve until ``server.should_exit``."""
+    await server.serve(sockets=list(sockets))

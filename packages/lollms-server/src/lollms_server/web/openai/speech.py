@@ -1,0 +1,86 @@
+"""``/v1/audio/speech``: bytes of a sound file as they are made, or events that hold them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+from lollms_server.room.describing import Voice
+from lollms_server.web import errors, sse
+from lollms_server.web.answers import Answer, Streamed
+from lollms_server.web.asked import Asked
+from lollms_server.web.common import Meant, begun, meant
+from lollms_server.web.errors import Refused
+from lollms_server.web.openai.bodies import SpeechBody
+from lollms_server.web.sound import encoded
+
+_TYPES = {
+    "mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
+    "ogg": "audio/ogg", "pcm": "audio/pcm; rate=24000; channels=1",
+}  # fmt: skip
+_PART = 24_576  # bytes of sound in one event
+
+
+async def speak(asked: Asked) -> Answer:
+    """Speak a text."""
+    body = await asked.body(SpeechBody)
+    if len(body.input) > asked.settings.limits.text:
+        raise Refused(
+            f"The text has {len(body.input)} characters, and {asked.settings.limits.text} are taken.",
+            code="too_long", param="input", hint="Send it in parts.",
+        )  # fmt: skip
+    model = await meant(asked, body.model, "tts", "stream_audio")
+    options, left_out = _options(body, model)
+    named = body.voice.get("id") if isinstance(body.voice, dict) else body.voice
+    if named is not None and not isinstance(named, str):
+        raise Refused("A voice is a name, or {id: NAME}.", code="invalid_value", param="voice")
+    voice = await asked.room.voice(model.chosen, named) if named else Voice(None)
+    headers = {**model.headers, "content-type": _TYPES[body.response_format]}
+    if voice.alias is not None:
+        headers["x-lollms-voice-alias"] = voice.alias.encode("ascii", "replace").decode()
+    if left_out:
+        headers["x-lollms-ignored"] = ", ".join(left_out)
+    chunks = asked.room.stream(
+        model.chosen, asked.caller, "stream_audio", body.input, voice.name, request_id=asked.id,
+        keep_alive=body.keep_alive, **options,
+    )  # fmt: skip
+    sound = await begun(encoded(chunks, body.response_format))
+    if body.stream_format == "audio":
+        return Streamed(sound, headers)
+    events = _events(sound)
+    return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**headers, **sse.HEADERS})
+
+
+def _options(body: SpeechBody, model: Meant) -> tuple[dict[str, Any], list[str]]:
+    """The binding's options, and the names of what it cannot be told."""
+    known = model.options
+    options = known.checked(body.options, also=SpeechBody.model_fields, what=model.chosen.name)
+    left_out = []
+    if body.speed is not None:
+        if known.has("speed"):
+            options["speed"] = body.speed
+        elif body.speed != 1:
+            raise Refused(f"The model {model.chosen.name} has no speed.", code="unsupported", param="speed")
+    if body.instructions:
+        name = next((name for name in ("instructions", "instruct") if known.has(name)), None)
+        if name is None:
+            left_out.append("instructions")
+        else:
+            options[name] = body.instructions
+    return options, left_out
+
+
+async def _events(sound: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for part in sound:
+            for start in range(0, len(part), _PART):
+                audio = base64.b64encode(part[start : start + _PART]).decode("ascii")
+                yield sse.event({"type": "speech.audio.delta", "audio": audio})
+        # Tokens are how that API is paid for; here nobody counts any.
+        usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        yield sse.event({"type": "speech.audio.done", "usage": usage})
+    except Exception as exc:
+        yield sse.event(errors.told(exc).body)
+    finally:
+        await sse.close(sound)

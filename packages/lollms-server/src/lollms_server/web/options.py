@@ -1,0 +1,150 @@
+"""What a binding's verb can be asked for, by its description, and how JSON values become that.
+
+No name, path or address that a caller sends is opened: where an option takes media it takes the bytes, and a voice is
+one of the list.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lollms_modalities import MediaError, OptionError
+from lollms_server.web.checking import refuse_unknown
+from lollms_server.web.errors import Refused
+
+# What a number may be at most, whatever the binding would take: what is made of it takes time and memory.
+CEILINGS: Mapping[str, float] = {
+    "n": 16, "width": 8192, "height": 8192, "num_frames": 2000, "fps": 240, "duration": 3600,
+    "num_inference_steps": 1000, "beam_size": 64, "batch_size": 64, "best_of": 64, "num_speakers": 64, "num_beams": 64,
+}  # fmt: skip
+_RANGE = 2**63  # of any number else
+_ITEMS = 10_000  # of a list or dict
+_DEEPEST = 8
+
+
+class VerbOptions:
+    """The options of one verb of one binding.
+
+    Args:
+        description: of the binding, as ``Room.describe`` gives it.
+        verb: the verb's name.
+
+    Raises:
+        Refused: the binding has no such verb.
+    """
+
+    def __init__(self, description: Mapping[str, Any], verb: str) -> None:
+        verbs = description["verbs"]
+        if verb not in verbs:
+            public = ", ".join(sorted(verbs))
+            raise Refused(
+                f"This model has no verb {verb!r:.100}.", status=404, code="verb_not_found", hint=f"It has: {public}."
+            )
+        self.spec: Mapping[str, Any] = verbs[verb]
+        self.properties: Mapping[str, Any] = self.spec.get("options", description["options_schema"]).get(
+            "properties", {}
+        )
+        self.content: str = self.spec["params"][0] if self.spec["params"] else ""
+        # The documented arguments of a verb are options like any other.
+        self.names = frozenset((*self.properties, *self.spec["params"][1:]))
+        self.media = frozenset(self.spec.get("media", ()))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an option."""
+        return name in self.names
+
+    def checked(self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str) -> dict[str, Any]:
+        """The options as the verb takes them.
+
+        Args:
+            options: JSON values, or lists of texts as a form has them.
+            also: names of the surface's own fields, for the near miss.
+            what: what is asked, for the error.
+
+        Raises:
+            OptionError: an option that is not known, a number beyond its ceiling.
+        MediaError: media that are not base64.
+        """
+        refuse_unknown(options, {*self.names, *also}, what)
+        return {name: self._value(name, value) for name, value in options.items() if value is not None}
+
+    def _value(self, name: str, value: Any) -> Any:
+        if name in self.media:
+            return [decoded(name, one) for one in value] if isinstance(value, list) else decoded(name, value)
+        kinds = _kinds(self.properties.get(name, {}))
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and "array" not in kinds:
+            value = value[0]
+        if isinstance(value, str) and kinds & {"object", "array"} and value[:1] in ("{", "["):
+            value = _parsed(name, value)
+        check_numbers(name, value)
+        return value
+
+
+def _kinds(schema: Mapping[str, Any]) -> set[str]:
+    found = {str(schema.get("type", ""))}
+    for part in schema.get("anyOf", ()):
+        found |= _kinds(part)
+    return found
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise OptionError(f"The option {name!r} is no JSON.", names=[name]) from None
+
+
+def check_numbers(name: str, value: Any, depth: int = 0) -> None:
+    """Refuse numbers beyond a ceiling, and lists and dicts of which there is no end.
+
+    Raises:
+        OptionError: there is one.
+    """
+    if isinstance(value, str) and (name in CEILINGS or name == "seed"):
+        value = _number(value)  # a form's
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        ceiling = CEILINGS.get(name, _RANGE - 1)
+        if not -_RANGE <= value <= ceiling:
+            raise OptionError(f"The option {name!r} is {value!s:.40}.", hint=f"At most {ceiling:.0f}.", names=[name])
+    elif isinstance(value, (list, dict)):
+        if len(value) > _ITEMS or depth > _DEEPEST:
+            raise OptionError(f"The option {name!r} holds too much.", names=[name])
+        for held in value.values() if isinstance(value, dict) else value:
+            check_numbers(name, held, depth + 1)
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text  # the binding says what is wrong with it
+
+
+def decoded(name: str, value: Any) -> bytes:
+    """Media that came as base64, in a data URL or alone.
+
+    Raises:
+        MediaError: a path, an address, or something else that is none.
+    """
+    if isinstance(value, dict):  # as in {"image_url": "data:..."}
+        value = next((value[key] for key in ("data", "url", "image_url", "b64_json") if key in value), value)
+    text = value.strip() if isinstance(value, str) else ""
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            text = ""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        raise MediaError(
+            f"{name!r} is no base64 and no data URL of it.",
+            hint="A path or an address is never opened here: send the file's bytes.",
+            names=[name],
+        )
+    return data

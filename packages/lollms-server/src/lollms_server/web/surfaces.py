@@ -1,0 +1,58 @@
+"""Which routes there are: those of the server itself, and those of each surface that is switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lollms_server.web import operating
+from lollms_server.web.openai import models, speech, transcription, voices
+from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
+from lollms_server.web.routes import Route
+from lollms_server.web.v2 import bindings, calls
+
+_EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+_OBJECT: dict[str, Any] = {"application/json": {"type": "object"}}
+_SOUND = {kind: _FILE for kind in ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav", "audio/pcm")}
+_TEXTS = {kind: {"type": "string"} for kind in ("text/plain", "text/vtt", "application/x-subrip")}
+_ONE = "/lollms/v2/bindings/{modality}/{name}"
+
+OPERATING = (
+    Route("GET", "/health", operating.health, "Whether the server runs.", access="open", answers=_OBJECT),
+    Route("GET", "/ready", operating.ready, "Whether it takes calls.", access="open", answers=_OBJECT),
+    Route("GET", "/metrics", operating.metrics, "Metrics for Prometheus.", access="admin",
+          answers={"text/plain": {"type": "string"}}),
+)  # fmt: skip
+OPENAI = (
+    Route("POST", "/v1/audio/speech", speech.speak, "Speak a text.", body=SpeechBody, answers=_SOUND | _EVENTS),
+    Route("POST", "/v1/audio/transcriptions", transcription.transcribe, "Write down what is said.",
+          body=TranscriptionBody, form=("file",), needed=("file",), answers=_OBJECT | _TEXTS | _EVENTS),
+    Route("POST", "/v1/audio/translations", transcription.translate, "Write down in English what is said.",
+          body=TranscriptionBody, form=("file",), needed=("file",), answers=_OBJECT | _TEXTS | _EVENTS),
+    Route("GET", "/v1/audio/voices", voices.list_voices, "Voices of the speech models.", access="lists",
+          query={"model": "Of this model only."}, answers=_OBJECT),
+    Route("GET", "/v1/audio/models", models.list_audio_models, "Models that speak.", access="lists", answers=_OBJECT),
+    Route("GET", "/v1/models", models.list_models, "All models.", access="lists", answers=_OBJECT),
+    Route("GET", "/v1/models/{model*}", models.get_model, "One model.", access="lists", answers=_OBJECT),
+)  # fmt: skip
+LOLLMS = (
+    Route("GET", "/lollms/v2", bindings.about, "What this server speaks.", access="open", answers=_OBJECT),
+    Route("GET", "/lollms/v2/bindings", bindings.list_bindings, "The bindings that are served.", access="lists",
+          answers=_OBJECT),
+    Route("GET", _ONE, bindings.describe, "A binding: verbs, schemas, settings, capabilities.", answers=_OBJECT),
+    Route("PUT", f"{_ONE}/settings", bindings.set_settings, "Change settings of a binding.", access="admin",
+          body=bindings.SettingsBody, answers=_OBJECT),
+    Route("POST", f"{_ONE}/load", bindings.load, "Load the model.", access="admin", answers=_OBJECT),
+    Route("POST", f"{_ONE}/unload", bindings.unload, "Unload the model.", access="admin", answers=_OBJECT),
+    Route("POST", f"{_ONE}/verbs/{{verb}}", calls.call, "Call a verb.", body=calls.CallBody, form=("*",),
+          answers=_OBJECT | {"*/*": _FILE} | _EVENTS),
+    Route("GET", "/lollms/v2/calls", calls.list_calls, "The calls under way.", answers=_OBJECT),
+    Route("DELETE", "/lollms/v2/calls/{id}", calls.cancel, "Cancel a call.", answers=_OBJECT),
+)  # fmt: skip
+SURFACES = {"openai": OPENAI, "lollms": LOLLMS}
+
+
+def routes_of(surfaces: Iterable[str]) -> list[Route]:
+    """The routes of the server and of these surfaces."""
+    return [*OPERATING, *(route for name in surfaces for route in SURFACES[name])]

@@ -1,0 +1,126 @@
+"""A verb of a binding: called over HTTP, watched, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities import Audio, Image, Transcript, Video, read_media
+from lollms_server.web import sse
+from lollms_server.web.answers import Answer, Streamed, big_json_answer, json_answer
+from lollms_server.web.asked import Asked
+from lollms_server.web.checking import RequestBody, checked, refuse_unknown
+from lollms_server.web.common import Meant, begun, check_image, check_recording, meant
+from lollms_server.web.errors import Refused
+from lollms_server.web.v2 import values
+from lollms_server.web.v2.events import events_of
+from pydantic import Field
+
+
+class CallBody(RequestBody):
+    """Of a verb."""
+
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="What the verb is given, by name; media as base64, or as files of a form."
+    )
+    keep_alive: float | None = Field(None, description="Seconds after which the model may be unloaded.", ge=0, le=86400)
+    timeout: float | None = Field(None, description="Seconds that the call may take in all.", gt=0, le=86400)
+
+
+async def call(asked: Asked) -> Answer:
+    """Call a verb. With ``Accept: text/event-stream`` the answer is events: progress, items, the result."""
+    fields = await asked.fields()
+    if isinstance(text := fields.get("arguments"), list):  # a form's
+        fields["arguments"] = _parsed(text[-1])
+    body = checked(CallBody, fields)
+    refuse_unknown(body.options, CallBody.model_fields, "A call")
+    verb = asked.params["verb"]
+    model = await meant(asked, asked.params["name"], asked.params["modality"], verb)
+    arguments = await _arguments(asked, body, model)
+    args = (arguments.pop(model.options.content),) if model.options.content else ()
+    arguments |= {"request_id": asked.id, "keep_alive": body.keep_alive, "deadline": body.timeout}
+    streams = bool(model.options.spec["stream"])
+    headers = {**model.headers, "x-lollms-call": asked.id}
+    if "text/event-stream" in (asked.headers.get("accept") or ""):
+        events = await begun(events_of(asked, model.chosen, verb, args, arguments, streams))
+        return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**sse.HEADERS, **headers})
+    if streams:
+        raise Refused(
+            f"{verb} gives its items as events.", status=406, code="not_acceptable",
+            hint="Send Accept: text/event-stream.",
+        )  # fmt: skip
+    result = await asked.room.call(model.chosen, asked.caller, verb, *args, **arguments)
+    return await _whole(result, headers)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused("The field 'arguments' is no JSON.", code="invalid_json", param="arguments") from None
+
+
+async def _arguments(asked: Asked, body: CallBody, model: Meant) -> dict[str, Any]:
+    """What the verb is given, with the files of the form in their places."""
+    options, content = model.options, model.options.content
+    kind = options.spec["content"]
+    given: dict[str, Any] = dict(body.arguments)
+    files: dict[str, Any] = {}
+    for name, uploads in asked.form.files.items():
+        if name not in options.media:
+            raise Refused(f"{name!r:.100} is no file of this verb.", code="unknown_file", param=name[:100])
+        paths = [upload.path for upload in uploads]
+        files[name] = paths if len(paths) > 1 else paths[0]
+        given.pop(name, None)
+    made = options.checked(given, also=[content] if content else (), what=f"{model.chosen.name}: this verb") | files
+    if content and made.get(content) is None:
+        raise Refused(f"The argument {content!r} is missing.", code="missing_field", param=content)
+    limits = asked.settings.limits
+    if content and isinstance(text := made[content], str) and len(text) > limits.text:
+        raise Refused(f"The {content} has {len(text)} characters, of {limits.text}.", code="too_long", param=content)
+    for name in options.media & made.keys():
+        for media in made[name] if isinstance(made[name], list) else [made[name]]:
+            await _look_at(media, kind == "audio" and name == content, asked)
+    if content and kind == "images" and not isinstance(made[content], list):
+        made[content] = [made[content]]
+    return made
+
+
+async def _look_at(media: Path | bytes, is_sound: bool, asked: Asked) -> None:
+    """Refuse what would take too much to decode: a recording by its length, anything that is an image by its size."""
+    limits = asked.settings.limits
+    if is_sound:
+        await check_recording(media, limits.audio_seconds)
+    else:
+        await check_image(media, limits.pixels)
+
+
+async def _whole(result: Any, headers: dict[str, str]) -> Answer:
+    """A result for who reads no events: a file as it is, else JSON."""
+    if isinstance(result, list) and len(result) == 1:
+        result = result[0]
+    if isinstance(result, (Audio, Image, Video)):
+        body = await asyncio.to_thread(read_media, result)
+        return Answer(body, 200, {**headers, "content-type": result.mime_type})
+    if isinstance(result, Transcript):
+        return await big_json_answer(result.to_dict(), headers)
+    return await big_json_answer(await asyncio.to_thread(_json_of, result), headers)
+
+
+def _json_of(result: Any) -> Any:
+    payloads: list[bytes] = []
+    told = values.to_json(result, payloads)
+    return {**told, "payloads": ["".join(values.parts(payload)) for payload in payloads]}
+
+
+async def list_calls(asked: Asked) -> Answer:
+    """The calls under way: one's own, or for an admin all."""
+    return json_answer({"object": "list", "data": [call.to_json() for call in asked.room.calls(asked.caller)]})
+
+
+async def cancel(asked: Asked) -> Answer:
+    """Cancel a call, in the queue or in the engine."""
+    asked.room.cancel(asked.params["id"], asked.caller)
+    return json_answer({"id": asked.params["id"], "cancelled": True})

@@ -1,0 +1,41 @@
+"""Bindings whose engine does what its text says, and writes down what became of it: for tests of a server.
+
+They stand in a distribution of their own, which ``plant`` writes into a folder for a server's process to find.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from distributions import install
+
+POINTS = """[lollms_client.tts_bindings]
+counting = counting_engine:CountingTTS
+
+[lollms_client.stt_bindings]
+counting = counting_engine:CountingSTT
+"""
+
+
+def plant(folder: Path) -> Path:
+    """Write the distribution into ``folder``, which is to be on the path of Python; gives the folder."""
+    install(folder, "counting", POINTS)
+    shutil.copy(Path(__file__).with_name("counting_engine.py"), folder)
+    return folder
+
+
+class Counted:
+    """What the engines have written down: one word a line, such as ``began hello``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    def lines(self) -> list[str]:
+        """All lines."""
+        return self.path.read_text("utf-8").splitlines()
+
+    def count(self, word: str) -> int:
+        """How many lines begin with that word."""
+        return sum(line.split(" ")[0] == word for line in self.lines())

@@ -1,0 +1,95 @@
+"""The engines of ``counting``. A text is a command: ``work 20`` takes 20 steps, ``fail``, ``crash``, ``quiet``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from lollms_modalities import (
+    Audio,
+    AudioChunk,
+    CallCancelled,
+    CallOptions,
+    Capabilities,
+    LollmsSTTBinding,
+    LollmsTTSBinding,
+    MediaInput,
+    Segment,
+    Transcript,
+    option,
+    read_media,
+    report_progress,
+)
+
+RATE = 8000
+STEP = 0.01  # seconds
+SECRET = "/srv/models/private/voice.bin said sk-aaaaaaaaaaaaaaaaaaaaaaaa"
+
+
+def note(line: str) -> None:
+    """Write down a line, also from several processes at once."""
+    with open(os.environ["COUNTING_LOG"], "ab", buffering=0) as file:
+        file.write(f"{line}\n".encode())
+
+
+class CountingTTS(LollmsTTSBinding):
+    """Does what its text says."""
+
+    engine = "counting"
+    capabilities = Capabilities(streaming=True)
+
+    class Options(CallOptions):
+        loud: bool = option(False, description="Whether it is loud.")
+        seed: int | None = option(None, description="Any.")
+        n: int = option(1, description="How many.")
+        width: int = option(1, description="How wide.")
+
+    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+        return Audio.from_chunks(self.stream_audio(text, voice, **kwargs))
+
+    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        note(f"began {text[:40]!r} {voice}")
+        words = text.split()
+        if words[0] == "fail":
+            raise RuntimeError(SECRET)
+        if words[0] == "crash":
+            os._exit(7)
+        if words[0] == "quiet":
+            return
+        steps = int(words[1]) if words[0] == "work" else 1
+        seconds = float(words[2]) if words[0] == "work" and len(words) > 2 else 0.05
+        try:
+            for step in range(steps):
+                report_progress(step, steps, unit="step")
+                time.sleep(STEP)
+                yield AudioChunk(bytes(2 * round(seconds * RATE)), RATE, text=words[0])
+        except (CallCancelled, GeneratorExit):
+            note("cancelled")
+            raise
+        note("ended")
+
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        return ["one", "two"]
+
+
+class CountingSTT(LollmsSTTBinding):
+    """Says what it is told, or how long its recording is in bytes."""
+
+    engine = "counting"
+    capabilities = Capabilities(streaming=True, timestamps=("segment",))
+
+    class Options(CallOptions):
+        said: str = option("", description="What it hears.")
+
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        return Transcript.from_segments(self.stream_transcript(audio_path, model, **kwargs))
+
+    def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        note(f"heard {len(read_media(audio_path))}")
+        for number, part in enumerate((kwargs["said"] or "nothing").split("|")):
+            yield Segment(part, float(number), number + 1.0)
+
+    def list_models(self, **kwargs: Any) -> list[str]:
+        return ["small", "large"]

@@ -1,0 +1,44 @@
+"""A server in a process of its own: an engine room and its surface, as ``lollms serve`` has them.
+
+``python server_program.py CONFIG LIMITS`` prints the port that it listens at, and serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+
+async def main() -> None:
+    from lollms_server.room.configuration import load_configuration
+    from lollms_server.room.room import Room
+    from lollms_server.web.app import App
+    from lollms_server.web.listening import listening, make_server, serve
+    from lollms_server.web.settings import Limits, WebSettings
+    from lollms_server.web.surfaces import routes_of
+
+    configuration = load_configuration(Path(sys.argv[1]))
+    limits = Limits(**json.loads(sys.argv[2]))
+    room = Room.open(configuration)
+    settings = dataclasses.replace(WebSettings.of(configuration), limits=limits, uploads=sys.argv[3])
+    server = make_server(App(room, settings, routes_of(configuration.serve.surfaces)), grace=5)
+    sockets = listening("127.0.0.1", 0)
+    print(sockets[0].getsockname()[1], flush=True)
+
+    def ends() -> None:
+        if not sys.stdin.buffer.read1(1):
+            server.should_exit = True
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ends)
+    try:
+        await serve(server, sockets)
+    finally:
+        await room.close(1)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
