@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import socket
 import sys
 from pathlib import Path
 
 
 async def main() -> None:
+    import uvicorn
     from lollms_server.room.configuration import load_configuration
     from lollms_server.room.room import Room
     from lollms_server.web.app import App
-    from lollms_server.web.listening import listening, make_server, serve
+    from lollms_server.web.listening import uvicorn_config
     from lollms_server.web.settings import Limits, WebSettings
     from lollms_server.web.surfaces import routes_of
 
@@ -24,9 +26,9 @@ async def main() -> None:
     limits = Limits(**json.loads(sys.argv[2]))
     room = Room.open(configuration)
     settings = dataclasses.replace(WebSettings.of(configuration), limits=limits, uploads=sys.argv[3])
-    server = make_server(App(room, settings, routes_of(configuration.serve.surfaces)), grace=5)
-    sockets = listening("127.0.0.1", 0)
-    print(sockets[0].getsockname()[1], flush=True)
+    server = uvicorn.Server(uvicorn_config(App(room, settings, routes_of(configuration.serve.surfaces))))
+    listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(listening.getsockname()[1], flush=True)
 
     def ends() -> None:
         if not sys.stdin.buffer.read1(1):
@@ -35,7 +37,7 @@ async def main() -> None:
 
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ends)
     try:
-        await serve(server, sockets)
+        await server.serve(sockets=[listening])
     finally:
         await room.close(1)
 

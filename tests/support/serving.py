@@ -155,7 +155,8 @@ def serving(folder: Path, configuration: str, **limits: Any) -> Iterator[Server]
             [sys.executable, str(program), str(file), json.dumps(limits), str(uploads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
         )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         said = process.stdout.readline()
         assert said, log.read_text()

@@ -69,11 +69,10 @@ class _Server:
         self._signals = 0
 
     async def serve(self) -> int:
-        import uvicorn
-
-        from lollms_server.web.app import create_app
-
         """Until the end; the exit code."""
+        from lollms_server.web.app import create_app
+        from lollms_server.web.listening import uvicorn_config
+
         serve = self._configuration.serve
         room = Room.open(self._configuration)
         terminal = Terminal(room, serve.socket_path())
@@ -81,12 +80,8 @@ class _Server:
         try:
             await terminal.open()
             listening = _listen(serve.host, serve.port)
-            config = uvicorn.Config(
-                create_app(room), http="h11", ws="none", lifespan="off", log_config=None, access_log=False,
-                server_header=False, proxy_headers=False, timeout_graceful_shutdown=5, root_path=serve.root_path,
-                ssl_certfile=serve.tls_certificate, ssl_keyfile=serve.tls_key,
-            )  # fmt: skip
-            server = _uvicorn(config)
+            certificate, key = serve.tls_certificate, serve.tls_key
+            server = _uvicorn(uvicorn_config(create_app(room), certificate=certificate, key=key))
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._end, server)
             loop.add_signal_handler(signal.SIGHUP, self._reread, room)

@@ -7,8 +7,9 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from lollms_server.web import sse
 from starlette.types import Send
+
+from lollms_server.web import sse
 
 BIG = 65_536  # bytes or so: what takes longer is not for the event loop
 

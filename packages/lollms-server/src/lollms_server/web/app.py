@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from starlette.types import Message, Receive, Scope, Send
+
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import NotAllowed
 from lollms_server.web import errors
@@ -22,7 +24,6 @@ from lollms_server.web.routes import Route, Routes
 from lollms_server.web.settings import WebSettings
 from lollms_server.web.surfaces import routes_of
 from lollms_server.web.uploads import Uploads
-from starlette.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room

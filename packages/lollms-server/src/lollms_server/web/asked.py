@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs
 
+from pydantic import BaseModel
+from starlette.types import Receive, Scope
+
 from lollms_server.room.callers import Caller
 from lollms_server.web.bodies import Body, parse_json
 from lollms_server.web.checking import checked
@@ -14,8 +17,6 @@ from lollms_server.web.errors import Refused
 from lollms_server.web.forms import Form, read_form
 from lollms_server.web.guard import Headers
 from lollms_server.web.settings import WebSettings
-from pydantic import BaseModel
-from starlette.types import Receive, Scope
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room
@@ -98,6 +99,9 @@ class Asked:
             folder = self.app.uploads.folder
             await read_form(self._body, self.form, content_type, folder, limits, self.route.form)
             self.attend()
+            for name in self.route.form:
+                if name in self.form.fields:
+                    self.form.file(name)  # which says that a text is none
             return dict(self.form.fields)
         value = await self.json()
         if not isinstance(value, dict):

@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from starlette.types import Receive
+
 from lollms_server.web.answers import BIG
 from lollms_server.web.errors import Refused
 from lollms_server.web.settings import Limits
-from starlette.types import Receive
 
 _LARGEST_INT = 2**63 - 1
 

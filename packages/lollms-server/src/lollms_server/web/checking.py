@@ -7,8 +7,9 @@ from typing import Any, TypeVar, get_origin
 
 from lollms_modalities import OptionError
 from lollms_modalities.kit import near_miss
-from lollms_server.web.errors import Refused
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lollms_server.web.errors import Refused
 
 _M = TypeVar("_M", bound=BaseModel)
 

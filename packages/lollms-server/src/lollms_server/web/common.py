@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lollms_modalities import MediaError, open_media, probe_audio
+
 from lollms_server.room.callers import Caller
 from lollms_server.room.models import Chosen, ServedModel
 from lollms_server.web import sse

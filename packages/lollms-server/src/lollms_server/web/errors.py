@@ -29,6 +29,7 @@ from lollms_modalities import (
     UnsupportedError,
     VoiceNotFoundError,
 )
+
 from lollms_server.room.errors import (
     CallNotFound,
     Ending,

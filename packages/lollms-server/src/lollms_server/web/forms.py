@@ -6,12 +6,13 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
 from lollms_server.web.bodies import Body, too_large
 from lollms_server.web.errors import Refused
 from lollms_server.web.settings import Limits
 from lollms_server.web.uploads import Upload
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
 
 _HEADER_BYTES = 4096  # of one part's headers
 _FIELDS_BYTES = 16_000_000  # of all fields together

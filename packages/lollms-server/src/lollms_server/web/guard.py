@@ -11,13 +11,15 @@ import secrets
 import socket
 from collections.abc import Iterable, Mapping
 
+from starlette.types import Scope
+
 from lollms_server.web.errors import Refused
 from lollms_server.web.settings import WebSettings
-from starlette.types import Scope
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HEADERS = 100
 _PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
@@ -71,8 +73,16 @@ class Guard:
         Raises:
             Refused: with what its operator can name in the configuration.
         """
+        self._check_size(scope, headers)
         self._check_host(scope, headers)
         self._check_origin(headers)
+
+    def _check_size(self, scope: Scope, headers: Headers) -> None:
+        # What comes in one piece, uvicorn takes whole.
+        size = len(scope["query_string"]) + len(scope.get("raw_path") or b"")
+        size += sum(len(name) + len(value) + 4 for name, value in headers.all)
+        if size > self._settings.limits.header_bytes or len(headers.all) > _HEADERS:
+            raise Refused("The headers are too large.", status=431, code="too_large", headers={"connection": "close"})
 
     def _check_host(self, scope: Scope, headers: Headers) -> None:
         host = headers.only("host")

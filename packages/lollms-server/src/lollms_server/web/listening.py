@@ -9,17 +9,16 @@ import asyncio
 import json
 import resource
 import secrets
-import socket
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
 from lollms_server.web.app import App
 from lollms_server.web.settings import Limits
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _LINGER = 5.0  # seconds that the rest of a body nobody wants may take, so that its sender reads why
 _KEEP_ALIVE = 15  # seconds between two requests of a connection; above what clients' pools take for granted
@@ -119,18 +118,18 @@ def _stopped(clock: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
     return None
 
 
-def make_server(
-    app: App, *, grace: float = 30.0, certificate: Path | None = None, key: Path | None = None,
-) -> uvicorn.Server:  # fmt: skip
-    """A server that is ready to ``serve(sockets)``.
+def uvicorn_config(
+    app: App, *, grace: float = 5.0, certificate: Path | None = None, key: Path | None = None
+) -> uvicorn.Config:
+    """What uvicorn is to be run with.
 
     Args:
-        grace: seconds that what is under way has after the server was asked to end; then it is cancelled.
+        grace: seconds that connections get when the server ends; what calls under way get is the room's to give.
         certificate, key: for TLS.
     """
     limits = app.settings.limits
     allow_connections(limits.connections)
-    config = uvicorn.Config(
+    return uvicorn.Config(
         app,
         http=_protocol(limits),
         ws="none",
@@ -140,7 +139,6 @@ def make_server(
         access_log=False,
         log_config=None,
         server_header=False,
-        date_header=True,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(grace)),
@@ -148,7 +146,6 @@ def make_server(
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
-    return uvicorn.Server(config)
 
 
 def allow_connections(wanted: int) -> None:
@@ -158,35 +155,3 @@ def allow_connections(wanted: int) -> None:
         most = wanted + 512 if hard == resource.RLIM_INFINITY else min(hard, wanted + 512)
         if soft != resource.RLIM_INFINITY and soft < most:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def listening(host: str, port: int) -> list[socket.socket]:
-    """Sockets on every address of that name. Port 0 is any free one, the same for all.
-
-    Raises:
-        OSError: no such name, or the port is taken.
-    """
-    made: list[socket.socket] = []
-    try:
-        for family, kind, proto, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            one = socket.socket(family, kind, proto)
-            made.append(one)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            at = made[0].getsockname()[1] if len(made) > 1 and not port else port
-            one.bind((address[0], at, *address[2:]))
-            one.listen(2048)
-            one.setblocking(False)
-    except OSError:
-        for one in made:
-            one.close()
-        raise
-    return made
-
-
-async def serve(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:
-    """Serve until ``server.should_exit``."""
-    await server.serve(sockets=list(sockets))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lollms_modalities import MediaError, OptionError
+
 from lollms_server.web.checking import refuse_unknown
 from lollms_server.web.errors import Refused
 

@@ -14,9 +14,10 @@ from urllib.parse import unquote_to_bytes
 from lollms_server.web.errors import Refused
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from lollms_server.web.answers import Answer
     from lollms_server.web.asked import Asked
-    from pydantic import BaseModel
 
 Access = Literal["open", "lists", "user", "admin"]
 Handler = Callable[["Asked"], Awaitable["Answer | None"]]

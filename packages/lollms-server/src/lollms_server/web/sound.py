@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lollms_modalities import AudioChunk, AudioEncoder
+
 from lollms_server.web import sse
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from lollms_server.web.checking import RequestBody
 from pydantic import Field, field_validator
+
+from lollms_server.web.checking import RequestBody
 
 SPEECH_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm", "ogg")
 TRANSCRIPT_FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities import Segment
+
 from lollms_server.web import errors, sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, text_answer
 from lollms_server.web.asked import Asked
@@ -50,11 +51,11 @@ async def _answer(asked: Asked, task: str) -> Answer:
         text, media_type = transcripts.as_text(transcript, kind)
         return await text_answer(text, {**headers, "content-type": media_type})
     if kind == "diarized_json":
-        return await big_json_answer(transcripts.as_diarized(transcript), headers)
+        return await big_json_answer(transcripts.as_diarized(transcript, seconds), headers)
     if kind == "verbose_json":
         granularities = set(body.timestamp_granularities or ["segment"])
-        return await big_json_answer(transcripts.as_verbose(transcript, task, granularities), headers)
-    return await big_json_answer(transcripts.as_json(transcript), headers)
+        return await big_json_answer(transcripts.as_verbose(transcript, seconds, task, granularities), headers)
+    return await big_json_answer(transcripts.as_json(transcript, seconds), headers)
 
 
 def _options(asked: Asked, body: TranscriptionBody, model: Meant, task: str) -> tuple[dict[str, Any], list[str]]:

@@ -12,24 +12,24 @@ from lollms_modalities.kit import WHISPER_LANGUAGES
 _NUMBERS = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 
 
-def usage_of(seconds: float | None) -> dict[str, Any]:
+def usage_of(seconds: float) -> dict[str, Any]:
     """What is paid for there: seconds of sound."""
-    return {} if seconds is None else {"usage": {"type": "duration", "seconds": round(seconds, 3)}}
+    return {"usage": {"type": "duration", "seconds": round(seconds, 3)}}
 
 
-def as_json(transcript: Transcript) -> dict[str, Any]:
+def as_json(transcript: Transcript, seconds: float) -> dict[str, Any]:
     """``json``."""
-    return {"text": str(transcript), **usage_of(transcript.duration)}
+    return {"text": str(transcript), **usage_of(seconds)}
 
 
-def as_verbose(transcript: Transcript, task: str, granularities: set[str]) -> dict[str, Any]:
+def as_verbose(transcript: Transcript, seconds: float, task: str, granularities: set[str]) -> dict[str, Any]:
     """``verbose_json``."""
     told: dict[str, Any] = {
         "task": task,
         "language": language_name(transcript.language),
-        "duration": round(transcript.duration or 0.0, 3),
+        "duration": round(seconds, 3),
         "text": str(transcript),
-        **usage_of(transcript.duration),
+        **usage_of(seconds),
     }
     told["segments"] = [_verbose_segment(number, s) for number, s in enumerate(transcript.as_segments())]
     if "word" in granularities:
@@ -41,14 +41,14 @@ def as_verbose(transcript: Transcript, task: str, granularities: set[str]) -> di
     return told
 
 
-def as_diarized(transcript: Transcript) -> dict[str, Any]:
+def as_diarized(transcript: Transcript, seconds: float) -> dict[str, Any]:
     """``diarized_json``."""
     return {
         "task": "transcribe",
-        "duration": round(transcript.duration or 0.0, 3),
+        "duration": round(seconds, 3),
         "text": str(transcript),
         "segments": list(diarized_segments(transcript.as_segments())),
-        **usage_of(transcript.duration),
+        **usage_of(seconds),
     }
 
 

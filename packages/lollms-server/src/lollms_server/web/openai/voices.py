@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from lollms_modalities import LollmsError
+
 from lollms_server.room.models import ServedModel
 from lollms_server.web.answers import Answer, big_json_answer
 from lollms_server.web.asked import Asked

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from lollms_server import __version__
 from lollms_server.room.models import Chosen
 from lollms_server.web.answers import Answer, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody
-from pydantic import Field
 
 PROTOCOL = "lollms/v2"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities import Audio, Image, Transcript, Video, read_media
+from pydantic import Field
+
 from lollms_server.web import sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
@@ -16,7 +18,6 @@ from lollms_server.web.common import Meant, begun, check_image, check_recording,
 from lollms_server.web.errors import Refused
 from lollms_server.web.v2 import values
 from lollms_server.web.v2.events import events_of
-from pydantic import Field
 
 
 class CallBody(RequestBody):

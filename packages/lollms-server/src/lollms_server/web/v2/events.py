@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 from lollms_modalities import Progress, Provenance
+
 from lollms_server.room.models import Chosen
 from lollms_server.web import errors, sse
 from lollms_server.web.asked import Asked

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lollms_modalities import Audio, AudioChunk, Image, Progress, Provenance, Segment, Transcript, Video, read_media
+
 from lollms_server.web.errors import masked
 
 _MEDIA: tuple[tuple[Any, str], ...] = ((Audio, "audio"), (Image, "image"), (Video, "video"))

@@ -1,0 +1,120 @@
+"""The table of routes, what routes, and the OpenAPI document: one thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from lollms_server.web import errors, sse
+from lollms_server.web.errors import Refused
+from lollms_server.web.openapi import document
+from lollms_server.web.routes import Route, Routes
+from lollms_server.web.surfaces import OPERATING, SURFACES, routes_of
+from serving import Server, serving
+
+ROUTES = Routes(routes_of(SURFACES))
+CONFIGURATION = """
+[serve]
+keys_file = KEYS
+[models.counting]
+binding = "counting"
+modality = "tts"
+isolated = false
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
+        yield running
+
+
+def named(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_the_document_holds_what_the_table_holds() -> None:
+    told = document(ROUTES)
+    in_document = {f"{method.upper()} {path}" for path, methods in told["paths"].items() for method in methods}
+    assert in_document == {named(route).replace("*}", "}") for route in ROUTES.all}
+    ids = [one["operationId"] for methods in told["paths"].values() for one in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    told = document(ROUTES)
+    text = json.dumps(told)
+    referred = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referred
+    assert referred <= told["components"]["schemas"].keys()
+
+
+@pytest.mark.parametrize("route", ROUTES.all, ids=named)
+def test_every_route_of_the_table_is_found(route: Route) -> None:
+    path = "/".join("a%2Fb" if part.startswith("{") else part for part in route.path.split("/"))
+    found, params = ROUTES.find(route.method, path.encode())
+    assert found is route
+    assert set(params.values()) <= {"a/b"}
+    assert list(params) == route.parameters
+
+
+def test_the_running_server_tells_of_what_it_routes(server: Server) -> None:
+    told = server.ask("GET", "/openapi.json").json
+    assert told["openapi"] == "3.1.0"
+    for path, methods in told["paths"].items():
+        for method in methods:
+            reply = server.ask(method.upper(), path.replace("{", "").replace("}", ""))
+            # Whatever it says of a body that is not there: the route is.
+            assert reply.status != 405, (method, path)
+            assert reply.status != 404 or reply.error["code"] != "not_found", (method, path)
+
+
+def test_a_surface_that_is_switched_off_has_no_route() -> None:
+    assert {route.path for route in routes_of(["openai"])}.isdisjoint({route.path for route in SURFACES["lollms"]})
+    assert routes_of([]) == list(OPERATING)
+
+
+def test_a_path_is_matched_before_it_is_decoded() -> None:
+    assert ROUTES.find("GET", b"/v1/models/a%2Fb")[1] == {"model": "a/b"}
+    assert ROUTES.find("GET", b"/v1/models/a/b")[1] == {"model": "a/b"}
+    assert ROUTES.find("GET", b"/lollms/v2/bindings/tts/a%2Fb")[1] == {"modality": "tts", "name": "a/b"}
+    for path in (b"/v1%2Fmodels", b"v1/models", b"@x", b"/v1/models/", b"//v1/models", b"/v1/models/%ff", b""):
+        with pytest.raises(Refused) as refused:
+            ROUTES.find("GET", path)
+        assert refused.value.status == 404
+
+
+def test_another_method_is_told_which_there_are() -> None:
+    with pytest.raises(Refused) as refused:
+        ROUTES.find("PATCH", b"/v1/audio/speech")
+    assert refused.value.status == 405
+    assert refused.value.headers == {"allow": "POST"}
+
+
+def test_no_text_can_end_an_event() -> None:
+    hostile = "a\r\nb\n\ndata: {}\u2028c\u2029d\x85e\ud800"
+    written = sse.event({"delta": hostile})
+    assert written.startswith(b"data: ")
+    assert written.endswith(b"\n\n")
+    assert len(written[:-2].decode().splitlines()) == 1
+    assert json.loads(written[6:])["delta"] == hostile
+
+
+def test_folders_and_keys_are_masked() -> None:
+    said = errors.masked(
+        "No '/home/me/models/x.onnx', C:\\Users\\me\\x.onnx, ~/voices/a/b.bin or /etc/passwd with "
+        "sk-abcdefghijklmnop, Bearer xyz; see https://example.com/a/b and POST /v1/audio/speech, 3/4 of it"
+    )
+    assert "me" not in said.replace("example", "").replace("some", "")
+    assert "abcdefghijklmnop" not in said
+    assert "xyz" not in said
+    assert "https://example.com/a/b" in said
+    assert "3/4 of it" in said
+
+
+def test_every_error_of_the_table_is_told_with_its_status() -> None:
+    assert all(400 <= row.status < 600 and row.status not in (409, 501) for row in errors.TABLE)
+    # A row that stands behind one of its bases would never be reached.
+    for number, row in enumerate(errors.TABLE):
+        assert not any(issubclass(row.error, before.error) for before in errors.TABLE[:number]), row
