@@ -108,12 +108,12 @@ if TYPE_CHECKING:
     from lollms_modalities.media.probing import probe_audio as probe_audio
     from lollms_modalities.media.probing import probe_video as probe_video
     from lollms_modalities.media.result import Provenance as Provenance
+    from lollms_modalities.media.said import Segment as Segment
+    from lollms_modalities.media.said import Word as Word
     from lollms_modalities.media.sound import decode_audio as decode_audio
     from lollms_modalities.media.sound import decode_blocks as decode_blocks
     from lollms_modalities.media.sound import decode_frames as decode_frames
-    from lollms_modalities.media.transcript import Segment as Segment
     from lollms_modalities.media.transcript import Transcript as Transcript
-    from lollms_modalities.media.transcript import Word as Word
     from lollms_modalities.media.video import Video as Video
     from lollms_modalities.media.words import split_words as split_words
     from lollms_modalities.models import ModelCache as ModelCache
@@ -196,7 +196,8 @@ __getattr__, __dir__, __all__ = exported(
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",
         "media.result": "Provenance",
-        "media.transcript": "Segment Transcript Word",
+        "media.said": "Segment Word",
+        "media.transcript": "Transcript",
         "media.video": "Video",
         "media.words": "split_words",
         "models": "ModelCache SharedModel",

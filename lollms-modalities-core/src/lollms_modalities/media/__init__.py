@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from lollms_modalities.media.input import read_media as read_media
     from lollms_modalities.media.media_file import MediaFile as MediaFile
     from lollms_modalities.media.result import Provenance as Provenance
-    from lollms_modalities.media.transcript import Segment as Segment
+    from lollms_modalities.media.said import Segment as Segment
+    from lollms_modalities.media.said import Word as Word
     from lollms_modalities.media.transcript import Transcript as Transcript
-    from lollms_modalities.media.transcript import Word as Word
     from lollms_modalities.media.video import Video as Video
     from lollms_modalities.media.wav import wav_header as wav_header
 
@@ -50,7 +50,8 @@ __getattr__, __dir__, __all__ = exported(
         "media.input": "MediaInput check_media media_path open_media read_media",
         "media.media_file": "MediaFile",
         "media.result": "Provenance",
-        "media.transcript": "Segment Transcript Word",
+        "media.said": "Segment Word",
+        "media.transcript": "Transcript",
         "media.video": "Video",
         "media.wav": "wav_header",
     },

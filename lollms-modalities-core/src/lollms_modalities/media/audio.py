@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lollms_modalities.calls.call import Call
     from lollms_modalities.media.chunk import AudioChunk
-    from lollms_modalities.media.transcript import Word
+    from lollms_modalities.media.transcript import Transcript, Word
     from lollms_modalities.media.wav import Wav
 
 
@@ -188,6 +188,29 @@ class Audio(MediaFile):
         """The same object, which from now on knows when each word is said in it."""
         self.words = tuple(words)
         return self
+
+    def to_srt(self, max_chars: int | None = 42, max_lines: int | None = 2, max_seconds: float | None = 7.0) -> str:
+        """SubRip subtitles of what is said, cut as ``Transcript.to_srt`` cuts them.
+
+        Raises:
+            MediaError: the times of its words are not known.
+        """
+        return self._spoken().to_srt(max_chars, max_lines, max_seconds)
+
+    def to_vtt(self, max_chars: int | None = 42, max_lines: int | None = 2, max_seconds: float | None = 7.0) -> str:
+        """WebVTT subtitles of what is said; as ``to_srt``."""
+        return self._spoken().to_vtt(max_chars, max_lines, max_seconds)
+
+    def _spoken(self) -> Transcript:
+        from lollms_modalities.media.transcript import Segment, Transcript
+
+        if not self.words:
+            raise MediaError(
+                "Subtitles need the times of the words, which this sound does not know.",
+                hint="Have it spoken with timestamps='word'.",
+            )
+        text = "".join(word.text for word in self.words)
+        return Transcript(text, segments=[Segment(text, self.words[0].start, self.words[-1].end, self.words)])
 
     def _wav(self) -> Wav | None:
         if not self or self._head()[8:12] != b"WAVE":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from lollms_modalities.media.transcript import Word
+    from lollms_modalities.media.said import Word
 
 
 @dataclass(frozen=True)

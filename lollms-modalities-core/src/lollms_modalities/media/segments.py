@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from lollms_modalities.media.transcript import Segment, Word
+from lollms_modalities.media.said import Segment, Word
 
 LONG_PAUSE = 5.0  # seconds; a subtitle that stays for a longer silence belongs to what is said before or after it
 

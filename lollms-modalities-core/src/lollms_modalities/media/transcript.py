@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from lollms_modalities.media.result import Result, check_folder, suffix_format, write_whole
+from lollms_modalities.media.said import Segment as Segment
+from lollms_modalities.media.said import Word as Word
 
-_SUFFIXES = {".txt": "txt", ".srt": "srt", ".vtt": "vtt", ".json": "json"}
-_SHORTEST = 0.001  # seconds; players drop a cue that ends when it begins
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word.
-
-    Attributes:
-        text: the word, with the space before it where the engine gives one.
-        start, end: seconds from the beginning of the recording.
-        probability: from 0 to 1, or None where the engine does not tell.
-        speaker: who says it, where that was asked for, else None.
-    """
-
-    text: str
-    start: float
-    end: float
-    probability: float | None = None
-    speaker: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of speech, mostly a sentence or a part of one.
-
-    Attributes:
-        text: what was said.
-        start, end: seconds from the beginning of the recording.
-        words: with their times where they were asked for.
-        probability: from 0 to 1, or None.
-        language: language tag, or None.
-        extra: what else the engine tells; JSON values.
-        speaker: who says it, where that was asked for, else None.
-        final: False for what may still change while it is being said.
-        id: the same for a segment and for what takes its place later; None where nothing does.
-    """
-
-    text: str
-    start: float
-    end: float
-    words: tuple[Word, ...] = ()
-    probability: float | None = None
-    language: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    speaker: str | None = None
-    final: bool = True
-    id: str | None = None
+_SUFFIXES = {".txt": "txt", ".srt": "srt", ".vtt": "vtt", ".tsv": "tsv", ".json": "json"}
 
 
 class Transcript(Result, str):
@@ -124,15 +78,39 @@ class Transcript(Result, str):
             return self.segments
         return (Segment(str(self).strip(), 0.0, self.duration or 0.0),)
 
-    def to_srt(self) -> str:
-        """SubRip subtitles. Blank lines inside a segment are dropped, since they would end it."""
-        cues = enumerate(self._cues(), 1)
-        return "\n".join(f"{n}\n{_clock(a, ',')} --> {_clock(b, ',')}\n{_srt_text(text)}\n" for n, (a, b, text) in cues)
+    def to_srt(self, max_chars: int | None = 42, max_lines: int | None = 2, max_seconds: float | None = 7.0) -> str:
+        """SubRip subtitles, as they can be shown: a cue for each segment, and several for one that does not fit.
 
-    def to_vtt(self) -> str:
-        """WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
-        cues = (f"{_clock(a, '.')} --> {_clock(b, '.')}\n{_vtt_text(text)}\n" for a, b, text in self._cues())
-        return "WEBVTT\n\n" + "\n".join(cues)
+        Cues are cut behind sentences, behind clauses, else between words; they never overlap. Another speaker begins
+        another cue, with the name before its text, as in ``[Anna]``. Where a segment does not tell the times of its
+        words, they share its time by their characters.
+
+        Args:
+            max_chars: characters of a line; None for no limit. A longer word is cut.
+            max_lines: lines of a cue; None for no limit. Line breaks of a segment's own stay where they fit.
+            max_seconds: how long a cue is shown; None for no limit.
+
+        Raises:
+            OptionError: a limit that leaves nothing to be shown.
+        """
+        from lollms_modalities.media.subtitles import limits_of, to_srt
+
+        return to_srt(self.as_segments(), limits_of(max_chars, max_lines, max_seconds))
+
+    def to_vtt(self, max_chars: int | None = 42, max_lines: int | None = 2, max_seconds: float | None = 7.0) -> str:
+        """WebVTT subtitles (https://www.w3.org/TR/webvtt1/), as ``to_srt``; a speaker is the voice of a cue."""
+        from lollms_modalities.media.subtitles import limits_of, to_vtt
+
+        return to_vtt(self.as_segments(), limits_of(max_chars, max_lines, max_seconds))
+
+    def to_tsv(self, max_chars: int | None = 42, max_lines: int | None = 2, max_seconds: float | None = 7.0) -> str:
+        """A table with tabs between its columns: start and end in milliseconds, the speaker if any is known, the text.
+
+        The rows are the cues of ``to_srt``; with None for each limit they are the segments.
+        """
+        from lollms_modalities.media.subtitles import limits_of, to_tsv
+
+        return to_tsv(self.as_segments(), limits_of(max_chars, max_lines, max_seconds))
 
     def to_dict(self) -> dict[str, Any]:
         """Text, language, duration, segments and words as JSON values.
@@ -148,7 +126,10 @@ class Transcript(Result, str):
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write the file; ``.txt``, ``.srt``, ``.vtt`` or ``.json`` decides what goes into it. Gives its path.
+        """Write the file; ``.txt``, ``.srt``, ``.vtt``, ``.tsv`` or ``.json`` decides what goes into it.
+
+        Returns:
+            The file's path.
 
         Raises:
             OptionError: another suffix, or a folder that does not exist.
@@ -159,17 +140,13 @@ class Transcript(Result, str):
             text = self.to_srt()
         elif kind == "vtt":
             text = self.to_vtt()
+        elif kind == "tsv":
+            text = self.to_tsv()
         elif kind == "json":
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
         else:
             text = str(self) + "\n"
         return write_whole(target, text.encode())
-
-    def _cues(self) -> list[tuple[float, float, str]]:
-        spoken = [(max(0.0, s.start), s.end, text) for s in self.as_segments() if (text := s.text.strip())]
-        # Players want cues in the order of their beginnings.
-        # Rounded first, so that the shortest cue does not vanish when it is written in milliseconds.
-        return sorted((round(a, 3), max(round(b, 3), round(a, 3) + _SHORTEST), text) for a, b, text in spoken)
 
 
 # What says nothing is left out, so that the rest reads as it always has.
@@ -183,22 +160,3 @@ def _segment_json(segment: Segment) -> dict[str, Any]:
 
 def _told(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _UNTOLD or value != _UNTOLD[name]}
-
-
-def _clock(seconds: float, point: str) -> str:
-    ms = round(seconds * 1000)
-    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}{point}{ms % 1000:03}"
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _srt_text(text: str) -> str:
-    # A line with an arrow would be read as times.
-    return "\n".join(re.sub("-{2,}>", "->", line) for line in _lines(text))
-
-
-def _vtt_text(text: str) -> str:
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "\n".join(_lines(escaped))

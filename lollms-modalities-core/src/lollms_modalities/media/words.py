@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from lollms_modalities.media.transcript import Word
+from lollms_modalities.media.said import Word
 
 # Scripts that are written without blanks between words, of which each character is spoken as a syllable or two: Han,
 # kana. A mark that lengthens, or a small one, belongs to the character before it.
