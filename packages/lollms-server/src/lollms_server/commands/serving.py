@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ from lollms_server.room.room import Room
 from lollms_server.room.serving import catalogue_of
 from lollms_server.room.terminal import Terminal
 
+_LINGERING = 2.0  # seconds that threads get at the end
 _log = logging.getLogger(__name__)
 
 
@@ -43,8 +45,25 @@ def run(given: argparse.Namespace) -> int:
         for model in catalogue_of(configuration).served.values():
             out(f"{model.modality}:{model.name}  {model.binding}")
         return 0
-    log_to(sys.stderr)
-    return asyncio.run(_Server(configuration, lambda: configured(given)).serve())
+    lines = log_to(sys.stderr)
+    try:
+        code = asyncio.run(_Server(configuration, lambda: configured(given)).serve())
+    finally:
+        lines.stop()
+    _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End at once where an engine in this process does not listen: Python would wait for its thread."""
+    until = time.monotonic() + _LINGERING
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
 
 
 def _check(configuration: Configuration) -> None:

@@ -117,16 +117,27 @@ class Admission:
                     turn.set_exception(self._ending())
 
     def retry_after(self) -> float:
-        """Seconds until there is room for one more who waits, by the mean of the calls that were measured.
+        """Seconds until there is room for one more who waits, as it is told to one who is refused.
 
-        Whoever is refused is told the time of a place of its own, so that they do not all come back at once.
+        Each is told the time of a place of its own, so that they do not all come back at once.
         """
         now = self._clock()
-        running = [now - began for began in self._began.values()]
-        mean = self._mean if self._mean is not None else max(_FIRST_GUESS, *running, 0.0)
-        soonest = min((max(0.0, mean - seconds) for seconds in running), default=0.0)
-        self._promised = max(now + soonest, self._promised + mean / self.at_once)
+        self._promised = max(now + self._next_end(), self._promised + self._expected() / self.at_once)
         return float(max(1, math.ceil(self._promised - now)))
+
+    def next_end(self) -> float:
+        """Seconds until the next call ends, by the mean of those that were measured; at least one."""
+        return float(max(1, math.ceil(self._next_end())))
+
+    def _expected(self) -> float:
+        """Seconds of a call; before one was measured, what those at work have taken so far."""
+        if self._mean is not None:
+            return self._mean
+        return max([_FIRST_GUESS, *(self._clock() - began for began in self._began.values())])
+
+    def _next_end(self) -> float:
+        now, expected = self._clock(), self._expected()
+        return min((max(0.0, expected - (now - began)) for began in self._began.values()), default=0.0)
 
     def _serve(self) -> None:
         """Give free places to those who wait: one caller after the other, of each the call that waits longest."""

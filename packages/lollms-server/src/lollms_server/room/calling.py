@@ -33,6 +33,7 @@ from lollms_server.room.residency import Residency
 from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
 from lollms_server.room.streaming import OnLoop, RoomStream
+from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
 
 _END: Any = object()
@@ -42,12 +43,13 @@ class Asked:
     """What a surface asks for: a verb with its arguments, and how it is to be treated."""
 
     def __init__(
-        self, verb: str, args: tuple[Any, ...], options: dict[str, Any], *,
+        self, verb: str, args: tuple[Any, ...], options: dict[str, Any], *, stream: bool,
         progress: Callable[[Progress], object] | None, deadline: float | None, keep_alive: float | None,
     ) -> None:  # fmt: skip
         self.verb = verb
         self.args = args
         self.options = options
+        self.stream = stream
         self.progress = progress
         self.deadline = deadline
         self.keep_alive = keep_alive
@@ -66,7 +68,7 @@ class Calling:
         self._metrics = metrics
         self._having: Counter[str] = Counter()  # calls under way, by caller
         self._stopping = ThreadPoolExecutor(4, "lollms-stopping")
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     async def call(
         self, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked
@@ -93,7 +95,7 @@ class Calling:
             if future is None or future.done():
                 self._ended(call, resident, asked, sound, error)
             else:
-                self._soon(self._ended_with(future, call, resident, asked, error))
+                self._tasks.start(self._ended_with(future, call, resident, asked, error))
 
     async def items(
         self, stream: RoomStream, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None,
@@ -125,7 +127,7 @@ class Calling:
             if step is None or (step.done() and (error is None or isinstance(error, Exception))):
                 self._ended(call, resident, asked, sound or None, error)
             else:
-                self._soon(self._stream_ended(step, opened, call, resident, asked, error))
+                self._tasks.start(self._stream_ended(step, opened, call, resident, asked, error))
 
     def stop(self, call: RunningCall, why: str) -> None:
         """Cancel a call, in the queue or in the engine."""
@@ -147,7 +149,7 @@ class Calling:
                 raise QueueFull(
                     f"{caller.at_once} calls with this key are under way, which is as many as may be.",
                     hint="Ask again when one has ended.",
-                    retry_after=resident.queue.retry_after(),
+                    retry_after=resident.queue.next_end(),
                 )
         except Later as exc:
             self._refused(call, exc)
@@ -201,6 +203,11 @@ class Calling:
             raise UnsupportedError(
                 f"{chosen.name} cannot do {asked.verb!r:.60}.", hint="Its description lists its verbs."
             )
+        if verb["stream"] != asked.stream:
+            gives = "a stream" if verb["stream"] else "one result"
+            raise UnsupportedError(
+                f"{asked.verb!r} gives {gives}.", hint="Its description says which verbs give which."
+            )
         described = {"options": resident.description["options"], **verb}
         if chosen.model is not None:
             if "model" not in verb["params"] and "model" not in described["options"].get("properties", {}):
@@ -229,18 +236,18 @@ class Calling:
     async def _ended_with(
         self, future: Future[Any], call: RunningCall, resident: Resident, asked: Asked, error: BaseException | None
     ) -> None:
-        await asyncio.wait([asyncio.wrap_future(future)])
+        await _end_of(future)
         self._ended(call, resident, asked, None, error)
 
     async def _stream_ended(
         self, step: Future[Any], opened: Any, call: RunningCall, resident: Resident, asked: Asked,
         error: BaseException | None,
     ) -> None:  # fmt: skip
-        await asyncio.wait([asyncio.wrap_future(step)])
+        await _end_of(step)
         if opened is None and not step.cancelled() and step.exception() is None:
             opened = step.result()
         if opened is not None:
-            await asyncio.wait([asyncio.wrap_future(resident.submit(opened.close))])
+            await _end_of(resident.submit(opened.close))
         self._ended(call, resident, asked, None, error)
 
     def _ended(
@@ -280,7 +287,7 @@ class Calling:
             modality=call.chosen.served.modality,
             model=call.chosen.name,
             verb=call.verb,
-            outcome="refused" if call.admitted is None else outcome_of(error),
+            outcome="refused" if seconds is None else outcome_of(error),
             error=None if error is None else type(error).__name__,
             waited=round((call.admitted or time.monotonic()) - began, 4),
             first=None if call.first is None else round(call.first - began, 4),
@@ -292,10 +299,13 @@ class Calling:
         """No thread is started any more."""
         self._stopping.shutdown(wait=False)
 
-    def _soon(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+async def _end_of(future: Future[Any]) -> None:
+    """Wait until it has ended, however."""
+    waiter = asyncio.wrap_future(future)
+    await asyncio.wait([waiter])
+    if not waiter.cancelled():
+        waiter.exception()  # which nobody waits for any more
 
 
 def _heard(sound: float, item: Any) -> float:

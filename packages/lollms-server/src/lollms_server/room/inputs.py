@@ -33,7 +33,12 @@ def check_arguments(verb: Mapping[str, Any], args: Sequence[Any], options: Mappi
     for name in CONTROLS:
         if name in options:
             raise OptionError(f"{name!r} is not for those who ask over a server.", hint="Leave it out.", names=[name])
-    given = {**dict(zip(verb["params"], args, strict=False)), **options}
+    params, named = verb["params"], dict(zip(verb["params"], args, strict=False))
+    if len(args) > len(params) or named.keys() & options.keys():
+        raise OptionError(f"There are too many arguments: it takes {', '.join(params)}.", names=list(params))
+    given = {**named, **options}
+    if missing := [name for name in verb["required"] if name not in given]:
+        raise OptionError(f"{missing[0]!r} is missing.", hint="Give it.", names=missing)
     schema = (verb.get("options") or {}).get("properties", {})
     for name, value in given.items():
         if name in verb["media"]:

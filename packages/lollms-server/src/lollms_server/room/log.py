@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
 from typing import Any, TextIO
 
 _calls = logging.getLogger("lollms_server.calls")
@@ -41,19 +44,38 @@ class _Lines(logging.Formatter):
         return _line("log", facts)
 
 
+_MOST = 10_000  # lines that wait to be written
 _OURS = (_calls.name, _audit.name, _models.name)
 
 
-def log_to(stream: TextIO) -> None:
-    """Write all that is logged in this program to a stream, a line of JSON each."""
+def log_to(stream: TextIO) -> QueueListener:
+    """Write all that is logged in this program to a stream, a line of JSON each; ``stop()`` ends that.
+
+    A thread writes, so that a reader who stops reading stops nobody. What it is too slow for is dropped.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Lines())
+    lines: Queue[Any] = Queue(_MOST)
+    listener = QueueListener(lines, handler)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_Dropping(lines)]
     root.setLevel(logging.WARNING)
     for name in ("lollms_modalities", "lollms_server"):
         logging.getLogger(name).handlers.clear()  # the command line has its own for people
     logging.getLogger("lollms_server").setLevel(logging.INFO)
+    listener.start()
+    return listener
+
+
+class _Dropping(QueueHandler):
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """As it is: the other thread makes the line."""
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Give it to the other thread, if that keeps up."""
+        with contextlib.suppress(Full):
+            self.queue.put_nowait(record)
 
 
 def _line(event: str, facts: dict[str, Any]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from lollms_modalities import BindingClosedError, LollmsBinding, LollmsError
+from lollms_modalities import BindingClosedError, LollmsBinding
 
 from lollms_server.room.models import ServedModel
 from lollms_server.room.resident import Resident
+from lollms_server.room.tasks import Tasks
 
 _T = TypeVar("_T")
+_END = 15.0  # seconds that a binding may take to end when the server does
 _LOOKED_AT = 60.0  # seconds that a binding stays which was made to be asked what it is
 
 
@@ -37,11 +39,12 @@ class Residency:
         self._leaving: list[Resident] = []  # no longer served; their last calls are under way
         self._log = log
         self._patience = patience
+        self._trimming = False  # it is to be looked whether they take too much
         self._pressed = False  # a model has waited for room for so long
         self._freeing = asyncio.Lock()
         self._idle = asyncio.Event()  # set when one has become idle
         self._footprints: dict[tuple[str, str], int] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
 
     def serve(self, models: Iterable[ServedModel]) -> None:
         """Serve these from now on. What is served as before stays as it is; what is not, ends with its last call."""
@@ -55,7 +58,7 @@ class Residency:
         for resident in old.values():
             if resident not in kept:
                 self._leaving.append(resident)
-                self._soon(self._let_go(resident))
+                self._tasks.start(self._let_go(resident))
 
     async def _let_go(self, resident: Resident) -> None:
         await resident.queue.empty()
@@ -108,8 +111,9 @@ class Residency:
         if resident.at_work == 0:
             self._idle.set()
             self._start_timer(resident, keep_alive)
-            if self.memory_limit is not None:
-                self._soon(self._trim())
+            if self.memory_limit is not None and not self._trimming:
+                self._trimming = True
+                self._tasks.start(self._trim())
 
     async def look(self, resident: Resident, fn: Callable[[LollmsBinding], _T]) -> _T:
         """Ask the binding something that is no call. That is no use of the model, and loads none."""
@@ -167,6 +171,7 @@ class Residency:
     async def _trim(self) -> None:
         """Unload the longest idle while the loaded ones take more than they may; one alone may take more."""
         async with self._freeing:
+            self._trimming = False
             while self.memory_limit is not None and len(self._loaded()) > 1 and self.memory() > self.memory_limit:
                 longest = _longest_idle(self._loaded())
                 if longest is None:
@@ -177,31 +182,31 @@ class Residency:
         self._stop_timer(resident)
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            resident.timer = loop.call_later(seconds, lambda: self._soon(self.unload(resident, "unloaded when idle")))
+            resident.timer = loop.call_later(
+                seconds, lambda: self._tasks.start(self.unload(resident, "unloaded when idle"))
+            )
 
     def _stop_timer(self, resident: Resident) -> None:
         if resident.timer is not None:
             resident.timer.cancel()
             resident.timer = None
 
-    def _soon(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """End all, those at work too."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._tasks.cancel()
         residents = [*self.residents.values(), *self._leaving]
         for resident in residents:
             self._stop_timer(resident)
             resident.queue.close()
-        ended = await asyncio.gather(*(resident.end() for resident in residents), return_exceptions=True)
-        for resident, error in zip(residents, ended, strict=True):
+        await asyncio.gather(*(self._end(resident) for resident in residents))
+
+    async def _end(self, resident: Resident) -> None:
+        try:
+            await asyncio.wait_for(resident.end(), _END)
+        except Exception as exc:  # an engine in this process that does not listen, for one
+            self._log(resident.served.name, f"could not be ended: {type(exc).__name__}")
+        finally:
             resident.close()
-            if isinstance(error, LollmsError):
-                self._log(resident.served.name, f"could not be ended: {type(error).__name__}")
 
 
 def _longest_idle(residents: Iterable[Resident]) -> Resident | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from lollms_modalities import LollmsError, Progress
+from lollms_modalities import Progress
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.calling import Asked, Calling
@@ -30,6 +30,7 @@ from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
 from lollms_server.room.serving import catalogue_of
 from lollms_server.room.streaming import RoomStream
+from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
 
 _SAVING = 5.0  # seconds between two writings of what was counted
@@ -53,7 +54,7 @@ class Room:
         self._residency = Residency(serve.max_loaded, serve.memory_limit, self._model_changed)
         self.metrics = Metrics(lambda: self._residency.residents.values())
         self._calling = Calling(self._residency, self._usage, self.metrics)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._preloading = 0
         self._saver: asyncio.Task[None] | None = None
 
@@ -175,7 +176,7 @@ class Room:
             LollmsError: whatever the verb raises.
             asyncio.CancelledError: the task was cancelled; so is the call then, in the queue and in the engine.
         """
-        asked = Asked(verb, args, options, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        asked = Asked(verb, args, options, stream=False, progress=progress, deadline=deadline, keep_alive=keep_alive)
         return await self._calling.call(self._resident(chosen), chosen, caller, request_id, asked)
 
     def stream(
@@ -188,7 +189,7 @@ class Room:
         The call arrives when the first item is asked for. Closing the stream (``aclose``, or ``async with``) cancels
         it, in the queue and in the engine. The engine works on a step while somebody waits for it.
         """
-        asked = Asked(verb, args, options, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        asked = Asked(verb, args, options, stream=True, progress=progress, deadline=deadline, keep_alive=keep_alive)
         resident = self._resident(chosen)
         return RoomStream(lambda it: self._calling.items(it, resident, chosen, caller, request_id, asked))
 
@@ -285,8 +286,7 @@ class Room:
             )
         for call in list(self._calling.calls.values()):
             self._calling.stop(call, "the server ends")
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         await self._residency.close()
         self._calling.close()
         if self._saver is not None:
@@ -313,12 +313,12 @@ class Room:
         for resident in self._residency.residents.values():
             if resident.served.preload and not resident.loaded:
                 self._preloading += 1
-                self._soon(self._preloaded(resident))
+                self._tasks.start(self._preloaded(resident))
 
     async def _preloaded(self, resident: Resident) -> None:
         try:
             await self._residency.load(resident)
-        except LollmsError as exc:
+        except Exception as exc:  # it is told again to whoever asks for it
             _log.error("%s could not be preloaded: %s", resident.served.name, exc)
         finally:
             self._preloading -= 1
@@ -334,11 +334,6 @@ class Room:
                 await asyncio.to_thread(self._usage.save)
             except OSError as exc:
                 _log.error("Engine seconds could not be written: %s", exc)
-
-    def _soon(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _shown(caller: Caller) -> str:

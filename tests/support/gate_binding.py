@@ -1,0 +1,62 @@
+"""A binding for tests: its calls end when a file is there, and it notes what it is asked.
+
+A text that begins with "crash" ends the process, with "deaf" listens to no cancel, with "quick" waits for nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities import Audio, AudioChunk, BindingSettings, CallOptions, LollmsTTSBinding, current_call, setting
+
+
+class GateTTSBinding(LollmsTTSBinding):
+    """Says silence, when it is let."""
+
+    class Settings(BindingSettings):
+        folder: Path = setting(description="Where it notes what it does.")
+        volume: float = setting(1.0, description="A number that may change.", ge=0)
+        service_address: str = setting("http://localhost", description="An address.")
+        model_name: str | None = setting(None, description="A model.")
+
+    class Options(CallOptions):
+        speed: float = 1.0
+
+    settings: Settings
+
+    def load_model(self) -> object:
+        self._note("load")
+        return object()
+
+    def free_model(self, model: object) -> None:
+        self._note("free")
+
+    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+        self._wait(text)
+        return Audio.from_chunks([AudioChunk(bytes(1600), 8000)])
+
+    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        for word in text.split():
+            self._wait(word)
+            yield AudioChunk(bytes(1600), 8000, 1, word)
+
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        return ["plain", "other"]
+
+    def _wait(self, text: str) -> None:
+        self._note(f"begin {text}")
+        if text.startswith("crash"):
+            os._exit(7)
+        while not text.startswith("quick") and not (self.settings.folder / "open").exists():
+            if not text.startswith("deaf"):
+                current_call().check()
+            time.sleep(0.002)
+        self._note(f"end {text}")
+
+    def _note(self, what: str) -> None:
+        with open(self.settings.folder / "notes", "a", encoding="utf-8") as file:
+            file.write(f"{what}\n")
