@@ -145,21 +145,20 @@ class Residency:
         return [resident for resident in self.residents.values() if resident.loaded]
 
     async def _make_room(self, wanted: Resident) -> None:
+        impatient = asyncio.get_running_loop().call_later(self._patience, self._press)
         try:
-            await self._wait_for_room(wanted)
+            while (others := [r for r in self._loaded() if r is not wanted]) and self._too_much(wanted, others):
+                self._idle.clear()
+                if (longest := _longest_idle(others)) is not None:
+                    await self.unload(longest, "unloaded to make room")
+                else:
+                    await self._idle.wait()
         finally:
+            impatient.cancel()
             self._pressed = False
 
-    async def _wait_for_room(self, wanted: Resident) -> None:
-        while (others := [r for r in self._loaded() if r is not wanted]) and self._too_much(wanted, others):
-            self._idle.clear()
-            if (longest := _longest_idle(others)) is not None:
-                await self.unload(longest, "unloaded to make room")
-                continue
-            try:
-                await asyncio.wait_for(self._idle.wait(), None if self._pressed else self._patience)
-            except TimeoutError:
-                self._pressed = True
+    def _press(self) -> None:
+        self._pressed = True
 
     def _too_much(self, wanted: Resident, others: list[Resident]) -> bool:
         if self.max_loaded is not None and len(others) >= self.max_loaded:

@@ -1,0 +1,110 @@
+"""The file: what it says, what is wrong with it and in which line, and what is served by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lollms_modalities import ConfigurationError
+from lollms_server.room.callers import TERMINAL
+from lollms_server.room.configuration import Configuration, load_configuration
+from lollms_server.room.serving import catalogue_of
+
+WRONG = [
+    ("[serve]\nprot = 1\n", 2, "Did you mean 'port'"),
+    ("[serve]\nport = 70000\n", 2, "70000"),
+    ("[serve]\nport = 'x'\n", 2, "integer"),
+    ("[serve]\nmemory_limit = '8 pounds'\n", 2, "8 pounds"),
+    ("[serve]\nkeep_alive = -1\n", 2, "keep_alive"),
+    ("[serve]\ntimeout = nan\n", 2, "timeout"),
+    ("[serve]\n\n[serve.defaults]\nttx = 'a'\n", 4, "ttx"),
+    ("[serv]\nport = 1\n", 1, "means nothing there"),
+    ("serve = 3\n", 1, "serve"),
+    ("[models.'a/b']\nbinding = 'gate'\n", 1, "a name has letters"),
+    ("[models.a]\npool = 1\n", 1, "binding"),
+    ("[models.a]\nbinding = 'gate'\n\n[models.b]\nbinding = 'gate'\npool = 0\n", 6, "pool"),
+    ("[models.a]\nbinding = 'gate'\nmodality = 'smell'\n", 3, "smell"),
+    ("[models.a]\n# here\nbinding = 'nothing'\n", 3, "no binding 'nothing'"),
+    ("[models.a]\nbinding = 'example'\n", 2, "modality"),
+    ("[models.a]\nbinding = 'gate'\nmodality = 'stt'\n", 2, "gate"),
+    ("[serve.defaults]\ntts = 'b'\n[models.a]\nbinding = 'gate'\n", 2, "not served"),
+    ("[serve.aliases]\nbest = 'b/c'\n[models.a]\nbinding = 'gate'\n", 2, "not served"),
+    ("[models.a]\nbinding = 'gate'\n[models.b]\nbinding = 'gate'\naliases = ['a']\n", 5, "name of another"),
+    ("[models.a]\nbinding = 'gate'\naliases = ['x']\n[models.b]\nbinding = 'gate'\naliases = ['x']\n", 3, "alias of 'b'"),
+    ("[plugins.x]\nenbled = false\n", 2, "enabled"),
+    ("[serve\n", None, "line 1"),
+    ("[tts]\nbinding = 'gate'\n[[models]]\nbinding = 'gate'\n", 3, "models"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line", "said"), WRONG, ids=range(len(WRONG)))
+def test_what_is_wrong_is_told_with_its_line(
+    gate: Path, configure: Callable[..., Configuration], text: str, line: int | None, said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        catalogue_of(configure(text))
+    assert "serve.toml" in str(caught.value)
+    assert said in str(caught.value)
+    if line is not None:
+        assert f"serve.toml, line {line}:" in str(caught.value)
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no configuration file"):
+        load_configuration(tmp_path / "none.toml")
+
+
+def test_what_it_says(gate: Path, configure: Callable[..., Configuration]) -> None:
+    text = """
+[serve]
+keep_alive = "never"
+memory_limit = "1.5 GB"
+max_queue = 7
+aliases = { best = "narrator" }
+
+[models.narrator]
+binding = "gate"
+keep_alive = 10
+[models.narrator.settings]
+folder = "/x"
+
+[models.reader]
+binding = "gate"
+timeout = "never"
+max_queue = 0
+"""
+    configuration = configure(text, port=1234)
+    assert configuration.serve.memory_limit == 1_500_000_000
+    assert configuration.serve.port == 1234
+    narrator, reader = catalogue_of(configuration).served.values()
+    assert (narrator.keep_alive, narrator.timeout, narrator.max_queue) == (10, 600, 7)
+    assert (reader.keep_alive, reader.timeout, reader.max_queue) == (None, None, 0)
+    assert narrator.isolated
+    assert narrator.settings == {"folder": "/x"}
+    assert catalogue_of(configuration).find("best", "tts", TERMINAL).served == narrator
+
+
+def test_without_models_all_that_run_here_are_served(gate: Path, configure: Callable[..., Configuration]) -> None:
+    served = catalogue_of(configure("[tts]\nbinding = 'gate'\n[tts.gate]\nvolume = 0.5\n")).served
+    assert {("tts", "gate"), ("tts", "piper"), ("stt", "faster_whisper")} <= served.keys()
+    assert not [key for key in served if key[1] in ("lollms", "dalle", "openai")]
+    assert ("tts", "piper_tts") not in served, "another name of piper"
+    assert served["tts", "gate"].settings == {"volume": 0.5}
+
+
+def test_services_are_served_where_they_are_named(configure: Callable[..., Configuration]) -> None:
+    configuration = configure("[models.far]\nbinding = 'lollms'\nmodality = 'tts'\n")
+    assert list(catalogue_of(configuration).served) == [("tts", "far")]
+
+
+def test_the_default_is_the_command_lines(
+    gate: Path, configure: Callable[..., Configuration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def default(text: str) -> str:
+        return catalogue_of(configure(text)).find(None, "tts", TERMINAL).name
+
+    assert default("[tts]\nbinding = 'piper'\n") == "piper"
+    assert default("[tts]\nbinding = 'piper'\n[serve.defaults]\ntts = 'gate'\n") == "gate"
+    monkeypatch.setenv("LOLLMS_TTS_BINDING", "gate")
+    assert default("[tts]\nbinding = 'piper'\n") == "gate"
