@@ -67,7 +67,7 @@ def read_configuration(path: Path | None = None) -> ConfigurationFile:
     """
     file = configuration_path() if path is None else path
     try:
-        return ConfigurationFile(file, file.read_text("utf-8"))
+        return ConfigurationFile(file, file.read_text("utf-8-sig"))
     except FileNotFoundError as exc:
         if path is None:
             return ConfigurationFile(file)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,66 +20,11 @@ import srt
 from distributions import install
 from lollms_client.cli import COMMANDS
 from lollms_modalities import Audio, Image, Video
+from lollms_shell import LIMIT, PLAIN, Shell, wait_until
 from loopback import Reply, serving
 
 SENTENCE = "The stale smell of old beer lingers."
-PLAIN = ["--opt", "noise_scale=0", "--opt", "noise_w_scale=0"]
 LONG = "It was a long and winding road, and it came to its end. " * 3000
-LIMIT = 120
-
-
-class Shell:
-    """Runs ``lollms`` in an empty folder, with nothing configured but what a test configures."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "work"
-        self.folder.mkdir()
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("LOLLMS_", "XDG_", "COV"))}
-        self.env = {
-            **kept,
-            "XDG_CONFIG_HOME": str(folder / "config"),
-            "XDG_DATA_HOME": str(folder / "data"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "LOLLMS_TTS_BINDING": "piper",
-            "LOLLMS_STT_BINDING": "faster_whisper",
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-            "PYTHONWARNINGS": "error::ResourceWarning",
-        }
-
-    def __call__(self, *words: str, code: int | None = 0, stdin: bytes = b"", **env: str) -> Any:
-        """Run it; ``stdout`` is bytes, ``stderr`` text."""
-        done = subprocess.run(
-            [sys.executable, "-m", "lollms_client", *words],
-            input=stdin, capture_output=True, cwd=self.folder, env={**self.env, **env}, timeout=LIMIT,
-        )  # fmt: skip
-        done.stderr = done.stderr.decode()
-        assert code in (None, done.returncode), f"{done.returncode}\n{done.stdout!r}\n{done.stderr}"
-        return done
-
-    def start(self, *words: str, stdin: bytes | None = None, **options: Any) -> subprocess.Popen[bytes]:
-        """Start it in a process group of its own."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lollms_client", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=self.folder, env=self.env, start_new_session=True, preexec_fn=_hears_ctrl_c,
-            **{"stdout": subprocess.PIPE, **options},
-        )  # fmt: skip
-        if stdin is not None:
-            assert process.stdin is not None
-            process.stdin.write(stdin)
-            process.stdin.close()
-            process.stdin = None
-        return process
-
-    @property
-    def files(self) -> list[str]:
-        """What lies in the folder."""
-        return sorted(os.listdir(self.folder))
-
-
-def _hears_ctrl_c() -> None:
-    """As at a terminal: what is started in the background inherits that SIGINT is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -224,10 +168,12 @@ def test_several_recordings_of_which_one_is_not_there(lollms: Shell, speech: Pat
     (lollms.folder / "out").mkdir()
     done = lollms("transcribe", str(speech), "none.wav", str(speech), "-o", "out", "-f", "srt", code=1)
     assert "There is no audio file 'none.wav'" in done.stderr
-    assert os.listdir(lollms.folder / "out") == ["beer.wav.srt"]
+    assert sorted(os.listdir(lollms.folder / "out")) == ["beer-2.srt", "beer.srt"]
+    assert done.stdout.decode().split() == ["out/beer.srt", "out/beer-2.srt"]
     done = lollms("transcribe", str(speech), "none.wav", "--json", code=1)
-    (told,) = json.loads(done.stdout)
+    told, failed = json.loads(done.stdout)
     assert (told["file"], told["provenance"]["binding"]) == (str(speech), "faster_whisper")
+    assert (failed["file"], failed["error"]["type"]) == ("none.wav", "AudioFileNotFoundError")
     done = lollms("transcribe", str(speech), str(speech))
     assert done.stdout.decode().count(f"{speech}: ") == 2
 
@@ -406,13 +352,6 @@ def test_a_plug_in_that_raises_is_told_and_loses_nothing(lollms: Shell, tmp_path
 # --- Ctrl-C ---------------------------------------------------------------------------------------------------------
 
 
-def wait_until(ready: Callable[[], bool], limit: float = 60) -> None:
-    until = time.monotonic() + limit
-    while not ready():
-        assert time.monotonic() < until, "it did not come that far"
-        time.sleep(0.02)
-
-
 def workers_of(pid: int) -> list[Any]:
     import psutil
 
@@ -443,12 +382,13 @@ def test_a_call_is_cancelled_and_leaves_no_file(lollms: Shell, more: list[str], 
 
 def test_ctrl_c_while_recordings_are_written_down(lollms: Shell, speech: Path) -> None:
     process = lollms.start("transcribe", *[str(speech)] * 2000, "-o", ".", "-f", "srt")
-    wait_until(lambda: bool(lollms.files))
+    wait_until(lambda: "beer-2.srt" in lollms.files)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    made, told = process.communicate(timeout=60)
     assert (process.returncode, told.decode().strip()) == (130, "Cancelled.")
-    assert lollms.files == ["beer.wav.srt"], "whole ones stay, and no part of another"
-    assert words_of(next(srt.parse((lollms.folder / "beer.wav.srt").read_text())).content) == words_of(SENTENCE)
+    assert lollms.files == sorted(made.decode().split()), "whole ones stay, and no part of another"
+    for name in lollms.files:
+        assert words_of(next(srt.parse((lollms.folder / name).read_text())).content) == words_of(SENTENCE)
 
 
 def test_ctrl_c_while_bindings_are_checked(lollms: Shell, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lollms_client import cli
 from lollms_client.cli import app, choice, configuration, interrupt, listing
 from lollms_client.cli.arguments import parse_pairs, type_name
 from lollms_client.cli.errors import UsageError
-from lollms_client.cli.output import free_name
+from lollms_client.cli.targets import reserved
 from lollms_modalities import BindingNotFoundError, BindingRef, BindingSettings, CallOptions, MediaInput, Seed
 from lollms_modalities.finding.bindings import find_bindings
 from pydantic import SecretStr
@@ -201,11 +201,20 @@ def test_a_file_that_means_nothing_is_told(nothing_said: Path, text: str) -> Non
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def test_free_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_name_is_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for expected in ("a.wav", "a-2.wav", "a-3.wav"):
-        assert str(free_name("a", ".wav")) == expected
-        (tmp_path / expected).touch()
+    (tmp_path / "a.wav").mkdir()
+    with reserved(None, "a", ".wav") as first, reserved(None, "a", ".wav") as second:
+        assert (str(first), str(second)) == ("a-2.wav", "a-3.wav")
+        second.write_bytes(b"sound")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a-3.wav", "a.wav"], "what was not written is free again"
+
+
+def test_a_name_that_somebody_else_has_taken_meanwhile_stays(tmp_path: Path) -> None:
+    with reserved(tmp_path, "a", ".wav") as path:
+        (tmp_path / "other").touch()
+        (tmp_path / "other").replace(path)
+    assert path.exists()
 
 
 def test_every_command_has_help() -> None:

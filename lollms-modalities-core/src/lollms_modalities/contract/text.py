@@ -9,6 +9,12 @@ def check_prompt(prompt: object, name: str = "prompt") -> str:
     """``prompt`` if it is a string that can be encoded, else an ``OptionError``. Empty is the engine's affair."""
     if not isinstance(prompt, str):
         raise OptionError(f"{name} is {type(prompt).__name__}, not a string.", names=[name])
+    if "\0" in prompt:
+        raise OptionError(
+            f"{name} holds a NUL character at position {prompt.index(chr(0))}.",
+            hint="It is no text, or damaged: give text.",
+            names=[name],
+        )
     if not prompt.isascii():
         try:
             prompt.encode()

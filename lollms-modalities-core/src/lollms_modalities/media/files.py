@@ -33,6 +33,14 @@ _PART = re.compile(r"\.lollms-\d+-[0-9a-f]{16}\.part")
 _COPIED = 1 << 20  # bytes at a time
 
 
+def expanded(path: Path) -> Path:
+    """``path`` with the home folder in the place of ``~``. Raises ``OptionError`` where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise OptionError(f"{str(path)!r} cannot be written: {exc}.", hint="Write ./ before its name.") from None
+
+
 def check_folder(path: Path) -> Path:
     """``path`` if a file can be written there.
 
@@ -44,6 +52,10 @@ def check_folder(path: Path) -> Path:
     if "\0" in str(path):
         raise OptionError(f"{shown} holds a NUL character and is no path.")
     try:
+        if not path.is_absolute() and not _stands_somewhere():
+            raise OptionError(
+                f"{shown} cannot be written: the working directory is gone.", hint="Change to a folder that is there."
+            )
         kind = _kind(path)
         if stat.S_ISDIR(kind):
             raise OptionError(f"{shown} is a folder.", hint="Name a file in it.")
@@ -68,6 +80,15 @@ def check_folder(path: Path) -> Path:
     except UnicodeEncodeError as exc:
         raise OptionError(f"{shown} is no path ({exc.reason}).", hint="Choose another name.") from None
     return path
+
+
+def _stands_somewhere() -> bool:
+    """Whether the working directory, from which a relative path goes on, has not been removed."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _kind(path: Path) -> int:

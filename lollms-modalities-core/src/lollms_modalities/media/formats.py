@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from lollms_modalities.errors import OptionError
+from lollms_modalities.media.files import expanded
 from lollms_modalities.media.result import check_folder, suffix_format
 
 
@@ -75,7 +76,7 @@ def check_output_path(path: object, kind: Kind) -> Path:
     """
     if not isinstance(path, (str, Path)):
         raise OptionError(f"output_path is {type(path).__name__}.", hint="Give a path as str or pathlib.Path.")
-    target = check_folder(Path(path).expanduser().absolute())
+    target = check_folder(expanded(Path(path))).absolute()
     format_of(target, kind)
     return target
 

@@ -99,6 +99,8 @@ def _file(name: str | bytes, role: str) -> Path:
         raise MediaError(f"{shown} is no path ({exc}).", hint="Give the path of a file.") from None
     if not regular:
         raise MediaError(f"{shown} is no regular file.", hint=f"Give the path of the {role} file itself.")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"The {role} file {shown} may not be read.", hint="Ask its owner, or copy it.")
     if not size:
         raise MediaError(f"The {role} file {shown} is empty (0 bytes).", hint="Give a whole file.")
     return path

@@ -55,7 +55,7 @@ class PiperTTSBinding(LollmsTTSBinding):
             None, description="Name of the voice to use when none is named.", kind="path"
         )
         default_speaker: str | int | None = setting(None, description="Speaker of a voice that has several.")
-        default_speed: float = setting(1.0, description="1.0 is the voice's natural speed.", gt=0, le=10)
+        default_speed: float = setting(1.0, description="1.0 is the voice's natural speed.", ge=0.1, le=10)
         default_noise_scale: float | None = setting(
             None, description="Variation of the sound; the voice's own if empty.", ge=0
         )

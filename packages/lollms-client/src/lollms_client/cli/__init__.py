@@ -47,22 +47,29 @@ Commands:
 
 def main() -> int:
     """Run the command that ``sys.argv`` gives; the exit code: 0, 1 for a failure, 2 for a usage error."""
+    from lollms_client.cli import signals, standard
+
+    signals.leave_at_once()
+    standard.mend()
     words, debug = _without_debug(sys.argv[1:])
     try:
         code = _run(words, debug)
-        sys.stdout.flush()
-        return code
+        standard.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("Cancelled.\n")
-        return CANCELLED
+        code = _cancelled()
     except BrokenPipeError:
-        # Whoever read our output has had enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        code = 1  # whoever read our output has had enough
     except Exception as exc:
         from lollms_client.cli.errors import explain
 
-        return explain(exc, debug=debug)
+        code = _cancelled() if signals.asked() else explain(exc, debug=debug)
+    signals.leave_at_once()
+    return code
+
+
+def _cancelled() -> int:
+    sys.stderr.write("Cancelled.\n")
+    return CANCELLED
 
 
 def _run(words: list[str], debug: bool) -> int:
@@ -84,10 +91,12 @@ def _run(words: list[str], debug: bool) -> int:
 
             command, clashes = others.find(words[0])
             if command is not None:
+                from lollms_client.cli import signals
                 from lollms_client.cli.errors import listen
 
                 listen(debug=debug)
                 _warn(clashes)
+                signals.interrupt()
                 return command.run(words[1:])
     from lollms_client.cli.app import run
 

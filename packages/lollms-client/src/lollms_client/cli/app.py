@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lollms_client.cli import CANCELLED, COMMANDS
+from lollms_client.cli import CANCELLED, COMMANDS, signals
 from lollms_client.cli.errors import listen
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -21,6 +21,7 @@ def run(words: list[str], debug: bool) -> int:
     # All of them where they have to be known: to complete a word, and to name the one that was nearly meant.
     asked = words[0] if words and "_LOLLMS_COMPLETE" not in os.environ else ""
     app = build([asked]) if asked in COMMANDS else build(COMMANDS, others=True)
+    signals.interrupt()
     try:
         result = app(args=words, prog_name="lollms", standalone_mode=False)
     except typer.Abort:

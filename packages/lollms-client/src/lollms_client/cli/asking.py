@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_
 from typing import Any
 
 import typer
 
 from lollms_client.cli.choice import parse_target
 from lollms_client.cli.params import Binding, Json, Target, Where, grouped
+from lollms_client.cli.telling import json_text
 from lollms_client.cli.use import Which, opened
 
 
@@ -32,7 +32,7 @@ def models(binding: Target, *, where: Where, json: Json = False) -> None:
 
 def _print(names: list[Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json_.dumps(names, indent=2, ensure_ascii=False))
+        typer.echo(json_text(names))
         return
     for name in names:
         typer.echo(name["name"] if isinstance(name, dict) else name)

@@ -113,7 +113,7 @@ def change(key: str, value: str | None) -> Path:
     file = path()
     load()  # which says what is wrong with it
     wanted = json.loads(json.dumps(read_configuration().tables, default=str))
-    text = file.read_text("utf-8") if file.exists() else ""
+    text = file.read_text("utf-8-sig") if file.exists() else ""
     changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
     _apply(wanted, parts, value)
     if json.loads(json.dumps(_without_empty(tomllib.loads(changed)), default=str)) != _without_empty(wanted):

@@ -11,6 +11,7 @@ import typer
 from lollms_client.cli import configuration
 from lollms_client.cli.errors import FAILURE, UsageError
 from lollms_client.cli.params import Json
+from lollms_client.cli.telling import json_text
 
 _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 
@@ -38,7 +39,7 @@ def config(
     if key is not None:
         return _show_one(tables, configuration.parse_key(key), json)
     if json:
-        typer.echo(json_.dumps({"path": str(configuration.path()), "values": _masked(tables)}, indent=2, default=str))
+        typer.echo(json_text({"path": str(configuration.path()), "values": _masked(tables)}))
         return 0
     typer.echo(f"# {configuration.path()}" + ("" if configuration.path().exists() else ", which does not exist yet"))
     for line in _lines(_masked(tables)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 import os
 import platform
 import shutil
@@ -27,6 +26,7 @@ from lollms_client.cli import configuration, listing
 from lollms_client.cli.choice import choose
 from lollms_client.cli.errors import FAILURE
 from lollms_client.cli.params import Json
+from lollms_client.cli.telling import json_text
 
 _PACKAGES = (
     "lollms-modalities-core",
@@ -61,7 +61,7 @@ def doctor(json: Json = False) -> int:
         "problems": problems,
     }
     if json:
-        typer.echo(json_.dumps(told, indent=2, ensure_ascii=False))
+        typer.echo(json_text(told))
     else:
         for line in _lines(told):
             typer.echo(line)

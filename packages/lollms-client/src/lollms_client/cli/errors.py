@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from typing import Any
@@ -39,11 +40,20 @@ def explain(exc: Exception, *, debug: bool | None = None) -> int:
         tell(f"lollms: {exc}")
     elif isinstance(exc, OSError):
         what = f"{exc.filename}: " if exc.filename else ""
-        tell(f"lollms: {what}{exc.strerror or exc}.")
+        tell(f"lollms: {what}{exc.strerror or exc}.{_here()}")
     else:
         said = f": {exc}" if str(exc) else ""
         tell(f"lollms: {type(exc).__name__}{said}. This should not happen: run it again with --debug and report it.")
     return code_of(exc)
+
+
+def _here() -> str:
+    """What is to be said of the working directory, which many an error comes from and none names."""
+    try:
+        os.getcwd()
+    except OSError:
+        return " The working directory is gone: change to another."
+    return ""
 
 
 def code_of(exc: Exception) -> int:

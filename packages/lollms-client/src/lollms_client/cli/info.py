@@ -15,6 +15,7 @@ from lollms_modalities.settings.base import BindingSettings
 from lollms_client.cli.arguments import type_name
 from lollms_client.cli.choice import parse_target
 from lollms_client.cli.params import Json, Target, Where, grouped
+from lollms_client.cli.telling import json_text
 from lollms_client.cli.use import Which, maker_of, manager_of, opened
 
 
@@ -24,7 +25,7 @@ def info(binding: Target, *, where: Where, json: Json = False) -> None:
     choice = parse_target(binding)
     told = _told(Which.of(choice.modality, choice.name, where))
     if json:
-        typer.echo(json_.dumps(told, indent=2, ensure_ascii=False))
+        typer.echo(json_text(told))
         return
     for line in _lines(told):
         typer.echo(line)

@@ -10,8 +10,9 @@ from typing import Any
 
 from lollms_modalities.calls.cancelling import CancelToken
 
+from lollms_client.cli import signals
+
 PATIENCE = 3.0  # seconds that a call may take to notice that it is cancelled
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruptible:
@@ -26,7 +27,7 @@ class Interruptible:
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> CancelToken:
-        for number in _SIGNALS:
+        for number in signals.numbers():
             self._old[number] = signal.signal(number, self._asked)
         return self._token
 

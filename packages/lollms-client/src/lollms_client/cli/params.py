@@ -12,38 +12,22 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 
 import typer
 
+from lollms_client.cli import complete
+from lollms_client.cli.targets import Given
+
 _T = TypeVar("_T")
-
-
-def _names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The bindings that ``--binding`` may name, by metadata only."""
-    from lollms_modalities.entry_points.groups import MODALITIES
-    from lollms_modalities.finding.bindings import find_bindings
-
-    from lollms_client.cli.choice import MODALITY_OF
-
-    modality = MODALITY_OF.get(ctx.info_name or "")
-    modalities = [modality] if modality else MODALITIES
-    names = {name for m in modalities for ref in find_bindings(m) for name in ref.names}
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
-def _targets(incomplete: str) -> list[str]:
-    from lollms_modalities.entry_points.groups import MODALITIES
-    from lollms_modalities.finding.bindings import find_bindings
-
-    targets = {f"{m}:{name}" for m in MODALITIES for ref in find_bindings(m) for name in ref.names}
-    return sorted(target for target in targets if target.startswith(incomplete))
 
 
 Binding = Annotated[
     str | None,
-    typer.Option("--binding", "-b", help="Which binding does it.", autocompletion=_names, show_default=False),
+    typer.Option("--binding", "-b", help="Which binding does it.", autocompletion=complete.names, show_default=False),
 ]
 Target = Annotated[
     str,
     typer.Argument(
-        metavar="BINDING", help="Such as tts:piper; piper or tts where only one can be meant.", autocompletion=_targets
+        metavar="BINDING",
+        help="Such as tts:piper; piper or tts where only one can be meant.",
+        autocompletion=complete.targets,
     ),
 ]
 Environment = Annotated[
@@ -53,19 +37,62 @@ Environment = Annotated[
 Isolated = Annotated[bool, typer.Option("--isolated", help="Run it in a process of its own.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="NAME=VALUE", help="A setting of the binding; may be repeated."),
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        help="A setting of the binding; may be repeated.",
+        autocompletion=complete.settings,
+    ),
 ]
 Opt = Annotated[
     list[str] | None,
-    typer.Option("--opt", "-p", metavar="NAME=VALUE", help="An option of the call; may be repeated."),
+    typer.Option(
+        "--opt",
+        "-p",
+        metavar="NAME=VALUE",
+        help="An option of the call; may be repeated.",
+        autocompletion=complete.options,
+    ),
 ]
 Output = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        show_default=False,
+        help="Where it goes; the suffix decides the format, FOLDER/ takes a free name in it, - is stdout.",
+    ),
+]
+Folder = Annotated[
+    str | None,
+    typer.Option("--directory", "-d", metavar="DIR", help="As -o DIR/: made if it is not there.", show_default=False),
+]  # fmt: skip
+Voice = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Where it goes; the suffix decides the format, - is stdout.",
+        "--voice",
+        "-v",
+        help="One of those that lollms voices lists.",
         show_default=False,
+        autocompletion=complete.voices,
     ),
-]  # fmt: skip
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="One of those that lollms models lists.",
+        show_default=False,
+        autocompletion=complete.models,
+    ),
+]
+Language = Annotated[
+    str | None, typer.Option("--language", "-l", help="Tag of a language, such as en or pt-BR.", show_default=False)
+]
+Speed = Annotated[float | None, typer.Option(help="1.0 is the natural speed.", show_default=False)]
 Timeout = Annotated[float | None, typer.Option(min=0.001, help="Seconds that the call may take.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _Format = Annotated[
@@ -77,7 +104,13 @@ class File(NamedTuple):
     """Where a result goes."""
 
     output: Output = None
+    directory: Folder = None
     format: _Format = None
+
+    @property
+    def given(self) -> Given:
+        """The same, to be checked."""
+        return Given(self.output, self.directory, self.format)
 
 
 class Where(NamedTuple):

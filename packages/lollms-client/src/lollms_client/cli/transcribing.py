@@ -2,164 +2,195 @@
 
 from __future__ import annotations
 
-import json as json_
 import sys
-from collections import Counter
-from enum import StrEnum
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from lollms_modalities.errors import CallCancelled, LollmsError
+from lollms_modalities.errors import CallCancelled, LollmsError, OptionError, SaveError, SettingsError
+from lollms_modalities.media.files import check_folder, expanded
 from lollms_modalities.media.transcript import Transcript
 
+from lollms_client.cli import signals, standard
 from lollms_client.cli.errors import UsageError, code_of, explain
-from lollms_client.cli.output import read_bytes
-from lollms_client.cli.params import Binding, How, Where, grouped
-from lollms_client.cli.use import Made, Which, call, opened
+from lollms_client.cli.params import Binding, File, How, Language, Model, Where, grouped
+from lollms_client.cli.sources import STDIN, content_of, recordings
+from lollms_client.cli.targets import STDOUT, reserved
+from lollms_client.cli.telling import JsonArray, error_json
+from lollms_client.cli.use import Made, Which, call, opened, watched
 
-
-class Format(StrEnum):
-    """What a transcript is written as."""
-
-    text = "text"
-    srt = "srt"
-    vtt = "vtt"
-    json = "json"
-
-
-_SUFFIXES = {".txt": Format.text, ".srt": Format.srt, ".vtt": Format.vtt, ".json": Format.json}
-_Result = tuple[str, Transcript]
+_SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
+# What goes wrong with one recording goes wrong with all.
+_OF_ALL = (OptionError, SettingsError, standard.StandardStreamError)
 
 
 @grouped
 def transcribe(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE...", help="Recordings; - or none reads standard input.", show_default=False),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False,
-            help="Where it goes: .txt, .srt, .vtt, .json; a folder for several; - is stdout.",
+        typer.Argument(
+            metavar="FILE...", show_default=False,
+            help="Recordings, or folders of them; - or none reads standard input.",
         ),
     ] = None,
-    format: Annotated[
-        Format | None, typer.Option("--format", "-f", help="Text if neither this nor -o says it.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="One of those that lollms models lists.", show_default=False)
-    ] = None,
-    binding: Binding = None,
+    model: Model = None,
+    language: Language = None,
     *,
+    file: File,
+    binding: Binding = None,
     where: Where,
     how: How,
 ) -> int:  # fmt: skip
-    """Write down what is said in recordings.
+    """Write down what is said in recordings: as text, srt, vtt or json.
 
     lollms transcribe talk.mp3 -o talk.srt
 
     A recording that cannot be read does not keep the others from being written down; the exit code tells of it.
     """
-    names = files or ["-"]
-    if names == ["-"] and not files and sys.stdin.isatty():
-        raise UsageError("There is no recording.", hint="Name files, or pipe one in.")
-    if how.json and (format not in (None, Format.json) or output not in (None, "-")):
-        raise UsageError("--json prints JSON on standard output.", hint="For a file: -o FILE.json.")
-    wanted = Format.json if how.json else _format(format, output, len(names))
-    targets = _targets(names, output, wanted)
-    _check_stdout(targets, wanted)
+    names = recordings(files)
+    target = _Target(file, len(names), as_json=how.json)
     code = 0
-    done: list[_Result] = []
-    with opened(Which.of("stt", binding, where)) as made:
-        options = made.options(how.opt or ()) | ({} if model is None else {"model": model})
-        known = made.description["options"].get("properties", {}).get("timestamps", {})
-        if wanted in (Format.srt, Format.vtt) and known.get("default") == "none":
-            options.setdefault("timestamps", "segment")  # subtitles are nothing without times
-        for n, (name, target) in enumerate(zip(names, targets, strict=True), 1):
+    with ExitStack() as stack:
+        made = stack.enter_context(opened(Which.of("stt", binding, where, {"model": model, "language": language})))
+        arguments = {**made.options(how.opt or ()), "timeout": how.timeout}
+        _want_times(made, arguments, target.format)
+        array = stack.enter_context(JsonArray()) if target.format == "json" and target.is_stdout else None
+        writing = _Writing(made, arguments, target, array, len(names))
+        for n, name in enumerate(names, 1):
             label = f"{Path(name).name} ({n} of {len(names)})" if len(names) > 1 else Path(name).name
             try:
-                transcript = _one(made, name, {**options, "timeout": how.timeout}, label)
-            except CallCancelled:
-                raise
+                writing.one(name, label)
             except LollmsError as exc:
-                if len(names) == 1:
+                if array is not None:
+                    array.add({"file": name, "error": error_json(exc)})
+                if isinstance(exc, (CallCancelled, *_OF_ALL)) or (len(names) == 1 and array is None):
                     raise
                 code = max(code_of(exc), code)
                 explain(exc)
-                continue
-            if target is not None:
-                transcript.save(target)
-            elif wanted is Format.json:
-                done.append((name, transcript))
-            else:
-                _print(name, transcript, wanted, len(names))
-    if wanted is Format.json and None in targets:
-        told = [_told(*result) for result in done]
-        print(json_.dumps(told if len(names) > 1 else told[0], indent=2, ensure_ascii=False))
     return code
 
 
-def _one(made: Made, name: str, arguments: dict[str, Any], label: str) -> Transcript:
-    audio: str | bytes = read_bytes() if name == "-" else name
-    fn = made.binding.transcribe_audio  # type: ignore[attr-defined]
-    transcript: Transcript = call(fn, audio, label=label, **arguments)
-    return transcript
+class _Target:
+    """Where transcripts go and as what, checked before any work is done.
+
+    Raises:
+        UsageError: that cannot be meant.
+        OptionError: a place that cannot be written to.
+    """
+
+    def __init__(self, file: File, count: int, *, as_json: bool) -> None:
+        if as_json and (file.format not in (None, "json") or file.directory or (file.output or [STDOUT]) != [STDOUT]):
+            raise UsageError("--json prints JSON on standard output.", hint="For a file: -o FILE.json.")
+        if file.format is not None and file.format not in _SUFFIXES:
+            raise UsageError(
+                f"--format {file.format} is no format of a transcript.", hint=f"There are {', '.join(_SUFFIXES)}."
+            )
+        named, self.folder = file.given.checked()
+        self.is_stdout = named in (None, STDOUT) and self.folder is None
+        self.path = None if self.is_stdout or named is None else expanded(Path(named))
+        self.format = "json" if as_json else file.format or "text"
+        if self.path is not None:
+            self._named(self.path, str(named), file.format, count)
+        if not self.is_stdout:
+            return
+        if standard.closed("output"):
+            raise standard.StandardStreamError("Standard output is closed.", hint="Name a file or a folder with -o.")
+        if count > 1 and self.format in ("srt", "vtt"):
+            raise UsageError(
+                f"Several transcripts as {self.format} cannot be one text.",
+                hint="Name a folder with -d, or take -f json.",
+            )
+
+    def _named(self, path: Path, named: str, wanted: str | None, count: int) -> None:
+        if count > 1:
+            raise UsageError(f"{named!r} is no folder for {count} transcripts.", hint="Name one with -d, or end in /.")
+        found = next((format for format, suffix in _SUFFIXES.items() if suffix == path.suffix.lower()), None)
+        if found is None:
+            known = ", ".join(_SUFFIXES.values())
+            raise UsageError(
+                f"{named!r} has no suffix of a transcript.", hint=f"There are {known}, and -f for standard output."
+            )
+        if wanted not in (None, found):
+            raise UsageError(f"-o {named} and --format {wanted} say two formats.", hint="Leave one out.")
+        self.format = found
+        check_folder(path)
 
 
-def _format(given: Format | None, output: str | None, count: int) -> Format:
-    """The format that is wanted; a file's suffix decides it."""
-    if output in (None, "-") or Path(output or "").is_dir():
-        return given or Format.text
-    if count > 1:
-        raise UsageError(f"{output!r} is no folder for {count} transcripts.", hint="Name a folder that exists with -o.")
-    found = _SUFFIXES.get(Path(output or "").suffix.lower())
-    if found is None:
-        raise UsageError(
-            f"{output!r} has no suffix of a transcript.", hint=f"There are {', '.join(_SUFFIXES)}, and -f for stdout."
-        )
-    if given not in (None, found):
-        raise UsageError(
-            f"-o {output} and --format {given.value if given else ''} say two formats.", hint="Leave one out."
-        )
-    return found
+class _Writing:
+    """Writes down one recording after the other."""
+
+    def __init__(
+        self, made: Made, arguments: dict[str, Any], target: _Target, array: JsonArray | None, count: int
+    ) -> None:
+        self._made, self._arguments, self._target = made, arguments, target
+        self._array, self._count = array, count
+
+    def one(self, name: str, label: str) -> None:
+        """Write down one, and put it where it goes.
+
+        Raises:
+            LollmsError: as of ``transcribe_audio``, or the transcript cannot be written; then it is printed.
+        """
+        target = self._target
+        if target.path is not None:
+            self._save(self._transcript(name, label), target.path)
+        elif target.folder is not None:
+            stem = "stdin" if name == STDIN else Path(name).stem
+            with reserved(target.folder, stem, _SUFFIXES[target.format]) as path:
+                self._save(self._transcript(name, label), path)
+                (sys.stderr if standard.closed("output") else sys.stdout).write(f"{path}\n")
+        elif self._array is not None:
+            transcript = self._transcript(name, label)
+            made = transcript.provenance
+            told = {**transcript.to_dict(), "provenance": None if made is None else made.to_json()}
+            self._array.add({"file": name, **told})
+        elif target.format == "text":
+            self._say(name, label)
+        else:
+            transcript = self._transcript(name, label)
+            sys.stdout.write(transcript.to_srt() if target.format == "srt" else transcript.to_vtt())
+            sys.stdout.flush()
+
+    def _transcript(self, name: str, label: str) -> Transcript:
+        verb = self._made.binding.transcribe_audio  # type: ignore[attr-defined]
+        transcript: Transcript = call(verb, content_of(name), label=label, **self._arguments)
+        return transcript
+
+    def _say(self, name: str, label: str) -> None:
+        """Print the text, as it is heard where the binding hears it bit by bit."""
+        before = f"{name}: " if self._count > 1 else ""
+        if not self._made.binding.capabilities.streaming:
+            sys.stdout.write(f"{before}{self._transcript(name, label)}\n")
+            sys.stdout.flush()
+            return
+        said = False
+        try:
+            verb = self._made.binding.stream_transcript  # type: ignore[attr-defined]
+            # A bar would be drawn across what is said.
+            with watched(label, shown=not sys.stdout.isatty()) as watching:
+                for segment in verb(content_of(name), **self._arguments, **watching):
+                    sys.stdout.write((" " if said else before) + segment.text.strip())
+                    sys.stdout.flush()
+                    said = True
+            sys.stdout.write("" if said else before)
+            said = True
+        finally:
+            sys.stdout.write("\n" if said else "")
+            sys.stdout.flush()
+
+    def _save(self, transcript: Transcript, path: Path) -> None:
+        with signals.held():
+            try:
+                transcript.save(path)
+            except SaveError:
+                # The work is done, and may have taken long.
+                heard = sys.stderr if standard.closed("output") else sys.stdout
+                heard.write(f"{transcript}\n")
+                raise
 
 
-def _targets(names: list[str], output: str | None, wanted: Format) -> list[Path | None]:
-    """The file of each transcript; None for standard output."""
-    if output in (None, "-"):
-        return [None] * len(names)
-    folder = Path(output or "")
-    if not folder.is_dir():
-        if not folder.parent.is_dir():
-            raise UsageError(f"{output!r} cannot be written: its folder does not exist.", hint="Make the folder first.")
-        return [folder]
-    suffix = next(suffix for suffix, kind in _SUFFIXES.items() if kind is wanted)
-    # Two recordings may differ in their suffixes alone.
-    stems = Counter(Path(name).stem for name in names)
-    return [
-        folder / ((Path(n).name if stems[Path(n).stem] > 1 else Path(n).stem if n != "-" else "stdin") + suffix)
-        for n in names
-    ]
-
-
-def _check_stdout(targets: list[Path | None], wanted: Format) -> None:
-    if targets.count(None) > 1 and wanted in (Format.srt, Format.vtt):
-        raise UsageError(
-            f"Several transcripts as {wanted.value} cannot be one text.", hint="Name a folder with -o, or take -f json."
-        )
-
-
-def _print(name: str, transcript: Transcript, wanted: Format, count: int) -> None:
-    if wanted is Format.srt:
-        print(transcript.to_srt(), end="", flush=True)
-    elif wanted is Format.vtt:
-        print(transcript.to_vtt(), end="", flush=True)
-    else:
-        print(f"{name}: {transcript}" if count > 1 else transcript, flush=True)
-
-
-def _told(name: str, transcript: Transcript) -> dict[str, Any]:
-    made = transcript.provenance
-    return {"file": name, **transcript.to_dict(), "provenance": None if made is None else made.to_json()}
+def _want_times(made: Made, arguments: dict[str, Any], wanted: str) -> None:
+    known = made.description["options"].get("properties", {}).get("timestamps", {})
+    if wanted in ("srt", "vtt") and known.get("default") == "none":
+        arguments.setdefault("timestamps", "segment")  # subtitles are nothing without times

@@ -20,6 +20,11 @@ from lollms_client.cli.progress import Bars
 if TYPE_CHECKING:
     from lollms_client.cli.params import Where
 
+# What the verbs take by their documented signatures, whatever the binding.
+_ARGUMENTS = {
+    "tts": ("voice",), "tti": ("negative_prompt", "width", "height"), "stt": ("model",), "ttm": (), "ttv": (),
+}  # fmt: skip
+
 
 class Which(NamedTuple):
     """What a command says of the binding that it wants.
@@ -29,6 +34,7 @@ class Which(NamedTuple):
         binding: its name, or None for the default.
         environment, isolated: where it runs, as of ``create_binding``.
         settings: ``NAME=VALUE`` words.
+        flags: what flags of their own say, such as ``--model``; None for those that were not given.
     """
 
     modality: str
@@ -36,11 +42,12 @@ class Which(NamedTuple):
     environment: str | None = None
     isolated: bool = False
     settings: Sequence[str] = ()
+    flags: Mapping[str, Any] = {}
 
     @classmethod
-    def of(cls, modality: str, binding: str | None, where: Where) -> Which:
+    def of(cls, modality: str, binding: str | None, where: Where, flags: Mapping[str, Any] | None = None) -> Which:
         """The binding that a command names, with the options that say where it runs."""
-        return cls(modality, binding, where.environment, where.isolated, where.set or ())
+        return cls(modality, binding, where.environment, where.isolated, where.set or (), flags or {})
 
 
 class Made(NamedTuple):
@@ -48,10 +55,11 @@ class Made(NamedTuple):
 
     binding: LollmsBinding
     description: dict[str, Any]
+    flags: Mapping[str, Any] = {}
 
     def options(self, pairs: Sequence[str]) -> dict[str, Any]:
-        """``--opt`` words as the call's options."""
-        return parse_pairs(pairs, self.description["options"], "--opt")
+        """``--opt`` words as the call's options, and the flags that are such; a flag wins."""
+        return {**parse_pairs(pairs, self.description["options"], "--opt"), **self.flags}
 
 
 def manager_of(modality: str) -> BindingManager[Any]:
@@ -85,12 +93,35 @@ def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = l
     kept = configuration.load().settings(which.modality, *names)
     settings = {key: typed(key, value, schema) if isinstance(value, str) else value for key, value in kept.items()}
     settings |= parse_pairs(which.settings, schema, "--set")
-    binding = make({**settings, **more(description)})
+    of_call, of_binding = _sorted(which, description)
+    binding = make({**settings, **of_binding, **more(description)})
     with binding:
-        yield Made(binding, description)
+        yield Made(binding, description, of_call)
+
+
+def _sorted(which: Which, description: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The flags that are options of the call, and those that are settings: which of them a binding has, it says."""
+    of_call, of_binding = {}, {}
+    known = description["settings"].get("properties", {})
+    for name, value in which.flags.items():
+        setting = next((s for s in (name, f"{name}_name", f"default_{name}") if s in known), None)
+        if value is None:
+            continue
+        if name in description["options"].get("properties", {}) or name in _ARGUMENTS[which.modality] or not setting:
+            of_call[name] = value
+        else:
+            of_binding[setting] = value
+    return of_call, of_binding
+
+
+@contextmanager
+def watched(label: str = "", *, shown: bool = True) -> Iterator[dict[str, Any]]:
+    """What a verb is given so that its progress is shown and Ctrl-C cancels it."""
+    with Bars(label) as progress, Interruptible() as token:
+        yield {"progress": progress if shown else None, "cancel": token}
 
 
 def call(fn: Callable[..., Any], *args: Any, label: str = "", **kwargs: Any) -> Any:
     """Run a verb with a progress bar, so that Ctrl-C cancels it."""
-    with Bars(label) as progress, Interruptible() as token:
-        return fn(*args, progress=progress, cancel=token, **kwargs)
+    with watched(label) as watching:
+        return fn(*args, **kwargs, **watching)
