@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lollms_modalities import Audio, AudioChunk, BindingSettings, CallOptions, LollmsTTSBinding, current_call, setting
+from lollms_modalities import (
+    Audio,
+    AudioChunk,
+    BindingSettings,
+    CallOptions,
+    LollmsTTSBinding,
+    MediaInput,
+    current_call,
+    setting,
+)
 
 
 class GateTTSBinding(LollmsTTSBinding):
@@ -22,9 +31,14 @@ class GateTTSBinding(LollmsTTSBinding):
         volume: float = setting(1.0, description="A number that may change.", ge=0)
         service_address: str = setting("http://localhost", description="An address.")
         model_name: str | None = setting(None, description="A model.")
+        where: str = setting("", description="Something of the machine.", kind="environment")
+        default_voice: str | None = setting("plain", description="A voice.", kind="plain")
 
     class Options(CallOptions):
         speed: float = 1.0
+        reference: MediaInput | None = None
+        lexicon: Path | None = None
+        endpoint: str = ""
 
     settings: Settings
 

@@ -227,9 +227,17 @@ def test_settings_may_change_and_stay_changed(gate: Path, opened: OpenRoom, me: 
                 await room.set_settings(chosen, {"volume": 0.5}, me)
             await room.set_settings(chosen, {"volume": 0.5}, admin)
             await room.set_settings(chosen, [{"name": "volume", "value": 0.25}], admin)
-            for closed in ({"folder": "/"}, {"service_address": "http://evil"}, {"model_name": "/etc/passwd"}):
+            for closed in (
+                {"folder": "/"},
+                {"service_address": "http://evil"},
+                {"model_name": "/etc/passwd"},
+                {"where": "x"},
+            ):
                 with pytest.raises(SettingsError, match="configuration file"):
                     await room.set_settings(chosen, {"volume": 0.75, **closed}, admin)
+            with pytest.raises(SettingsError, match="own list"):
+                await room.set_settings(chosen, {"default_voice": "../../x"}, admin)
+            await room.set_settings(chosen, {"default_voice": "other"}, admin)
             with pytest.raises(SettingsError):
                 await room.set_settings(chosen, {"volume": -1}, admin)
             with pytest.raises(SettingsError):
@@ -237,7 +245,7 @@ def test_settings_may_change_and_stay_changed(gate: Path, opened: OpenRoom, me: 
             await room.unload(chosen, TERMINAL)
             rows = {row["name"]: row for row in (await room.describe(chosen, admin))["settings"]}
             assert rows["volume"]["value"] == 0.25
-            assert [name for name, row in rows.items() if row["settable"]] == ["volume", "keep_alive"]
+            assert [name for name, row in rows.items() if row["settable"]] == ["volume", "default_voice", "keep_alive"]
             assert rows["folder"]["value"] == str(gate / "a")
             rows = {row["name"]: row for row in (await room.describe(chosen, me))["settings"]}
             assert str(gate) not in str(rows)

@@ -67,6 +67,21 @@ def test_a_stream_gives_its_items_as_they_are_made(gate: Path, opened: OpenRoom,
     asyncio.run(main())
 
 
+def test_a_stream_of_a_sound_file(gate: Path, opened: OpenRoom, me: Caller) -> None:
+    async def main() -> None:
+        async with opened(gate_model(gate)) as room:
+            chosen = room.find("gate", "tts", me)
+            stream = room.stream(chosen, me, "stream_encoded", "quick quick", output_format="wav")
+            parts = [part async for part in stream]
+            assert b"".join(parts)[:4] == b"RIFF"
+            assert len(b"".join(parts)) > 3200
+            with pytest.raises(OptionError):
+                await anext(room.stream(chosen, me, "stream_encoded", "quick", output_format="exe"))
+            assert room.calls(TERMINAL) == []
+
+    asyncio.run(main())
+
+
 @PLACES
 @pytest.mark.parametrize("how", ["task", "cancel", "close"])
 def test_a_cancel_reaches_the_engine(gate: Path, opened: OpenRoom, me: Caller, place: str, how: str) -> None:
@@ -252,6 +267,10 @@ NOT_TO_BE_ASKED: list[tuple[str, tuple[object, ...], dict[str, object], type[Exc
     ("generate_audio", ("quick",), {"timeout": 5}, OptionError),
     ("generate_audio", ("quick",), {"cancel": None}, OptionError),
     ("generate_audio", ("quick",), {"sped": 2}, OptionError),
+    ("generate_audio", ("quick",), {"reference": "/etc/hostname"}, OptionError),
+    ("generate_audio", ("quick",), {"reference": "file:///etc/passwd"}, OptionError),
+    ("generate_audio", ("quick",), {"lexicon": "/etc/passwd"}, OptionError),
+    ("generate_audio", ("quick",), {"endpoint": "http://0x7f.1/"}, OptionError),
     ("generate_audio", (), {}, OptionError),
     ("generate_audio", ("quick", "plain", "more"), {}, OptionError),
     ("generate_audio", (b"quick",), {}, OptionError),
@@ -273,7 +292,7 @@ def test_what_cannot_be_asked(gate: Path, opened: OpenRoom, me: Caller, place: s
                     await room.call(room.find("gate", "tts", me), me, verb, *args, **options)
                 assert not [note for note in notes(gate) if note.startswith("begin")], (verb, args, options)
                 assert room.calls(TERMINAL) == []
-            await ask(room, me, "quick")
+            await ask(room, me, "quick", reference=b"RIFF", endpoint=None)
 
     asyncio.run(main())
 

@@ -9,7 +9,7 @@ as if it had not been there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,13 @@ from lollms_modalities.entry_points.metadata import read_entry_points
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
+    from lollms_modalities.hooks.limits import Limits
 
 GROUP = "lollms_client.plugins"
 _relay: Relay | None = None
 _looked = False
+_limits: Limits | None = None
+_left_out: frozenset[str] = frozenset()
 
 
 def relay() -> Relay | None:
@@ -57,6 +60,52 @@ def replace(relay: Relay | None) -> None:
     _relay, _looked = relay, relay is not None
 
 
+def plugin_names() -> list[str]:
+    """The plug-ins that are installed, each as ``name (distribution version)``, by metadata."""
+    return sorted(
+        f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
+        for entry in read_entry_points(GROUP)
+        if entry.name not in _left_out
+    )
+
+
+def limit(
+    seconds: float | None, failed: Callable[[str, str, BaseException], object] = lambda plugin, hook, error: None, *,
+    own: Mapping[str, float] | None = None, without: Iterable[str] = (),
+) -> None:  # fmt: skip
+    """From now on hooks may take so many seconds each, after which the call goes on without; None: as long as they do.
+
+    For programs that serve others: each hook then runs in a thread of its own.
+
+    Args:
+        seconds: that a hook may take.
+        failed: called when a hook raises or takes too long, or a plug-in cannot be loaded: with the plug-in, the hook
+            ("load" for that) and the error. It may be called in any thread.
+        own: other limits, by plug-in.
+        without: plug-ins that are left out. Those that have been loaded are let go of.
+    """
+    global _limits, _left_out
+    from lollms_modalities.hooks.limits import Limits
+
+    _limits = None if seconds is None else Limits(seconds, own or {}, failed)
+    _left_out = frozenset(without)
+    if _relay is not None:
+        for name in _left_out:
+            if _relay.manager.has_plugin(name):
+                _relay.manager.unregister(name=name)
+
+
+def _run(impl: Any, fn: Callable[..., Any], *args: Any) -> Any:
+    return fn(*args) if _limits is None else _limits.run(impl.plugin_name, fn, *args)
+
+
+def _failed(plugin: str, hook: str, error: BaseException) -> None:
+    """Log, in an ``except`` clause, what a plug-in raised, and tell whoever wants to know."""
+    log_failure(__name__, "plug-in %r failed in %s", plugin, hook)
+    if _limits is not None:
+        _limits.failed(plugin, hook, error)
+
+
 class Relay:
     """Calls the hooks of every plug-in."""
 
@@ -76,11 +125,15 @@ class Relay:
         manager = pluggy.PluginManager(specs.PROJECT)
         manager.add_hookspecs(specs)
         for entry in read_entry_points(GROUP):
+            if entry.name in _left_out:
+                continue
             try:
                 found = entry.load()
                 manager.register(found() if isinstance(found, type) else found, name=entry.name)
-            except Exception:
+            except Exception as exc:
                 log_failure(__name__, "plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
+                if _limits is not None:
+                    _limits.failed(entry.name, "load", exc)
         return cls(manager)
 
     def binding_created(self, binding: Any) -> None:
@@ -143,12 +196,12 @@ class Relay:
         # Each on its own: pluggy would stop at the first that raises.
         for impl in impls:
             try:
-                answer = _told(event, impl.function, *(event[name] for name in impl.argnames))
+                answer = _run(impl, _told, event, impl.function, *(event[name] for name in impl.argnames))
                 if isinstance(answer, CoroutineType):
                     answer.close()
                     raise TypeError("a hook is called and not awaited: write it with def, not with async def")
-            except Exception:
-                log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
+            except Exception as exc:
+                _failed(impl.plugin_name, hook, exc)
             else:
                 if answer is not None:
                     yield impl.plugin_name, answer
@@ -176,8 +229,8 @@ def _wrapped(
         try:
             around = impl.function(*(event[name] for name in impl.argnames))
             _told(event, next, around)
-        except Exception:
-            log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
+        except Exception as exc:
+            _failed(impl.plugin_name, hook, exc)
         else:
             begun.append((impl, around))
     answers = list(plain)
@@ -185,8 +238,8 @@ def _wrapped(
         given = [answer for _, answer in answers]
         try:
             wanted = _told(event, _sent, impl, around, given)
-        except Exception:
-            log_failure(__name__, "plug-in %r failed in %s", impl.plugin_name, hook)
+        except Exception as exc:
+            _failed(impl.plugin_name, hook, exc)
             continue
         if wanted is not given:
             several = wanted if isinstance(wanted, list) else [wanted]

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -25,7 +25,7 @@ from lollms_modalities import (
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import Ending, Later, ModelNotServed, QueueFull
-from lollms_server.room.inputs import check_arguments, check_listed
+from lollms_server.room.inputs import LISTS, check_arguments, check_listed
 from lollms_server.room.log import log_call
 from lollms_server.room.metrics import Metrics, outcome_of, sound_of
 from lollms_server.room.models import Chosen
@@ -198,7 +198,7 @@ class Calling:
     async def _check(self, resident: Resident, binding: LollmsBinding, chosen: Chosen, asked: Asked) -> None:
         """Whether the verb is one of the binding's, and its arguments fit for a server."""
         assert resident.description is not None
-        verb = resident.description["verbs"].get(asked.verb)
+        verb = _verb(resident.description["verbs"], asked.verb)
         if verb is None or not hasattr(binding, asked.verb):
             raise UnsupportedError(
                 f"{chosen.name} cannot do {asked.verb!r:.60}.", hint="Its description lists its verbs."
@@ -218,7 +218,7 @@ class Calling:
             asked.options["model"] = chosen.model
         check_arguments(described, asked.args, asked.options)
         given = {**dict(zip(verb["params"], asked.args, strict=False)), **asked.options}
-        for kind, name in (("voice", "list_voices"), ("model", "list_models")):
+        for kind, name in LISTS.items():
             value = given.get(kind)
             if isinstance(value, str) and hasattr(binding, name):
                 if value not in resident.lists.get(kind, ()):
@@ -298,6 +298,13 @@ class Calling:
     def close(self) -> None:
         """No thread is started any more."""
         self._stopping.shutdown(wait=False)
+
+
+def _verb(verbs: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """A verb of a binding's description, or what the core makes of one."""
+    if name == "stream_encoded" and (spoken := verbs.get("stream_audio")) is not None:
+        return {**spoken, "params": [*spoken["params"], "output_format"]}
+    return verbs.get(name)
 
 
 async def _end_of(future: Future[Any]) -> None:

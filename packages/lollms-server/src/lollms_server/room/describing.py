@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lollms_modalities import MASK, LollmsBinding, VoiceNotFoundError
 
 from lollms_server.room.callers import Caller
-from lollms_server.room.inputs import closed_settings
+from lollms_server.room.inputs import LISTS, closed_settings
 from lollms_server.room.models import OPENAI_VOICES, Chosen
 from lollms_server.room.residency import Residency
 from lollms_server.room.resident import Resident
@@ -32,7 +32,7 @@ async def described(residency: Residency, resident: Resident, caller: Caller) ->
     rows, capabilities, lists = await residency.look(resident, _all_of)
     resident.lists.update({kind: frozenset(names) for kind, names in lists.items()})
     told = resident.description or {}
-    closed = closed_settings(told["settings"], rows)
+    closed = closed_settings(rows)
     for row in rows:
         row["settable"] = caller.is_admin and row["name"] not in closed
         if row["name"] in closed and not caller.is_admin and row["value"] is not None:
@@ -58,18 +58,15 @@ async def described(residency: Residency, resident: Resident, caller: Caller) ->
 
 
 def _all_of(binding: LollmsBinding) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, list[str]]]:
-    lists = {kind: list(getattr(binding, name)()) for kind, name in _LISTS.items() if hasattr(binding, name)}
+    lists = {kind: list(getattr(binding, name)()) for kind, name in LISTS.items() if hasattr(binding, name)}
     return binding.get_settings(), binding.capabilities.to_json(), lists
-
-
-_LISTS = {"voice": "list_voices", "model": "list_models"}
 
 
 async def listed(residency: Residency, resident: Resident, kind: str) -> list[str]:
     """The binding's voices ("voice") or models ("model"), as it lists them; none where it has no such list."""
 
     def ask(binding: LollmsBinding) -> list[str]:
-        return list(getattr(binding, _LISTS[kind])()) if hasattr(binding, _LISTS[kind]) else []
+        return list(getattr(binding, LISTS[kind])()) if hasattr(binding, LISTS[kind]) else []
 
     names = await residency.look(resident, ask)
     resident.lists[kind] = frozenset(names)

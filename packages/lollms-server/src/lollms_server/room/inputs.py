@@ -13,11 +13,9 @@ from typing import Any
 from lollms_modalities import ModelNotFoundError, OptionError, SettingsError, VoiceNotFoundError
 
 CONTROLS = ("cancel", "progress", "timeout", "output_path")
-# Settings that say where something is, by name; their types say it of others.
-_PLACES = frozenset(
-    "path paths dir folder file exe program command url address host hosts environment wav cache loras".split()
-)
-_MODELS = ("model", "model_name", "model_id", "model_id_or_path", "default_model")
+# What names something of the server's machine or of its network: only the configuration file says that.
+CLOSED = frozenset(("path", "program", "address", "environment"))
+LISTS = {"voice": "list_voices", "model": "list_models"}
 
 
 def check_arguments(verb: Mapping[str, Any], args: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -43,8 +41,12 @@ def check_arguments(verb: Mapping[str, Any], args: Sequence[Any], options: Mappi
     for name, value in given.items():
         if name in verb["media"]:
             _check_media(name, value)
-        elif _is_path(schema.get(name, {})) and isinstance(value, str):
-            raise OptionError(f"{name!r} names a file of the server.", hint="Leave it out.", names=[name])
+        elif name not in LISTS and _kind(schema.get(name, {})) in CLOSED and value is not None:
+            raise OptionError(
+                f"{name!r} names something of the server's machine.",
+                hint="Leave it out: the server's configuration file says it.",
+                names=[name],
+            )
 
 
 def _check_media(name: str, value: Any) -> None:
@@ -59,57 +61,50 @@ def _check_media(name: str, value: Any) -> None:
             _check_media(name, item)
 
 
-def _is_path(schema: Mapping[str, Any]) -> bool:
-    kinds = [schema, *schema.get("anyOf", ()), schema.get("items") or {}, schema.get("additionalProperties") or {}]
-    return any(
-        isinstance(k, Mapping) and (str(k.get("format", "")).endswith("path") or _is_path_within(k)) for k in kinds
+def _kind(schema: Mapping[str, Any]) -> str:
+    marks = schema.get("lollms") or {}
+    return str(marks.get("kind", "plain"))
+
+
+def closed_settings(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Names of the settings, of the rows of ``get_settings``, that nobody may change over a server.
+
+    A row without a kind is that of an older core in an environment: what may be a text there may be a path.
+    """
+    return frozenset(
+        row["name"]
+        for row in rows
+        if row.get("kind") in CLOSED or ("kind" not in row and row["type"] not in ("int", "float", "bool"))
     )
 
 
-def _is_path_within(schema: Mapping[str, Any]) -> bool:
-    return any(str(k.get("format", "")).endswith("path") for k in schema.get("anyOf", ()) if isinstance(k, Mapping))
-
-
-def closed_settings(schema: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Names of the settings that nobody may change over a server: paths, programs, addresses, environments.
-
-    Args:
-        schema: JSON schema of the settings.
-        rows: of ``get_settings``, which say of what ``kind`` a setting is where the binding's core knows that.
-    """
-    properties = schema.get("properties", {})
-    closed = set()
-    for row in rows:
-        name, kind = row["name"], row.get("kind")
-        words = name.lower().split("_")
-        if kind in ("path", "program", "address", "environment") or (
-            (kind is None and any(word in _PLACES for word in words)) or _is_path(properties.get(name, {}))
-        ):
-            closed.add(name)
-    return frozenset(closed)
-
-
-def check_settings(changes: Mapping[str, Any], closed: frozenset[str], models: frozenset[str] | None) -> None:
+def check_settings(
+    changes: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], lists: Mapping[str, Iterable[str]]
+) -> None:
     """Whether these settings may be changed over a server.
 
     Args:
         changes: the new values.
-        closed: as of ``closed_settings``.
-        models: the binding's own list of models; None where it has none.
+        rows: of ``get_settings``.
+        lists: what the binding's own methods list, by their names: "list_voices", "list_models".
 
     Raises:
-        SettingsError: one of them is of a kind that only the configuration file says.
+        SettingsError: one of them is of a kind that only the configuration file says, or is not in its list.
     """
+    rows = list(rows)
+    closed = closed_settings(rows)
+    choices = {row["name"]: row["choices_from"] for row in rows if row.get("choices_from")}
     for name, value in changes.items():
-        if name in closed and name not in _MODELS:
+        if name in closed:
             raise SettingsError(
                 f"The setting {name!r} names something of the server's machine.",
                 hint="It can be set in the server's configuration file only.",
                 names=[name],
             )
-        if name in _MODELS and value is not None and (models is None or value not in models):
+        known = lists.get(choices.get(name, ""))
+        if known is not None and value not in (None, "", *known):
             raise SettingsError(
-                f"{value!r:.100} is none of the models that the binding lists.",
+                f"{name!r}: {value!r:.100} is not in the binding's own list.",
                 hint="Others can be set in the server's configuration file only.",
                 names=[name],
             )

@@ -14,13 +14,14 @@ from typing import Any
 
 from lollms_modalities import Progress
 
+from lollms_server.room import plugins
 from lollms_server.room.callers import Caller
 from lollms_server.room.calling import Asked, Calling
 from lollms_server.room.configuration import Configuration
 from lollms_server.room.describing import Voice, described, listed, voice_of
 from lollms_server.room.door import Door
 from lollms_server.room.errors import CallNotFound, Ending, NotAllowed
-from lollms_server.room.inputs import check_settings, closed_settings
+from lollms_server.room.inputs import LISTS, check_settings
 from lollms_server.room.keys import Keys
 from lollms_server.room.log import log_act, log_model
 from lollms_server.room.metrics import Metrics
@@ -66,6 +67,7 @@ class Room:
             ConfigurationError: it says what cannot be; or the file of keys is damaged.
         """
         room = cls(configuration)
+        plugins.limit(configuration, room.metrics)
         room._residency.serve(room._catalogue.served.values())
         room._saver = asyncio.get_running_loop().create_task(room._save())
         room._preload()
@@ -139,10 +141,10 @@ class Room:
         self._admin(caller, "set_settings", model=chosen.served.name)
         changes = dict(rows) if isinstance(rows, Mapping) else {str(row["name"]): row["value"] for row in rows}
         resident = self._resident(chosen)
-        models = frozenset(await self.binding_models(chosen)) or None
         form = await self._residency.look(resident, lambda binding: binding.get_settings())
-        assert resident.description is not None
-        check_settings(changes, closed_settings(resident.description["settings"], form), models)
+        check_settings(
+            changes, form, {name: await listed(self._residency, resident, kind) for kind, name in LISTS.items()}
+        )
         await self._residency.look(resident, lambda binding: binding.set_settings(changes))
         resident.changes.update(changes)
 
@@ -292,6 +294,7 @@ class Room:
         if self._saver is not None:
             self._saver.cancel()
         await asyncio.to_thread(self._usage.save)
+        plugins.unlimited()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
