@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.contract.providers import Provider, provider
 from lollms_modalities.errors import OptionError, UnsupportedError
 
@@ -42,6 +43,9 @@ def word_aligner(language: str | None = None) -> Provider:
             f"{', '.join(known)} only, not of {language!r}.",
             hint="Leave timestamps out, or use a binding whose capabilities.timestamps has 'word'.",
         )
+    call = CURRENT.get()
+    if call is not None and isinstance(call.step, Spoken):  # engine code knows what it speaks better than its caller
+        call.step.language = language or call.step.language
     return found
 
 
@@ -89,7 +93,7 @@ class Spoken:
         from lollms_modalities.media.words import Fitting
 
         self._text = text
-        self._language = language
+        self.language = language
         self._fitting = Fitting(text)
         self._held: list[AudioChunk] = []
         self._engine_knows = False
@@ -157,7 +161,7 @@ class Spoken:
         return chunk if words is None else replace(chunk, words=words)
 
     def _aligned(self, call: Call, audio: Audio, text: str) -> tuple[Word, ...]:
-        aligner = word_aligner(self._language)
-        words: tuple[Word, ...] = aligner.object.align(audio, text, self._language)
+        aligner = word_aligner(self.language)
+        words: tuple[Word, ...] = aligner.object.align(audio, text, self.language)
         call.record(extra={"words": {"by": aligner.distribution, "version": aligner.version}})
         return words

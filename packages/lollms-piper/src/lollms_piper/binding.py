@@ -21,15 +21,18 @@ from lollms_modalities import (
     ProgressCallback,
     SettingsError,
     Speed,
+    WordTimes,
     current_call,
     option,
     report_progress,
     setting,
+    word_aligner,
 )
 from lollms_modalities.kit import near_miss, pieces
 
 from lollms_piper import pull, voices
 from lollms_piper.engine import loaded_voices
+from lollms_piper.words import PieceWords, tells_durations
 
 if TYPE_CHECKING:
     from piper import PiperVoice
@@ -75,6 +78,7 @@ class PiperTTSBinding(LollmsTTSBinding):
         volume: float = option(1.0, description="1.0 is full volume.", ge=0, le=10)
         normalize_audio: bool = option(True, description="Bring each sentence to full volume.")
         phonemes: bool = option(False, description="Speak what stands in [[...]] as phonemes (IPA), not as text.")
+        timestamps: WordTimes = "none"
         sentence_silence: float = option(0.0, description="Silence between sentences, in seconds.", ge=0, le=60)
 
     settings: Settings
@@ -82,7 +86,7 @@ class PiperTTSBinding(LollmsTTSBinding):
     @property
     def capabilities(self) -> Capabilities:
         """Languages are those of the default voice, read from the file beside it."""
-        return Capabilities(streaming=True, languages=self._languages(), output_formats=("wav",))
+        return Capabilities(streaming=True, languages=self._languages(), output_formats=("wav",), timestamps=("word",))
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         return Audio.from_chunks(self.stream_audio(text, voice, **kwargs))
@@ -102,16 +106,22 @@ class PiperTTSBinding(LollmsTTSBinding):
             volume=options.volume,
             normalize_audio=options.normalize_audio,
         )
+        timed = options.timestamps == "word" and tells_durations(engine)
+        if options.timestamps == "word" and not timed:
+            word_aligner(_language(engine))
+        prepare = _as_it_is if options.phonemes else _without_phonemes
         done = heard = 0
         report_progress(0, len(text), unit="character")
         for piece in pieces(text, LONGEST):
             spoken = piece
-            for chunk in engine.synthesize(piece if options.phonemes else _NOT_PHONEMES.sub("[ ", piece), config):
+            times = PieceWords(engine, piece, prepare, phonemes=options.phonemes) if timed else None
+            for n, chunk in enumerate(engine.synthesize(prepare(piece), config, include_alignments=timed)):
                 if heard and options.sentence_silence:
                     silence = bytes(2 * round(options.sentence_silence * chunk.sample_rate))
                     yield AudioChunk(silence, chunk.sample_rate)
                 # The text goes with the first chunk where Piper makes several of one piece.
-                yield AudioChunk(chunk.audio_int16_bytes, chunk.sample_rate, 1, spoken)
+                words = () if times is None else times.of_sentence(n, chunk)
+                yield AudioChunk(chunk.audio_int16_bytes, chunk.sample_rate, 1, spoken, words)
                 heard, spoken = heard + 1, ""
                 report_progress(done, len(text), unit="character")
             done = min(len(text), done + len(piece) + 1)
@@ -172,6 +182,18 @@ class PiperTTSBinding(LollmsTTSBinding):
             return ()  # what is wrong with the voice is said when it is to speak
         code = config.get("language", {}).get("code") or config["espeak"]["voice"]
         return (str(code).replace("_", "-"),)
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _without_phonemes(text: str) -> str:
+    return _NOT_PHONEMES.sub("[ ", text)
+
+
+def _language(engine: PiperVoice) -> str:
+    return str(engine.config.espeak_voice)
 
 
 def _speaker(engine: PiperVoice, speaker: str | int | None, path: Path) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lollms_modalities import BindingDependencyError, ModelCache, ModelNotFoundError
 
+from lollms_piper.durations import telling_durations
 from lollms_piper.voices import read_config
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def load_voice(path: Path, n_threads: int, use_cuda: bool) -> PiperVoice:
             hint="Run pip install onnxruntime-gpu in place of onnxruntime, or leave use_cuda out.",
         )
     try:
-        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=[wanted])
+        network = telling_durations(path) or str(path)
+        session = onnxruntime.InferenceSession(network, sess_options=options, providers=[wanted])
         piper_config = PiperConfig.from_dict(config)
     except Exception as exc:  # onnxruntime raises classes of its own for each way in which a file can be wrong
         raise ModelNotFoundError(f"{str(path)!r} is no Piper voice: {exc}.", hint="Fetch the voice again.") from exc
