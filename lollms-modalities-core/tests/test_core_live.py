@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tone_bindings as tones
 from distributions import install
 from lollms_modalities import (
     Audio,
@@ -32,15 +34,7 @@ from lollms_modalities import (
 )
 from waiting import wait_until
 
-SUPPORT = Path(__file__).parent / "support"
 TEXT = "do re mi . fa so . la ti do re"
-
-
-def tones() -> Any:
-    """The module of the binding, as the installed distribution has it."""
-    import importlib
-
-    return importlib.import_module("tone_bindings")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,8 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("tones") / "site"
     points = "tones = tone_bindings:ToneSTTBinding\nmany_tones = tone_bindings:ManyTonesSTTBinding\n"
     install(folder, "tones", f"[lollms_client.stt_bindings]\n{points}")
-    (folder / "tone_bindings.py").write_text((SUPPORT / "tone_bindings.py").read_text("utf-8"), "utf-8")
-    LollmsSTTBindingManager(folder).load_class("tones")
+    shutil.copy(str(tones.__file__), folder)
     return folder
 
 
@@ -123,7 +116,7 @@ def check(segments: list[Segment], text: str = WORDS) -> None:
 
 
 def test_partials_then_finals(stt: Any) -> None:
-    sound = tones().tune(TEXT)
+    sound = tones.tune(TEXT)
     stream = stt.transcribe_live(chunks(sound))
     segments = list(stream)
     check(segments)
@@ -152,7 +145,7 @@ def in_step(sound: np.ndarray, until: float, seen: threading.Event, waited: list
 def test_a_partial_after_seven_tenths_of_a_second(stt: Any) -> None:
     seen, waited = threading.Event(), list[bool]()
     segments = []
-    for segment in stt.transcribe_live(in_step(tones().tune("do re mi fa so la"), 0.3 + 0.7, seen, waited)):
+    for segment in stt.transcribe_live(in_step(tones.tune("do re mi fa so la"), 0.3 + 0.7, seen, waited)):
         segments.append(segment)
         seen.set()
     assert waited == [True]
@@ -162,7 +155,7 @@ def test_a_partial_after_seven_tenths_of_a_second(stt: Any) -> None:
 
 
 def test_the_final_half_a_second_after_the_pause(stt: Any) -> None:
-    sound = np.concatenate([tones().tune("do re mi"), tones().silence(3.0), tones().tune("fa")]).astype(np.float32)
+    sound = np.concatenate([tones.tune("do re mi"), tones.silence(3.0), tones.tune("fa")]).astype(np.float32)
     end = 0.3 + 3 * 0.26 - 0.06
     seen, waited = threading.Event(), list[bool]()
     segments = []
@@ -176,7 +169,7 @@ def test_the_final_half_a_second_after_the_pause(stt: Any) -> None:
 
 def test_a_source_that_stalls_shows_what_was_heard(stt: Any) -> None:
     # Whenever the next look is due: nothing comes, and all that came is shown.
-    sound = tones().tune("do re mi fa so la")
+    sound = tones.tune("do re mi fa so la")
     seen, waited = threading.Event(), list[bool]()
     segments = []
     for segment in stt.transcribe_live(in_step(sound, 0.3 + 4 * 0.26, seen, waited)):
@@ -189,7 +182,7 @@ def test_a_source_that_stalls_shows_what_was_heard(stt: Any) -> None:
 
 
 def test_times_and_words(stt: Any) -> None:
-    segments = list(stt.transcribe_live(chunks(tones().tune("do re . mi fa")), timestamps="word", spelling="large"))
+    segments = list(stt.transcribe_live(chunks(tones.tune("do re . mi fa")), timestamps="word", spelling="large"))
     first, second = (s for s in segments if s.final)
     assert (first.text, second.text) == ("DO RE", "MI FA")
     assert [w.text.strip() for w in second.words] == ["MI", "FA"]
@@ -204,14 +197,14 @@ def test_times_and_words(stt: Any) -> None:
 def test_nothing_is_looked_at_twice_for_nothing(make: Make) -> None:
     """The look at the beginning of a pause is the final one."""
     stt = make()
-    check(list(stt.transcribe_live(chunks(tones().tune("do re mi . fa so .")))), "do re mi fa so")
+    check(list(stt.transcribe_live(chunks(tones.tune("do re mi . fa so .")))), "do re mi fa so")
     assert len(stt.asked) <= 6
 
 
 def test_a_long_utterance_is_cut_and_costs_no_more_than_its_length(make: Make) -> None:
     stt = make()
     words = list(itertools.islice(itertools.cycle(["do", "re", "mi", "fa", "so", "la", "ti"]), 200))
-    segments = list(stt.transcribe_live(chunks(tones().tune(" ".join(words)))))
+    segments = list(stt.transcribe_live(chunks(tones.tune(" ".join(words)))))
     check(segments, " ".join(words))
     assert max(stt.asked) < 13
     assert max(s.end - s.start for s in segments) < 13
@@ -228,7 +221,7 @@ def test_what_is_left_out_is_partials(make: Make, monkeypatch: pytest.MonkeyPatc
         clock[0] += 3.0
 
     stt.on_asked = slow
-    stream = stt.transcribe_live(chunks(tones().tune(" . ".join(["do re mi fa so la"] * 5))))
+    stream = stt.transcribe_live(chunks(tones.tune(" . ".join(["do re mi fa so la"] * 5))))
     segments = list(stream)
     check(segments, " ".join(["do re mi fa so la"] * 5))
     told = stream.provenance.extra["live"]
@@ -246,7 +239,7 @@ def test_what_is_left_out_is_partials(make: Make, monkeypatch: pytest.MonkeyPatc
         pytest.param(lambda: [AudioChunk(b"", 16000)] * 3, id="chunks without sound"),
         pytest.param(lambda: [AudioChunk(b"\1\0", 16000)], id="one sample"),
         pytest.param(lambda: [AudioChunk(bytes(64000), 16000)], id="digital silence"),
-        pytest.param(lambda: chunks(tones().silence(3.0)), id="a quiet room"),
+        pytest.param(lambda: chunks(tones.silence(3.0)), id="a quiet room"),
         pytest.param(lambda: chunks(0.5 * np.sin(np.arange(240) / 2).astype(np.float32)), id="a click"),
     ],
 )
@@ -263,21 +256,21 @@ def stereo(samples: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "sound",
     [
-        pytest.param(lambda: chunks(tones().tune(TEXT, 8000), 8000), id="8 kHz"),
-        pytest.param(lambda: chunks(stereo(tones().tune(TEXT, 44100)), 44100), id="44.1 kHz stereo"),
-        pytest.param(lambda: chunks(stereo(tones().tune(TEXT, 48000)) * [1, -1], 48000), id="inverted stereo"),
-        pytest.param(lambda: chunks(tones().tune(TEXT, 96000), 96000), id="96 kHz"),
-        pytest.param(lambda: chunks(tones().tune(TEXT), seconds=0.001), id="a millisecond each"),
-        pytest.param(lambda: chunks(tones().tune(TEXT), seconds=60), id="all at once"),
+        pytest.param(lambda: chunks(tones.tune(TEXT, 8000), 8000), id="8 kHz"),
+        pytest.param(lambda: chunks(stereo(tones.tune(TEXT, 44100)), 44100), id="44.1 kHz stereo"),
+        pytest.param(lambda: chunks(stereo(tones.tune(TEXT, 48000)) * [1, -1], 48000), id="inverted stereo"),
+        pytest.param(lambda: chunks(tones.tune(TEXT, 96000), 96000), id="96 kHz"),
+        pytest.param(lambda: chunks(tones.tune(TEXT), seconds=0.001), id="a millisecond each"),
+        pytest.param(lambda: chunks(tones.tune(TEXT), seconds=60), id="all at once"),
         pytest.param(
             lambda: [
-                *chunks(tones().tune("do re mi .", 8000), 8000), *chunks(stereo(tones().tune("fa so .", 44100)), 44100),
-                *chunks(tones().tune("la ti do re", 22050), 22050),
+                *chunks(tones.tune("do re mi .", 8000), 8000), *chunks(stereo(tones.tune("fa so .", 44100)), 44100),
+                *chunks(tones.tune("la ti do re", 22050), 22050),
             ],
             id="another rate midway",
         ),
         pytest.param(
-            lambda: (AudioChunk(bytearray(c.pcm), np.int64(16000), 1) for c in chunks(tones().tune(TEXT))),  # type: ignore[arg-type]
+            lambda: (AudioChunk(bytearray(c.pcm), np.int64(16000), 1) for c in chunks(tones.tune(TEXT))),  # type: ignore[arg-type]
             id="other types of the same",
         ),
     ],
@@ -302,8 +295,8 @@ def test_sound_of_every_kind(stt: Any, sound: Callable[[], Any]) -> None:
 )
 def test_an_item_that_is_no_sound(stt: Any, item: Any, said: str) -> None:
     with pytest.raises(MediaError, match=said):
-        list(stt.transcribe_live(iter([*chunks(tones().tune("do")), item])))
-    check(list(stt.transcribe_live(chunks(tones().tune(TEXT)))))
+        list(stt.transcribe_live(iter([*chunks(tones.tune("do")), item])))
+    check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
 
 
 @pytest.mark.parametrize(
@@ -324,7 +317,7 @@ def test_what_the_source_raises_arrives_unchanged(stt: Any, error: BaseException
 
     def frames() -> Iterator[AudioChunk]:
         try:
-            yield from chunks(tones().tune("do re mi"))
+            yield from chunks(tones.tune("do re mi"))
             raise error
         finally:
             closed.set()
@@ -333,7 +326,7 @@ def test_what_the_source_raises_arrives_unchanged(stt: Any, error: BaseException
         list(stt.transcribe_live(frames()))
     assert caught.value is error
     assert closed.is_set()
-    assert stt.transcribe_audio(Audio.from_chunks(chunks(tones().tune("do")))) == "do"
+    assert stt.transcribe_audio(Audio.from_chunks(chunks(tones.tune("do")))) == "do"
 
 
 class Closable:
@@ -356,19 +349,19 @@ class Closable:
 
 
 def test_a_source_that_never_ends_is_closed(stt: Any) -> None:
-    source = Closable(tones().tune(TEXT + " ."))
+    source = Closable(tones.tune(TEXT + " ."))
     with stt.transcribe_live(source) as stream:
         found = [segment for _, segment in zip(range(6), stream, strict=False)]
     assert any(s.final for s in found)
     assert source.closed.wait(30)
     asked = source.asked
-    check(list(stt.transcribe_live(chunks(tones().tune(TEXT)))))
+    check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
     assert source.asked == asked
     assert list(stream) == []
 
 
 def test_a_stream_that_nobody_has_any_more_is_closed(stt: Any) -> None:
-    source = Closable(tones().tune(TEXT + " ."))
+    source = Closable(tones.tune(TEXT + " ."))
     stream = stt.transcribe_live(source)
     next(stream)
     del stream
@@ -380,7 +373,7 @@ def test_a_source_that_blocks_for_ever_holds_up_nobody(stt: Any) -> None:
     release = threading.Event()
 
     def frames() -> Iterator[AudioChunk]:
-        yield from chunks(tones().tune("do re mi fa so"))
+        yield from chunks(tones.tune("do re mi fa so"))
         release.wait()
 
     try:
@@ -394,7 +387,7 @@ def test_a_source_that_blocks_for_ever_holds_up_nobody(stt: Any) -> None:
             list(stt.transcribe_live(frames(), timeout=1.0))
         with stt.transcribe_live(frames()) as stream:
             next(stream)
-        check(list(stt.transcribe_live(chunks(tones().tune(TEXT)))))
+        check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
     finally:
         release.set()
     wait_until(lambda: not [t for t in threading.enumerate() if t.name == "lollms-frames"])
@@ -402,7 +395,7 @@ def test_a_source_that_blocks_for_ever_holds_up_nobody(stt: Any) -> None:
 
 def test_closing_the_binding_ends_it(make: Make) -> None:
     for isolated in (False, True):
-        stt, source = make(isolated=isolated), Closable(tones().tune(TEXT))
+        stt, source = make(isolated=isolated), Closable(tones.tune(TEXT))
         stream = stt.transcribe_live(source)
         next(stream)
         stt.close()
@@ -415,7 +408,7 @@ def test_a_slow_engine_keeps_the_source_waiting(make: Make, tmp_path: Path) -> N
     """What is read ahead is bounded, by time in place and by the credit elsewhere; then it goes on."""
     for isolated, most in ((False, 40.0), (True, 45.0)):
         gate = tmp_path / f"gate {isolated}"
-        stt, source = make(wait_for=gate, isolated=isolated), Closable(tones().tune("do re mi fa so . "))
+        stt, source = make(wait_for=gate, isolated=isolated), Closable(tones.tune("do re mi fa so . "))
         token = CancelToken()
         stream = stt.transcribe_live(source, cancel=token)
         thread = threading.Thread(target=lambda stream=stream: next(stream))
@@ -457,7 +450,7 @@ async def microphone(
 def test_an_asynchronous_source_in_its_own_loop(stt: Any) -> None:
     async def main() -> tuple[list[Segment], list[str]]:
         ended: list[str] = []
-        found = [s async for s in stt.atranscribe_live(microphone(tones().tune(TEXT), ended))]
+        found = [s async for s in stt.atranscribe_live(microphone(tones.tune(TEXT), ended))]
         return found, ended
 
     found, ended = asyncio.run(main())
@@ -470,7 +463,7 @@ def test_a_plain_source_in_a_coroutine_keeps_the_loop_free(stt: Any) -> None:
         release, beats = threading.Event(), 0
 
         def frames() -> Iterator[AudioChunk]:
-            yield from chunks(tones().tune("do re mi fa"))
+            yield from chunks(tones.tune("do re mi fa"))
             assert release.wait(30)
 
         found: list[Segment] = []
@@ -494,12 +487,12 @@ def test_a_plain_source_in_a_coroutine_keeps_the_loop_free(stt: Any) -> None:
 
 def test_an_asynchronous_source_without_a_loop(stt: Any) -> None:
     ended: list[str] = []
-    check(list(stt.transcribe_live(microphone(tones().tune(TEXT), ended))))
+    check(list(stt.transcribe_live(microphone(tones.tune(TEXT), ended))))
     assert ended == ["closed"]
     ended.clear()
     error = MineError("mine")
     with pytest.raises(MineError) as caught:
-        list(stt.transcribe_live(microphone(tones().tune("do"), ended, error)))
+        list(stt.transcribe_live(microphone(tones.tune("do"), ended, error)))
     assert caught.value is error
     assert ended == ["closed"]
     wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("lollms-frames")])
@@ -508,7 +501,7 @@ def test_an_asynchronous_source_without_a_loop(stt: Any) -> None:
 def test_the_plain_verb_refuses_to_hold_up_the_loop_that_it_needs(stt: Any) -> None:
     async def main() -> None:
         with pytest.raises(OptionError, match="atranscribe_live"):
-            list(stt.transcribe_live(microphone(tones().tune("do"), [])))
+            list(stt.transcribe_live(microphone(tones.tune("do"), [])))
 
     asyncio.run(main())
 
@@ -518,14 +511,14 @@ def test_errors_and_ends_of_an_asynchronous_source(stt: Any) -> None:
         ended: list[str] = []
         error = MineError("mine")
         with pytest.raises(MineError) as caught:
-            async for _ in stt.atranscribe_live(microphone(tones().tune("do re"), ended, error)):
+            async for _ in stt.atranscribe_live(microphone(tones.tune("do re"), ended, error)):
                 pass
         assert caught.value is error
         assert ended == ["closed"]
 
         async def for_ever() -> AsyncIterator[AudioChunk]:
             try:
-                for chunk in chunks(tones().tune("do re mi fa")):
+                for chunk in chunks(tones.tune("do re mi fa")):
                     yield chunk
                 await asyncio.Event().wait()
             finally:
@@ -548,7 +541,7 @@ def test_errors_and_ends_of_an_asynchronous_source(stt: Any) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await until(lambda: ended == ["closed"])
-        found = [s async for s in stt.atranscribe_live(microphone(tones().tune(TEXT), ended))]
+        found = [s async for s in stt.atranscribe_live(microphone(tones.tune(TEXT), ended))]
         check(found)
 
     asyncio.run(main())
@@ -564,15 +557,15 @@ async def until(true: Callable[[], object]) -> None:
 
 
 def test_who_asks_for_something_else_meanwhile_is_refused(stt: Any) -> None:
-    sound = Audio.from_chunks(chunks(tones().tune("do")))
+    sound = Audio.from_chunks(chunks(tones.tune("do")))
 
     def frames() -> Iterator[AudioChunk]:
-        yield from chunks(tones().tune("do re mi fa"))
+        yield from chunks(tones.tune("do re mi fa"))
         stt.transcribe_audio(sound)
 
     with pytest.raises(BusyError):
         list(stt.transcribe_live(frames()))
-    with stt.transcribe_live(chunks(tones().tune(TEXT))) as stream:
+    with stt.transcribe_live(chunks(tones.tune(TEXT))) as stream:
         next(stream)
         with pytest.raises(BusyError):
             stt.transcribe_audio(sound)
@@ -581,7 +574,7 @@ def test_who_asks_for_something_else_meanwhile_is_refused(stt: Any) -> None:
 
 def test_progress_is_that_of_the_listening(stt: Any) -> None:
     seen: list[Any] = []
-    sound = tones().tune(TEXT)
+    sound = tones.tune(TEXT)
     list(stt.transcribe_live(chunks(sound), progress=seen.append))
     done = [p.done for p in seen]
     assert done == sorted(done)
@@ -601,7 +594,7 @@ def test_progress_is_that_of_the_listening(stt: Any) -> None:
 
 def test_a_model_is_kept_while_it_listens(make: Make) -> None:
     stt = make(keep_alive=0.0)
-    with stt.transcribe_live(Closable(tones().tune(TEXT))) as stream:
+    with stt.transcribe_live(Closable(tones.tune(TEXT))) as stream:
         next(stream)
         time.sleep(0.05)
         assert stt.loaded
@@ -617,7 +610,7 @@ def test_speech_that_another_binding_streams(stt: Any) -> None:
             return Audio.from_chunks(self.stream_audio(text))
 
         def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
-            yield from chunks(tones().tune(text))
+            yield from chunks(tones.tune(text))
 
         def list_voices(self, **kwargs: Any) -> list[str]:
             return []
@@ -633,11 +626,11 @@ def test_speech_that_another_binding_streams(stt: Any) -> None:
 
 
 def test_a_worker_that_dies_is_told_and_the_source_closed(make: Make) -> None:
-    stt, source = make(isolated=True), Closable(tones().tune("do re . die . do re"))
+    stt, source = make(isolated=True), Closable(tones.tune("do re . die . do re"))
     with pytest.raises(WorkerCrashedError):
         list(stt.transcribe_live(source))
     assert source.closed.wait(30)
-    check(list(stt.transcribe_live(chunks(tones().tune(TEXT)))))
+    check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
 
 
 def test_several_at_once(make: Make) -> None:
@@ -646,7 +639,7 @@ def test_several_at_once(make: Make) -> None:
         make("many_tones", isolated=True),
         make("many_tones"),
     ):
-        first, second = Closable(tones().tune("do re . ")), Closable(tones().tune("mi fa . "))
+        first, second = Closable(tones.tune("do re . ")), Closable(tones.tune("mi fa . "))
         with stt.transcribe_live(first) as one, stt.transcribe_live(second) as two:
             heard = [[next(stream).text for _ in range(4)] for stream in (one, two)]
         assert "do" in heard[0][0]
@@ -660,7 +653,7 @@ def test_a_worker_keeps_no_thread_of_a_call_that_has_ended(make: Make) -> None:
     release = threading.Event()
 
     def frames() -> Iterator[AudioChunk]:
-        yield from chunks(tones().tune("do re mi fa"))
+        yield from chunks(tones.tune("do re mi fa"))
         release.wait()
 
     pid = stt.worker_pid()
@@ -683,7 +676,7 @@ def test_a_worker_of_an_older_core_goes_on_without(make: Make, monkeypatch: pyte
     assert "pip install" in caught.value.hint
     with pytest.raises(UnsupportedError):
         stt.atranscribe_live([])
-    assert stt.transcribe_audio(Audio.from_chunks(chunks(tones().tune("do")))) == "do"
+    assert stt.transcribe_audio(Audio.from_chunks(chunks(tones.tune("do")))) == "do"
 
 
 def test_an_hour(make: Make) -> None:
@@ -701,7 +694,7 @@ def listen_for(make: Make, seconds: int) -> None:
     import tracemalloc
 
     stt = make()
-    part = chunks(tones().tune("do re mi fa so . " * 3 + "la ti do re mi fa so . "), seconds=0.5)
+    part = chunks(tones.tune("do re mi fa so . " * 3 + "la ti do re mi fa so . "), seconds=0.5)
     length = sum(c.duration for c in part)
     held: list[int] = []
     rounds = int(seconds / length)

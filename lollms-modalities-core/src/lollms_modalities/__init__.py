@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from lollms_modalities.finding.managers import LollmsTTVBindingManager as LollmsTTVBindingManager
     from lollms_modalities.hooks.specs import hookimpl as hookimpl
     from lollms_modalities.masking import MASK as MASK
+    from lollms_modalities.media.arriving import read_chunks as read_chunks
     from lollms_modalities.media.audio import Audio as Audio
     from lollms_modalities.media.audio_encoder import AudioEncoder as AudioEncoder
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
@@ -190,6 +191,7 @@ __getattr__, __dir__, __all__ = exported(
         ),
         "hooks.specs": "hookimpl",
         "masking": "MASK",
+        "media.arriving": "read_chunks",
         "media.audio": "Audio",
         "media.audio_encoder": "AudioEncoder encode_audio",
         "media.chunk": "AudioChunk",

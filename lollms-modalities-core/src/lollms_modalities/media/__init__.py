@@ -13,6 +13,7 @@ from lollms_modalities.exports import exported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lollms_modalities.media.arriving import read_chunks as read_chunks
     from lollms_modalities.media.audio import Audio as Audio
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
     from lollms_modalities.media.formats import AUDIO_FORMATS as AUDIO_FORMATS
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = exported(
     __name__,
     {
+        "media.arriving": "read_chunks",
         "media.audio": "Audio",
         "media.chunk": "AudioChunk",
         "media.formats": (

@@ -18,6 +18,7 @@ COMMANDS = {
     "models": ("asking", "models", "The models that a binding knows."),
     "speak": ("making", "speak", "Speak a text."),
     "transcribe": ("transcribing", "transcribe", "Write down what is said in recordings."),
+    "listen": ("listen", "listen", "Write down what is said while it is being said."),
     "image": ("making", "image", "Draw an image."),
     "music": ("making", "music", "Compose music."),
     "video": ("making", "video", "Film a video."),
