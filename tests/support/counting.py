@@ -39,3 +39,8 @@ class Counted:
     def count(self, word: str) -> int:
         """How many lines begin with that word."""
         return sum(line.split(" ")[0] == word for line in self.lines())
+
+    def note(self, line: str) -> None:
+        """Write down a line for an engine that could not."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")

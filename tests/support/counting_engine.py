@@ -1,4 +1,7 @@
-"""The engines of ``counting``. A text is a command: ``work 20`` takes 20 steps, ``fail``, ``crash``, ``quiet``."""
+"""The engines of ``counting``. A text is a command.
+
+``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one; ``fail``, ``crash``, ``quiet``.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from lollms_modalities import (
 )
 
 RATE = 8000
-STEP = 0.01  # seconds
+STEP, PAUSE = 0.01, 1.0  # seconds
 SECRET = "/srv/models/private/voice.bin said sk-aaaaaaaaaaaaaaaaaaaaaaaa"
 
 
@@ -58,12 +61,14 @@ class CountingTTS(LollmsTTSBinding):
             os._exit(7)
         if words[0] == "quiet":
             return
-        steps = int(words[1]) if words[0] == "work" else 1
+        steps = int(words[1]) if words[0] == "work" else 2 if words[0] in ("pause", "breaks") else 1
         seconds = float(words[2]) if words[0] == "work" and len(words) > 2 else 0.05
         try:
             for step in range(steps):
                 report_progress(step, steps, unit="step")
-                time.sleep(STEP)
+                time.sleep(PAUSE if words[0] == "pause" and step else STEP)
+                if words[0] == "breaks" and step:
+                    raise RuntimeError(SECRET)
                 yield AudioChunk(bytes(2 * round(seconds * RATE)), RATE, text=words[0])
         except (CallCancelled, GeneratorExit):
             note("cancelled")

@@ -20,7 +20,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lollms_server.web.app import App
 from lollms_server.web.settings import Limits
 
-_LINGER = 5.0  # seconds that the rest of a body nobody wants may take, so that its sender reads why
 _KEEP_ALIVE = 15  # seconds between two requests of a connection; above what clients' pools take for granted
 
 
@@ -52,7 +51,7 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
             unread = self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
             if self.conn.their_state is h11.IDLE or unread:
                 if self._slow is None:
-                    seconds = _LINGER if unread else limits.header_seconds
+                    seconds = limits.linger_seconds if unread else limits.header_seconds
                     self._slow = self.loop.call_later(seconds, self._too_slow)
             else:
                 self._slow = _stopped(self._slow)

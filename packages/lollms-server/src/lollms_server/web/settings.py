@@ -28,6 +28,7 @@ class Limits:
         header_seconds: until all headers are there.
         body_rate: bytes a second that a body comes with at least, on the average, after ``patience`` seconds.
         read_seconds: for which nothing of an answer is taken.
+        linger_seconds: that the rest of a body may take which nobody wants, so that its sender reads why.
         ping_seconds: after which an event stream says that it is there.
         connections: at once.
     """
@@ -46,6 +47,7 @@ class Limits:
     patience: float = 10.0
     body_rate: int = 1024
     read_seconds: float = 60.0
+    linger_seconds: float = 5.0
     ping_seconds: float = 10.0
     connections: int = 4096
 
