@@ -72,7 +72,9 @@ def test_documented_paths_have_their_classes(path: str) -> None:
 def test_a_documented_path_says_what_to_install() -> None:
     for path, package in ABSENT.items():
         extra = package.removeprefix("lollms_")
-        with pytest.raises(ImportError, match=re.escape(f'Run pip install "lollms-client[{extra}]"')):
+        with pytest.raises(
+            ImportError, match=re.escape(f'Run lollms install {extra} (pip install "lollms-client[{extra}]>=2.')
+        ):
             importlib.import_module(f"lollms_client.{path}")
 
 

@@ -110,11 +110,14 @@ def test_the_mend_is_the_clients_extra_where_it_has_one(site: Path) -> None:
     (info / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: lollms-client\nVersion: 9.0\nProvides-Extra: big-voice\n"
     )
-    with pytest.raises(BindingNotFoundError, match=r'pip install "lollms-client\[big-voice\]"'):
+    with pytest.raises(BindingNotFoundError, match=r'pip install "lollms-client\[big-voice\]>=2.*,<3"'):
         require("big_voice")
     write(site, "dist_a", {"big_voice": "dist_a:Good"}, requires=("no-such-thing>=3",))
     refresh()
-    with pytest.raises(BindingDependencyError, match=r'pip install --upgrade "lollms-client\[big-voice\]"'):
+    with pytest.raises(
+        BindingDependencyError,
+        match=r'lollms install --upgrade big-voice \(pip install --upgrade "lollms-client\[big-voice\]>=2',
+    ):
         require("big_voice")
 
 

@@ -112,12 +112,14 @@ def test_an_option_of_1x_is_told_of(name: str) -> None:
 
 
 def test_no_extra_is_named_that_is_here_already(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lollms_modalities.finding import loading
+    from lollms_modalities.finding import loading, mending
 
-    monkeypatch.setattr(loading, "_extras_of_client", lambda: frozenset({"painter", "nowhere"}))
+    monkeypatch.setattr(mending, "extras", lambda: frozenset({"painter", "nowhere"}))
     found = SimpleNamespace(names=("painter",))
     monkeypatch.setattr(loading, "find_bindings", lambda kind, directory: [found] if kind == "tti" else [])
     with pytest.raises(BindingNotFoundError, match="What is installed offers 'painter' for tti"):
         LollmsTTMBindingManager().require_binding("painter")
-    with pytest.raises(BindingNotFoundError, match=r"Run pip install \"lollms-client\[nowhere\]\""):
+    with pytest.raises(
+        BindingNotFoundError, match=r"Run lollms install nowhere \(pip install \"lollms-client\[nowhere\]>=2"
+    ):
         LollmsTTMBindingManager().require_binding("nowhere")

@@ -120,7 +120,9 @@ def test_of_several_none_is_guessed(nothing_said: Path, monkeypatch: pytest.Monk
 
 def test_none_at_all_says_what_to_install(nothing_said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
-    with pytest.raises(BindingNotFoundError, match=r'pip install "lollms-client\[piper\]"'):
+    with pytest.raises(
+        BindingNotFoundError, match=r'lollms install piper \(pip install "lollms-client\[piper\]>=2.*,<3"'
+    ):
         choice.choose("tts")
 
 

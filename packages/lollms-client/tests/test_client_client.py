@@ -162,7 +162,7 @@ except ImportError as exc:
     print(exc)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
-    assert f'pip install "lollms-client[{name}]"' in done.stdout
+    assert f'lollms install {name} (pip install "lollms-client[{name}]>=2.' in done.stdout
 
 
 def test_the_classes_are_the_same_by_every_path() -> None:

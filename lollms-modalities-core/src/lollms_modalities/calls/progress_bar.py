@@ -6,6 +6,7 @@ from typing import Any
 
 from lollms_modalities.calls.progress import Progress
 from lollms_modalities.errors import OptionError
+from lollms_modalities.version import requirement
 
 
 class ProgressBar:
@@ -17,7 +18,7 @@ class ProgressBar:
         except ImportError as exc:
             raise OptionError(
                 "progress=True shows a bar with tqdm, which is not installed.",
-                hint='Run pip install "lollms-modalities-core[progress]", or give a function.',
+                hint=f"Run pip install {requirement('lollms-modalities-core', 'progress')}, or give a function.",
             ) from exc
         self._tqdm: Any = tqdm
         self._verb = verb

@@ -22,6 +22,7 @@ from lollms_modalities.errors import (
     LollmsError,
     UnsupportedError,
 )
+from lollms_modalities.version import requirement
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -182,7 +183,7 @@ def _load(kind: str) -> Provider:
     if not entries:
         raise UnsupportedError(
             f"{_WORK[kind]} needs a provider, and none is installed.",
-            hint=f'Run pip install "lollms-client[{_EXTRAS[kind]}]".',
+            hint=f"Run lollms install {_EXTRAS[kind]} (pip install {requirement('lollms-client', _EXTRAS[kind])}).",
         )
     entry, owners = entries[0], list(dict.fromkeys(map(_owner, entries)))
     owner = owners[0]

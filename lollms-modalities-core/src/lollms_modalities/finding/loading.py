@@ -17,13 +17,13 @@ from lollms_modalities.errors import (
     BindingNotFoundError,
 )
 from lollms_modalities.finding.bindings import find_bindings, put_on_path
+from lollms_modalities.finding.mending import extra_of, install_command, mend_of, plain
 from lollms_modalities.settings.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
 
 _CORE = "lollms-modalities-core"
-_CLIENT = "lollms-client"
 _B = TypeVar("_B", bound="LollmsBinding")
 
 
@@ -70,15 +70,17 @@ def not_found(modality: str, name: str, available: Iterable[str], directory: str
     It also tells of distributions that may offer it and cannot be read.
     """
     known = list(available)
-    close = difflib.get_close_matches(name, known, n=1)
-    extra = name.replace("_", "-")
-    if close:
-        hint = f"Did you mean {close[0]!r}?"
+    extra = extra_of(name)
+    close = difflib.get_close_matches(plain(name), known, n=1)
+    if same := [k for k in known if plain(k) == plain(name)]:
+        hint = f"It is called {same[0]!r}."
     elif elsewhere := [kind for kind in MODALITIES if any(name in ref.names for ref in find_bindings(kind, directory))]:
         # Its extra would bring what is here already.
         hint = f"What is installed offers {name!r} for {', '.join(elsewhere)}."
-    elif extra in _extras_of_client():
-        hint = f'Run pip install "{_CLIENT}[{extra}]".'
+    elif extra:  # before what looks like it and is installed
+        hint = f"Run {install_command(extra)}."
+    elif close:
+        hint = f"Did you mean {close[0]!r}?"
     else:
         hint = "Install the distribution that offers it."
     there = f"Installed: {', '.join(known)}." if known else "None is installed."
@@ -87,23 +89,6 @@ def not_found(modality: str, name: str, available: Iterable[str], directory: str
     return BindingNotFoundError(
         f"No {modality} binding {name!r} is installed. {there}", hint=hint, name=name, modality=modality
     )
-
-
-def mend_of(ref: BindingRef) -> str:
-    """The command that installs the binding with all that it needs."""
-    extra = ref.name.replace("_", "-")
-    if extra in _extras_of_client():
-        return f'pip install --upgrade "{_CLIENT}[{extra}]"'
-    return f"pip install --upgrade {ref.distribution}" if ref.distribution else "to install it again"
-
-
-def _extras_of_client() -> frozenset[str]:
-    from importlib.metadata import PackageNotFoundError, metadata
-
-    try:
-        return frozenset(metadata(_CLIENT).get_all("Provides-Extra") or ())
-    except PackageNotFoundError:
-        return frozenset()
 
 
 def check_requirements(ref: BindingRef, versions: dict[str, str | None] | None = None) -> None:

@@ -12,6 +12,7 @@ from lollms_modalities.media.formats import IMAGE_FORMATS, check_format
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
 from lollms_modalities.media.media_file import MediaFile
+from lollms_modalities.version import requirement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +114,6 @@ def _pillow() -> Any:
     except ImportError as exc:
         raise BindingDependencyError(
             "Images are read and converted with Pillow, which is not installed.",
-            hint='Run pip install "lollms-modalities-core[image]".',
+            hint=f"Run pip install {requirement('lollms-modalities-core', 'image')}.",
         ) from exc
     return PIL.Image

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lollms_modalities.errors import BindingDependencyError
+from lollms_modalities.version import requirement
 
 
 def import_av() -> Any:
@@ -25,7 +26,7 @@ def missing(package: str, cause: Exception) -> BindingDependencyError:
     """The error for a package of the extra ``[audio]`` that is not there."""
     return BindingDependencyError(
         f"Sound files are read and written with {package}, which cannot be imported ({cause}).",
-        hint='Run pip install "lollms-modalities-core[audio]".',
+        hint=f"Run pip install {requirement('lollms-modalities-core', 'audio')}.",
     )
 
 

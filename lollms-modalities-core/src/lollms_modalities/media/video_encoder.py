@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.errors import BindingDependencyError, GenerationError
+from lollms_modalities.version import requirement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,7 @@ def encode_video(frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: in
     except ImportError as exc:
         raise BindingDependencyError(
             "Videos are written with PyAV, which is not installed.",
-            hint='Run pip install "lollms-modalities-core[audio]".',
+            hint=f"Run pip install {requirement('lollms-modalities-core', 'audio')}.",
         ) from exc
     buffer = io.BytesIO()
     stream: Any = None

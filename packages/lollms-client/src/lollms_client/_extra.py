@@ -14,6 +14,6 @@ def extra(name: str, package: str) -> Iterator[None]:
     except ModuleNotFoundError as exc:
         if exc.name != package:
             raise
-        raise ImportError(
-            f'{package} is not installed. Run pip install "lollms-client[{name}]".', name=package
-        ) from exc
+        from lollms_modalities.finding.mending import install_command
+
+        raise ImportError(f"{package} is not installed. Run {install_command(name)}.", name=package) from exc

@@ -123,5 +123,5 @@ class Loras:
 
         if importlib.util.find_spec("peft") is None:
             raise BindingDependencyError(
-                "LoRAs need peft, which is not installed.", hint='Run pip install "lollms-diffusers[lora]".'
+                "LoRAs need peft, which is not installed.", hint='Run pip install "lollms-diffusers[lora]>=2.0,<3".'
             )

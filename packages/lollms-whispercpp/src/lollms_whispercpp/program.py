@@ -18,7 +18,7 @@ _OLD_NAME = "main"
 # What the binding uses; all of it is in whisper.cpp since 1.5 (November 2023).
 _NEEDED = ("-m", "-f", "-l", "-t", "-of", "-oj", "-ojf", "-pp", "-bs", "-mc", "-tr", "-nf", "-ng", "--prompt")
 _PROBE_TIME = 20.0  # seconds
-_HINT = 'Install whisper.cpp and set whispercpp_exe_path, or run pip install "lollms-whispercpp[program]".'
+_HINT = 'Install whisper.cpp and set whispercpp_exe_path, or run pip install "lollms-whispercpp[program]>=2.0,<3".'
 
 
 class Program(NamedTuple):

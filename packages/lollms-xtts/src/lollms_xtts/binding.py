@@ -172,7 +172,7 @@ class XTTSBinding(LollmsTTSBinding):
         if isinstance(error, ImportError):
             return BindingDependencyError(
                 f"A package for this language is missing: {error}.",
-                hint='Run pip install "lollms-xtts[zh]" for Chinese, "lollms-xtts[ja]" for Japanese.',
+                hint='Run pip install "lollms-xtts[zh]>=2.0,<3" for Chinese, "lollms-xtts[ja]>=2.0,<3" for Japanese.',
             )
         return translate_error(error)
 

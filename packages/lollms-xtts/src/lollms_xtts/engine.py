@@ -213,6 +213,6 @@ def _library() -> tuple[Any, Any]:
                 "(pip install torchaudio --index-url https://download.pytorch.org/whl/cpu beside a torch for the CPU)."
             )
         else:
-            hint = 'Run pip install --upgrade "lollms-xtts".'
+            hint = 'Run pip install --upgrade "lollms-xtts>=2.0,<3".'
         raise BindingDependencyError(f"coqui-tts cannot be imported: {reason[0][:300]}", hint=hint) from exc
     return XttsConfig, Xtts

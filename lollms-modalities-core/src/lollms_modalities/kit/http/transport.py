@@ -12,6 +12,7 @@ from lollms_modalities.errors import BindingDependencyError, LollmsError, Servic
 from lollms_modalities.kit.http import reading
 from lollms_modalities.kit.http.address import origin
 from lollms_modalities.kit.http.reading import Answer
+from lollms_modalities.version import requirement
 
 if TYPE_CHECKING:
     import requests
@@ -179,7 +180,7 @@ class Transport:
         except ImportError as exc:
             raise BindingDependencyError(
                 "Services are asked with requests, which is not installed.",
-                hint='Run pip install "lollms-modalities-core[http]".',
+                hint=f"Run pip install {requirement('lollms-modalities-core', 'http')}.",
             ) from exc
         session = Session()
         # Else a .netrc would put its own Authorization in the place of ours, and give it to whom we ask.

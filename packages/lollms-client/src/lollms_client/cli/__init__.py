@@ -22,6 +22,7 @@ COMMANDS = {
     "image": ("making", "image", "Draw an image."),
     "music": ("making", "music", "Compose music."),
     "video": ("making", "video", "Film a video."),
+    "install": ("install", "install", "Install bindings into this environment, with uv or pip."),
     "pull": ("pull", "pull", "Fetch a voice or a model."),
     "doctor": ("doctor", "doctor", "Python, packages, devices, caches, and what would be used."),
     "env": ("env", "app", "Environments, for engines that cannot live together."),

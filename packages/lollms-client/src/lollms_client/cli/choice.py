@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.errors import BindingNotFoundError
 from lollms_modalities.finding.bindings import find_bindings
+from lollms_modalities.finding.mending import install_command
 
 from lollms_client.cli import configuration
 from lollms_client.cli.errors import UsageError
@@ -51,7 +52,7 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
     if not names:
         raise BindingNotFoundError(
             f"No {modality} binding is installed.",
-            hint=f'Run pip install "lollms-client[{_STARTERS[modality]}]", for one.',
+            hint=f"Run {install_command(_STARTERS[modality])}, for one.",
         )
     raise UsageError(
         f"Several {modality} bindings are installed: {', '.join(names)}.",

@@ -89,6 +89,14 @@ def keys(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     return [f"{parts[0]}.{parts[1]}.{name}" for name in schema.get("properties", {})]
 
 
+@_offered
+def extras(ctx: typer.Context, incomplete: str) -> Iterable[str]:
+    """What ``lollms install`` takes."""
+    from lollms_modalities.finding.mending import extras as known
+
+    return known()
+
+
 def _which(ctx: typer.Context) -> Any:
     from lollms_client.cli.choice import MODALITY_OF, parse_target
     from lollms_client.cli.use import Which

@@ -10,6 +10,7 @@ from lollms_modalities.entry_points.metadata import damaged
 from lollms_modalities.entry_points.refs import BindingRef
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.finding.bindings import candidates, find_bindings
+from lollms_modalities.finding.mending import install_command
 
 from lollms_client.cli.text import paragraph
 
@@ -72,7 +73,7 @@ def print_rows(rows: list[Row], broken: list[LollmsError], *, as_json: bool) -> 
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
     if not rows:
-        print('No binding is installed. Run pip install "lollms-client[piper]", for one.')
+        print(f"No binding is installed. Run {install_command('piper')}, for one.")
     for line in _table([_cells(row) for row in rows]):
         print(line)
     notes = [str(row.error) for row in rows if row.error is not None]

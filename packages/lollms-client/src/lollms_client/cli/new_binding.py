@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities.errors import BindingDependencyError, SettingsError
+from lollms_modalities.finding.mending import install_command
 
 TEMPLATE = Path(__file__).parent.parent / "template"
 
@@ -24,7 +25,7 @@ def new_binding(
     except ImportError as exc:
         raise BindingDependencyError(
             "The template is filled in by copier, which is not installed.",
-            hint='Run pip install "lollms-client[template]".',
+            hint=f"Run {install_command('template')}.",
         ) from exc
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise SettingsError(f"{str(folder)!r} is not empty.", hint="Name a new folder.")

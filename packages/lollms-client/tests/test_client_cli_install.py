@@ -1,0 +1,125 @@
+"""``lollms install``: what it runs, and that following a hint does not take an older client."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from lollms_client.cli import install
+from lollms_client.cli.errors import UsageError
+from lollms_modalities.finding.mending import install_command
+from lollms_shell import Shell
+from tiny_wheels import BEEP, make_wheel
+
+POINTS = "[lollms_client.tts_bindings]\nbeep = lollms_beep:BeepTTSBinding\n"
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """As an index is on which an older client lies, whose engines were no extras."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    make_wheel(folder, "lollms-client", "1.21.1", {"lollms_client/older.py": ""}, extras={"piper": []})
+    make_wheel(folder, "lollms-client", "2.0.0", {"tiny_client.py": ""}, extras={"piper": ["lollms-beep>=2.0,<3"]})
+    make_wheel(folder, "lollms-beep", "2.0.0", {"lollms_beep.py": BEEP}, entry_points=POINTS)
+    return folder
+
+
+def test_following_the_hint_installs_what_goes_with_this(tmp_path: Path, wheels: Path) -> None:
+    import uv
+
+    lollms = Shell(tmp_path)
+    place = tmp_path / "venv"
+    subprocess.run([uv.find_uv_bin(), "venv", "-q", "--python", sys.executable, str(place)], check=True)
+    path = os.pathsep.join([str(Path(uv.find_uv_bin()).parent), os.environ["PATH"]])
+    # The interpreter of the new environment, with what is installed here in reach.
+    env = {**lollms.env, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PATH": path, "UV_OFFLINE": "1"}
+    command = [str(place / "bin" / "python"), "-m", "lollms_client", "install", "tts:PIPER", "--from", str(wheels)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"Running {uv.find_uv_bin()} pip install --python" in done.stderr
+    assert "tts:beep" in done.stdout.split()
+    (site,) = place.glob("lib/python3*/site-packages")
+    there = {d.metadata["Name"]: d.version for d in distributions(path=[str(site)])}
+    assert there == {"lollms-client": "2.0.0", "lollms-beep": "2.0.0"}
+    failed = subprocess.run([*command[:-1], str(tmp_path)], env=env, capture_output=True, text=True, timeout=120)
+    assert failed.returncode == 0, "it is there already, and none is looked for"
+    failed = subprocess.run([*command[:4], "bark", "--from", str(wheels)], env=env, capture_output=True, text=True)
+    assert failed.returncode == 1
+    assert "bark could not be installed" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_what_is_run_is_told_and_nothing_more(tmp_path: Path, wheels: Path) -> None:
+    lollms = Shell(tmp_path)
+    listed = lollms("install").stdout.decode()
+    assert "\npiper           here  lollms-piper\n" in listed
+    told = lollms("install", "Whisper", "stt:faster_whisper", "--dry-run", "--from", str(wheels)).stdout.decode()
+    assert f"--find-links {wheels} 'lollms-client[whisper,faster-whisper]>=2." in told
+    assert lollms("install", "piper", "--dry-run", "--from", "https://example.org/simple").stdout.endswith(
+        b",<3' --index-url https://example.org/simple\n"
+    )
+    assert "Did you mean 'whisper'?" in lollms("install", "wisper", code=2).stderr
+    assert "is no folder" in lollms("install", "piper", "--from", "nowhere", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("piper", "piper"), ("piper_tts", "piper"), ("tts:Piper", "piper"), ("faster_whisper", "faster-whisper"),
+        ("openai", "dalle"), ("TTI:dalle", "dalle"),
+    ],
+)  # fmt: skip
+def test_names_of_bindings_are_names_of_extras(name: str, extra: str) -> None:
+    assert install.extra_named(name) == extra
+
+
+def test_no_extra_of_that_name() -> None:
+    with pytest.raises(UsageError, match="Did you mean"):
+        install.extra_named("pipper")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('{"url": "file:///a/packages/lollms-client", "dir_info": {"editable": true}}', install.Source()),
+        ('{"url": "https://example.org/lollms_client-2.0.0-py3-none-any.whl", "archive_info": {}}', install.Source()),
+        (
+            '{"url": "https://example.org/x", "vcs_info": {"vcs": "git", "commit_id": "abc"}, '
+            '"subdirectory": "packages/lollms-client"}',
+            install.Source(repository="git+https://example.org/x@abc#subdirectory=packages/{}"),
+        ),
+        ("{", install.Source()),
+        ("[]", install.Source()),
+    ],
+    ids=["a folder that is gone", "an address", "a repository", "damaged", "no table"],
+)
+def test_where_the_client_came_from(told: str, expected: install.Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Distribution:
+        def read_text(self, name: str) -> str:
+            return told
+
+    monkeypatch.setattr(install, "distribution", lambda name: Distribution())
+    assert install.came_from() == expected
+
+
+def test_from_a_checkout_and_from_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("lollms-client", "lollms-piper"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pyproject.toml").touch()
+    command = install.command_for(["piper", "bark"], install.Source(tmp_path / "lollms-client", editable=True))
+    assert command[-3:] == ["lollms-bark<3,>=2.0", "-e", f"{tmp_path}/lollms-piper[voice]"]
+    command = install.command_for(["all"], install.Source(repository="git+https://x#subdirectory=packages/{}"))
+    assert "lollms-piper[voice] @ git+https://x#subdirectory=packages/lollms-piper" in command
+    assert not any("lollms-client" in word for word in command[4:])
+    command = install.command_for(["piper"], install.Source(wheels=tmp_path), upgrade=True)
+    assert command[-4:-1] == ["--upgrade", "--find-links", str(tmp_path)]
+
+
+def test_a_hint_says_the_versions() -> None:
+    assert install_command("piper").startswith('lollms install piper (pip install "lollms-client[piper]>=2.')
+    assert install_command("piper").endswith(',<3")')
