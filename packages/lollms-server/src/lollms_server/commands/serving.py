@@ -95,6 +95,7 @@ class _Server:
         serve = self._configuration.serve
         room = Room.open(self._configuration)
         terminal = Terminal(room, serve.socket_path())
+        measuring: Callable[[], object] | None = None
         loop = asyncio.get_running_loop()
         try:
             await terminal.open()
@@ -104,6 +105,7 @@ class _Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._end, server)
             loop.add_signal_handler(signal.SIGHUP, self._reread, room)
+            measuring = _measure(room, serve.metrics)
             _tell(room, serve.host, listening, tls=serve.tls_key is not None)
             serving = loop.create_task(server.serve([listening]))
             while not server.started and not serving.done():
@@ -118,6 +120,8 @@ class _Server:
             server.should_exit = True
             await serving
         finally:
+            if measuring is not None:
+                measuring()
             await terminal.close()
             await room.close(0)
         return 0
@@ -172,6 +176,22 @@ def _listen(host: str, port: int) -> socket.socket:
             hint="Give another one with --port or --host.",
         ) from exc
     return sock
+
+
+def _measure(room: Room, address: str | None) -> Callable[[], object] | None:
+    """Answer /metrics at an address of its own, in threads of its own; gives what ends that."""
+    if address is None:
+        return None
+    from prometheus_client import start_http_server
+
+    host, _, port = address.rpartition(":")
+    try:
+        server, _ = start_http_server(int(port), host.strip("[]"), room.metrics.registry)
+    except (OSError, ValueError, OverflowError) as exc:
+        raise ConfigurationError(
+            f"[serve] metrics = {address!r}: that cannot be listened at: {exc}.", hint="Write it as HOST:PORT."
+        ) from exc
+    return server.shutdown
 
 
 def _tell(room: Room, host: str, listening: socket.socket, *, tls: bool) -> None:

@@ -6,6 +6,7 @@ Its place is given back when the engine has really ended, also where nobody wait
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import Counter
@@ -133,7 +134,8 @@ class Calling:
         """Cancel a call, in the queue or in the engine."""
         call.stop(why)
         # In a thread: what is called at a cancel may write to a worker that does not read.
-        self._stopping.submit(call.token.cancel, why)
+        with contextlib.suppress(RuntimeError):  # after the end, when all have been cancelled
+            self._stopping.submit(call.token.cancel, why)
 
     def _arrived(
         self, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None, verb: str

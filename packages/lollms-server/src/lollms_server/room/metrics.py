@@ -110,6 +110,6 @@ class _Now(Collector):
         }
         for name, (what, value) in told.items():
             family = GaugeMetricFamily(name, what, labels=("modality", "model"))
-            for resident in self._residents():
+            for resident in list(self._residents()):
                 family.add_metric((resident.served.modality, resident.served.name), float(value(resident)))
             yield family

@@ -13,7 +13,7 @@ from lollms_server.room.resident import Resident
 from lollms_server.room.tasks import Tasks
 
 _T = TypeVar("_T")
-_END = 15.0  # seconds that a binding may take to end when the server does
+_END = 8.0  # seconds that a binding may take to end when the server does
 _LOOKED_AT = 60.0  # seconds that a binding stays which was made to be asked what it is
 
 

@@ -57,6 +57,7 @@ class Room:
         self._calling = Calling(self._residency, self._usage, self.metrics)
         self._tasks = Tasks()
         self._preloading = 0
+        self._closed = False
         self._saver: asyncio.Task[None] | None = None
 
     @classmethod
@@ -281,11 +282,16 @@ class Room:
         Args:
             grace: seconds; None for what is configured.
         """
+        if self._closed:
+            return
         self._calling.ending = True
         with suppress(TimeoutError):
             await asyncio.wait_for(
                 self._calling.idle.wait(), self.configuration.serve.grace if grace is None else grace
             )
+        if self._closed:
+            return
+        self._closed = True
         for call in list(self._calling.calls.values()):
             self._calling.stop(call, "the server ends")
         self._tasks.cancel()
