@@ -41,6 +41,7 @@ KINDS = {
     "piper_voices_dir": "path",
     "service_key": "secret",
     "user_password": "secret",
+    "voices_path": "path",
     "voices_url": "address",
     "whispercpp_exe_path": "program",
     "xtts:default_voice": "path",

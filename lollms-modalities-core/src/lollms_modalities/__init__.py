@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.ttv import LollmsTTVBinding as LollmsTTVBinding
     from lollms_modalities.contract.verbs import Verb as Verb
     from lollms_modalities.contract.verbs import verb as verb
+    from lollms_modalities.contract.voice_rows import record_clone as record_clone
+    from lollms_modalities.contract.voice_rows import voice_row as voice_row
     from lollms_modalities.entry_points.refs import BindingRef as BindingRef
     from lollms_modalities.environments.changing import check_environment as check_environment
     from lollms_modalities.environments.changing import create_environment as create_environment
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import ServiceResponseError as ServiceResponseError
     from lollms_modalities.errors import SettingsError as SettingsError
     from lollms_modalities.errors import UnsupportedError as UnsupportedError
+    from lollms_modalities.errors import VoiceExistsError as VoiceExistsError
     from lollms_modalities.errors import VoiceNotFoundError as VoiceNotFoundError
     from lollms_modalities.errors import WorkerCrashedError as WorkerCrashedError
     from lollms_modalities.errors import WorkerTimeoutError as WorkerTimeoutError
@@ -121,6 +124,7 @@ if TYPE_CHECKING:
     from lollms_modalities.models import SharedModel as SharedModel
     from lollms_modalities.settings.base import BindingSettings as BindingSettings
     from lollms_modalities.settings.base import CallOptions as CallOptions
+    from lollms_modalities.settings.fields import Consent as Consent
     from lollms_modalities.settings.fields import Count as Count
     from lollms_modalities.settings.fields import Duration as Duration
     from lollms_modalities.settings.fields import Fps as Fps
@@ -172,6 +176,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.tts": "LollmsTTSBinding",
         "contract.ttv": "LollmsTTVBinding",
         "contract.verbs": "Verb verb",
+        "contract.voice_rows": "record_clone voice_row",
         "entry_points.refs": "BindingRef",
         "environments.changing": "check_environment create_environment remove_environment update_environment",
         "environments.environment": "Environment environments_folder find_environment list_environments",
@@ -182,7 +187,7 @@ __getattr__, __dir__, __all__ = exported(
             "EnvironmentUsedWarning GenerationError LicenseNotAcceptedError LollmsError MediaError MediaWarning "
             "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError SaveError ServiceAuthError "
             "ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
-            "VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
+            "VoiceExistsError VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
         ),
         "finding.manager": "BindingManager",
         "finding.managers": (
@@ -205,8 +210,8 @@ __getattr__, __dir__, __all__ = exported(
         "models": "ModelCache SharedModel",
         "settings.base": "BindingSettings CallOptions",
         "settings.fields": (
-            "Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed Temperature "
-            "Timestamps TopK TopP Track Width WordTimes option setting"
+            "Consent Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed "
+            "Temperature Timestamps TopK TopP Track Width WordTimes option setting"
         ),
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",

@@ -160,6 +160,10 @@ class VoiceNotFoundError(LollmsError, LookupError):
     """The voice that was named is not there."""
 
 
+class VoiceExistsError(OptionError):
+    """There is a voice of that name already."""
+
+
 class LicenseNotAcceptedError(LollmsError, PermissionError):
     """The model has a licence that its user must accept first."""
 

@@ -86,6 +86,15 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
 # --- text -----------------------------------------------------------------------------------------------------------
 
 
+def test_voices_have_the_language_of_their_name() -> None:
+    rows = BarkTTSBinding().describe_voices()
+    assert len(rows) == 130
+    found = {row["name"]: (row["language"], row["default"]) for row in rows}
+    assert found["v2/en_speaker_6"] == ("en", True)
+    assert found["v2/zh_speaker_0"] == ("zh", False)
+    assert [row["language"] for row in BarkTTSBinding().describe_voices(language="de-AT")] == ["de"] * 10
+
+
 def test_a_sentence_sounds_as_the_library_alone_makes_it(tts: BarkTTSBinding, tiny_bark: Path) -> None:
     from transformers import BarkModel, BarkProcessor
 

@@ -62,6 +62,38 @@ def folder(tmp_path: Path) -> Path:
 # --- speaking -------------------------------------------------------------------------------------------------------
 
 
+def test_voices_are_described_without_a_model(tmp_path: Path) -> None:
+    config = json.loads(Path(f"{packaged_voice()}.json").read_text("utf-8"))
+    names = {
+        "en_GB-southern_english_female-low": ("en_GB", "southern_english_female"),
+        "de_DE-thorsten-medium": ("de_DE", "thorsten"),
+        "nb_NO-talesyntese_male": ("nb_NO", "Talesyntese male"),
+    }
+    for name, (code, dataset) in names.items():
+        (tmp_path / f"{name}.onnx").write_bytes(b"not looked at")
+        told = {**config, "language": {"code": code}, "dataset": dataset}
+        (tmp_path / f"{name}.onnx.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "broken.onnx").write_bytes(b"")
+    older = {k: v for k, v in config.items() if k not in ("language", "dataset")}
+    (tmp_path / "older.onnx").write_bytes(b"")
+    (tmp_path / "older.onnx.json").write_text(json.dumps(older), "utf-8")
+    with PiperTTSBinding(piper_voices_dir=tmp_path, default_voice="de_DE-thorsten-medium") as piper:
+        rows = piper.describe_voices()
+        assert [row["name"] for row in rows] == piper.list_voices()
+        assert not piper.is_loaded()
+    found = {row["name"].removesuffix(".onnx"): (row["language"], row["gender"], row["default"]) for row in rows}
+    assert found == {
+        "en_GB-southern_english_female-low": ("en-GB", "female", False),
+        "de_DE-thorsten-medium": ("de-DE", "", True),
+        "nb_NO-talesyntese_male": ("nb-NO", "male", False),
+        "broken": ("", "", False),
+        "older": ("en-us", "", False),
+        "en_US-joe-medium": ("en-US", "", False),
+    }
+    with PiperTTSBinding() as piper:
+        assert [(row["language"], row["default"]) for row in piper.describe_voices()] == [("en-US", True)]
+
+
 def test_a_sentence_is_spoken(piper: PiperTTSBinding) -> None:
     audio = piper.generate_audio("The birch canoe slid on the smooth planks.")
     assert (audio.format, audio.sample_rate, audio.channels) == ("wav", 22050, 1)

@@ -209,6 +209,14 @@ def test_modern_speech(modern: Server) -> None:
     assert asked.json == {"input": "hi", "voice": "v1", "response_format": "wav", "speed": 1.5, "language": "fr"}
     assert asked.headers["Authorization"] == f"Bearer {KEY}"
     assert tts.list_voices() == ["v1"]
+    row = {"name": "v1", "language": "en", "gender": "", "sample": None, "default": False}
+    assert tts.describe_voices() == [row]
+    more = {"voice_id": "v2", "language": "pt_BR", "gender": "Female", "preview_url": "http://x/y.mp3"}
+    modern.routes["GET /lollms/v1/audio/voices"] = Reply({"data": [*voices["data"], more, "v3", {"voice_id": "v4"}]})
+    told = LollmsTTSBinding_Impl(modern.url, model_name="v2").describe_voices()
+    assert [(r["name"], r["language"], r["gender"], r["default"]) for r in told] == [
+        ("v1", "en", "", False), ("v2", "pt-BR", "female", True), ("v3", "", "", False), ("v4", "", "", False),
+    ]  # fmt: skip
     modern.routes["POST /lollms/v1/audio/speech"] = Reply(
         {"detail": [{"loc": ["body", "voice"], "msg": "unknown", "input": "hi"}]}, 422
     )

@@ -31,6 +31,7 @@ from lollms_modalities import (
     MediaError,
     ModelNotFoundError,
     OptionError,
+    VoiceExistsError,
     VoiceNotFoundError,
 )
 from lollms_modalities.kit.torch import seeded
@@ -329,6 +330,52 @@ def test_voices_are_listed_without_the_model(xtts_folder: Path) -> None:
         assert len(voices) == len(set(voices)) == 58
         assert {"Claribel Dervla", "Marcos Rudaski"} <= set(voices)
         assert len(binding.capabilities.languages) == 17
+
+
+def test_a_voice_is_kept(xtts_folder: Path, recording: Audio, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"n_threads": 1, "voices_path": tmp_path / "voices"}
+    by_hand = "The speaker, today."
+    with XTTSBinding(xtts_folder, **settings) as binding:
+        binding.add_voice("Me", recording, "Ada herself, 2026-11-27")
+        assert binding.list_voices() == [ANA, VIKTOR, "Me"]
+        expected = binding.generate_audio("One.", recording, seed=1, consent=by_hand)
+        assert expected.provenance is not None
+        assert expected.provenance.extra == {"cloned_voice": True, "consent": by_hand}
+        spoken = binding.generate_audio("One.", "Me", seed=1)
+        assert spoken == expected
+        assert spoken.provenance is not None
+        assert spoken.provenance.extra["consent"] == "Ada herself, 2026-11-27"
+        own = binding.generate_audio("One.", ANA, seed=1).provenance
+        assert own is not None
+        assert own.extra == {}
+        rows = {row["name"]: row for row in binding.describe_voices()}
+        assert Path(rows["Me"]["sample"]).read_bytes() == recording
+        assert rows[ANA]["sample"] is None
+        for name in (ANA, ANA.upper(), "me"):
+            with pytest.raises(VoiceExistsError):
+                binding.add_voice(name, recording, by_hand)
+        with pytest.raises(VoiceNotFoundError, match="added"):
+            binding.remove_voice(ANA)
+    with XTTSBinding(xtts_folder, **settings, default_voice="Me") as another:
+        assert another.generate_audio("One.", seed=1) == expected
+        another.remove_voice("Me")
+        with pytest.raises(VoiceNotFoundError, match="'Me'"):
+            another.generate_audio("One.")
+
+
+def test_the_consent_of_the_default_voice_is_not_that_of_another(
+    xtts_folder: Path, recording: Audio, tmp_path: Path
+) -> None:
+    wav = recording.save(tmp_path / "me.wav")
+    said = "The speaker, today."
+    for settings in ({"default_speaker_wav": wav}, {"default_voice": str(wav)}):
+        with XTTSBinding(xtts_folder, n_threads=1, default_voice_consent=said, **settings) as binding:  # type: ignore[arg-type]
+            told = binding.generate_audio("One.", seed=1).provenance
+            assert told is not None
+            assert told.extra["consent"] == said
+            told = binding.generate_audio("One.", recording, seed=1).provenance
+            assert told is not None
+            assert told.extra == {"cloned_voice": True, "consent": None}
 
 
 def test_a_recording_crosses_into_another_process(

@@ -14,6 +14,7 @@ class Capabilities:
     Attributes:
         streaming: its stream gives a first part before the whole is done.
         cloning: a voice may be a recording of somebody.
+        keeps_voices: a recording can be kept as a voice, with ``add_voice``.
         languages: language tags it speaks or understands; empty where that is not known.
         output_formats: formats that the engine makes itself; the core converts to the others.
         timestamps: how fine its times are: "segment", "word".
@@ -23,6 +24,7 @@ class Capabilities:
 
     streaming: bool = False
     cloning: bool = False
+    keeps_voices: bool = False
     languages: tuple[str, ...] = ()
     output_formats: tuple[str, ...] = ()
     timestamps: tuple[str, ...] = ()

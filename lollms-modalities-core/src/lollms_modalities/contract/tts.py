@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.binding import LollmsBinding
 from lollms_modalities.contract.text import check_speakable
 from lollms_modalities.contract.verbs import verb
+from lollms_modalities.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.step import Step
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.verbs import Verb
     from lollms_modalities.media.audio import Audio
     from lollms_modalities.media.chunk import AudioChunk
+    from lollms_modalities.media.input import MediaInput
 
 
 class LollmsTTSBinding(LollmsBinding):
@@ -47,6 +50,61 @@ class LollmsTTSBinding(LollmsBinding):
     @abstractmethod
     def list_voices(self, **kwargs: Any) -> list[str]:
         """Names that ``voice`` takes. Loads no model."""
+
+    def describe_voices(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """What is known of each voice of ``list_voices``. Loads no model.
+
+        Returns:
+            Rows with ``name``, ``language`` (BCP 47; "" where it speaks several, or that is not known), ``gender``
+            ("female", "male", or "" where its makers do not say), ``sample`` (path of a recording, or None) and
+            ``default`` (whether it speaks where none is named).
+        """
+        from lollms_modalities.contract.voice_rows import voice_row
+
+        default = getattr(self.settings, "default_voice", None)
+        return [voice_row(name, default=name == default) for name in self.list_voices(**kwargs)]
+
+    def add_voice(self, name: str, recording: MediaInput, consent: str) -> None:
+        """Keep a recording as a voice, which ``list_voices`` lists and ``voice`` takes from now on.
+
+        Args:
+            name: what it is to be called: letters, digits, spaces and ``_ . ' -``, at most 64.
+            recording: a path, bytes, one of our results, or a binary file. It is copied.
+            consent: who attests, and when, that the person agrees; it goes into the provenance of what the voice says.
+
+        Raises:
+            UnsupportedError: the binding keeps no voices; ``capabilities.keeps_voices`` says whether it does.
+            VoiceExistsError: there is a voice of that name.
+            OptionError: a name that cannot be, or no consent.
+            MediaError: the recording is no sound.
+        """
+        from lollms_modalities.media.input import check_media
+
+        self.keep_voice(name, self._crossing(check_media(recording, role="audio")), consent)
+
+    def _crossing(self, media: Path | bytes) -> Path | bytes:
+        """Media as the engine's process can read them."""
+        return media
+
+    def remove_voice(self, name: str) -> None:
+        """Forget a voice that was added, and its recording.
+
+        Raises:
+            UnsupportedError: the binding keeps no voices.
+            VoiceNotFoundError: none of that name was added.
+        """
+        self.drop_voice(name)
+
+    def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
+        """For authors: what ``add_voice`` is to do, mostly with a ``kit.VoiceStore``; the recording is there."""
+        raise UnsupportedError(
+            f"{self.binding_name} keeps no voices.",
+            hint="Give the recording as voice=." if self.capabilities.cloning else "Use a binding that does.",
+        )
+
+    def drop_voice(self, name: str) -> None:
+        """For authors: what ``remove_voice`` is to do."""
+        raise UnsupportedError(f"{self.binding_name} keeps no voices.", hint="Use a binding that does.")
 
     if TYPE_CHECKING:
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.torch import seeded_steps as seeded_steps
     from lollms_modalities.kit.torch import stopping_criteria as stopping_criteria
     from lollms_modalities.kit.torch import use_threads as use_threads
+    from lollms_modalities.kit.voice_store import KeptVoice as KeptVoice
+    from lollms_modalities.kit.voice_store import VoiceStore as VoiceStore
+    from lollms_modalities.kit.voice_store import voices_folder as voices_folder
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.decoding import CONTAINERS as CONTAINERS
     from lollms_modalities.media.decoding import MAX_DURATION as MAX_DURATION
@@ -68,6 +71,7 @@ __getattr__, __dir__, __all__ = exported(
         "kit.languages": "WHISPER_LANGUAGES language_code whisper_language",
         "kit.quieting": "quiet relay_logs without_bars",
         "kit.splitting": "pieces sentences",
+        "kit.voice_store": "KeptVoice VoiceStore voices_folder",
         "media.audio_encoder": "encode_audio",
         "media.decoding": "CONTAINERS MAX_DURATION",
         "media.formats": "sniff",

@@ -84,5 +84,11 @@ Track = Annotated[
 ]
 
 
+Consent = Annotated[
+    Annotated[str, Field(max_length=1000)] | None,
+    Field(description="Who attests, and when, that the person whose recording is the voice agrees to it."),
+]
+
+
 Timestamps = Annotated[Literal["none", "segment", "word"], Field(description="How fine the times are.")]
 WordTimes = Annotated[Literal["none", "word"], Field(description="Whether each spoken word has its times.")]

@@ -19,6 +19,7 @@ from lollms_modalities.testing.life import LifeTests
 from lollms_modalities.testing.results import PromptTests, ResultTests
 from lollms_modalities.testing.stopping import StoppingTests
 from lollms_modalities.testing.streams import StreamTests
+from lollms_modalities.testing.voices import VoiceTests
 
 TEXT = "One sentence of a test. And another one."
 
@@ -68,7 +69,7 @@ class _SoundSuite(_Common):
             contract(abs(saved.duration - result.duration) < 0.2, f"save() writes {suffix}.", "results", saved.duration)
 
 
-class TTSBindingSuite(_SoundSuite, PromptTests, EncodedTests):
+class TTSBindingSuite(_SoundSuite, PromptTests, EncodedTests, VoiceTests):
     """For bindings of ``LollmsTTSBinding``."""
 
     verb = "generate_audio"

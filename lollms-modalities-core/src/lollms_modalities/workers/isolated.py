@@ -24,7 +24,7 @@ from lollms_modalities.errors import BusyError, LollmsError, UnsupportedError, W
 from lollms_modalities.masking import MASK
 from lollms_modalities.settings.older import new_name, renamed
 from lollms_modalities.workers import protocol
-from lollms_modalities.workers.carrying import without_files
+from lollms_modalities.workers.carrying import as_bytes, without_files
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack, unpack
@@ -158,6 +158,11 @@ class IsolatedBinding(LollmsBinding):
                 value = Path(value)
             values[name] = value
         return cls.model_construct(**values)
+
+    def _crossing(self, media: Path | bytes) -> Path | bytes:
+        if not self._shares_files:
+            return as_bytes(media)
+        return media.absolute() if isinstance(media, Path) else media  # the worker's current folder is not ours
 
     # -- the model ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from lollms_modalities import (
     option,
     report_progress,
     setting,
+    voice_row,
 )
 from lollms_modalities.kit import pieces
 from lollms_modalities.kit.hub import explain_loading, fetched_model, find_model
@@ -42,7 +43,7 @@ from lollms_modalities.kit.torch import (
 
 from lollms_bark import models
 from lollms_bark.engine import Attention, Bark, How, Sound, Temperatures, check_offload, load_bark, pick_attention
-from lollms_bark.voices import LANGUAGES, PATTERN, check_voice, list_presets
+from lollms_bark.voices import LANGUAGES, PATTERN, check_voice, language_of, list_presets
 
 _MODEL = "Name of a repository, of a folder in models_path, or path of a folder."
 _DEVICE = "Where it runs: auto, cpu, cuda, cuda:1, mps."
@@ -242,6 +243,14 @@ class BarkTTSBinding(_BarkBinding, LollmsTTSBinding):
                 names=["text"],
             )
         yield from self._chunks(texts, preset, options, options.sentence_silence, whole=True)
+
+    def describe_voices(self, *, language: str | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """As in any binding; the name of a preset says its language. ``language``: only those of one."""
+        default = self.settings.default_voice
+        return [
+            voice_row(name, language=language_of(name), default=name == default)
+            for name in self.list_voices(language=language)
+        ]
 
     def list_voices(self, *, language: str | None = None, **kwargs: Any) -> list[str]:
         """The 130 presets, or those of a language such as ``de``."""

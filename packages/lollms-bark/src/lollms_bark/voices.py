@@ -24,6 +24,12 @@ def list_presets(language: str | None = None) -> list[str]:
     return [preset for preset in PRESETS if preset.startswith(f"v2/{code}_")]
 
 
+def language_of(preset: str) -> str:
+    """The tag of a preset's language; "" of the announcer."""
+    code = preset.rpartition("/")[2].partition("_")[0]
+    return code if code in LANGUAGES else ""
+
+
 def check_voice(voice: object) -> str:
     """``voice`` if it is the name of a preset.
 

@@ -15,6 +15,7 @@ from lollms_modalities import (
     CallOptions,
     CancelToken,
     Capabilities,
+    LollmsError,
     LollmsTTSBinding,
     ModelCache,
     OptionError,
@@ -133,6 +134,10 @@ class PiperTTSBinding(LollmsTTSBinding):
         """File names of the voices in ``piper_voices_dir``, and the packaged one's."""
         return voices.list_voices(self.settings.piper_voices_dir)
 
+    def describe_voices(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """As in any binding; language and gender are read from the file beside each voice."""
+        return voices.describe_voices(self.settings.piper_voices_dir, self._default_path())
+
     def list_models(self, **kwargs: Any) -> list[str]:
         """A Piper voice is a model: as ``list_voices``."""
         return self.list_voices()
@@ -173,15 +178,17 @@ class PiperTTSBinding(LollmsTTSBinding):
             return voices.find_voice(voice, folder)
         return voices.default_voice(self.settings.default_voice_model_path, folder)
 
-    def _languages(self) -> tuple[str, ...]:
-        from lollms_modalities import LollmsError
-
+    def _default_path(self) -> Path | None:
+        """The default voice; None where there is none: that is said when it is to speak."""
         try:
-            config = voices.read_config(self._path_of(self.settings.default_voice))
+            return self._path_of(self.settings.default_voice)
         except LollmsError:
-            return ()  # what is wrong with the voice is said when it is to speak
-        code = config.get("language", {}).get("code") or config["espeak"]["voice"]
-        return (str(code).replace("_", "-"),)
+            return None
+
+    def _languages(self) -> tuple[str, ...]:
+        path = self._default_path()
+        language = "" if path is None else voices.language_and_gender(path)[0]
+        return (language,) if language else ()
 
 
 def _as_it_is(text: str) -> str:

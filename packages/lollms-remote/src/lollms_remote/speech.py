@@ -21,6 +21,7 @@ from lollms_modalities import (
     option,
     report_progress,
     setting,
+    voice_row,
 )
 from lollms_modalities.kit import sniff
 from lollms_modalities.kit.languages import language_code
@@ -77,12 +78,32 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         """The voices that the server tells of; empty where it tells of none."""
+        return [row["name"] for row in self.describe_voices()]
+
+    def describe_voices(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """As in any binding; a modern server tells languages and, some of them, genders."""
         with self.asked() as server:
             if server.protocol == "classic":
-                return _classic_voices(server)
-            if server.protocol == "modern":
-                return _voices(server.client.get_json("lollms/v1/audio/voices"), "data")
-        return []  # OpenAI's API has no list of voices
+                told: Any = _classic_voices(server)
+            elif server.protocol == "modern":
+                told = _under(server.client.get_json("lollms/v1/audio/voices"), "data")
+            else:
+                return []  # OpenAI's API has no list of voices
+        default = self.settings.model_name
+        details = (
+            {name: row for row in told if isinstance(row, dict) for name in names_in(row)[:1]}
+            if isinstance(told, list)
+            else {}
+        )
+        return [
+            voice_row(
+                name,
+                language=_text(details.get(name, {}), "language").replace("_", "-"),
+                gender=_text(details.get(name, {}), "gender").lower(),
+                default=name == default,
+            )
+            for name in names_in(told)
+        ]
 
 
 def _language(tag: str | None) -> str | None:
@@ -182,7 +203,16 @@ def _classic_voices(server: Server, **request: Any) -> list[str]:
 
 def _voices(told: Any, key: str) -> list[str]:
     """The names in a list that stands under a key, or alone."""
-    return names_in(told.get(key) if isinstance(told, dict) else told)
+    return names_in(_under(told, key))
+
+
+def _under(told: Any, key: str) -> Any:
+    return told.get(key) if isinstance(told, dict) else told
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _sound(data: bytes) -> bytes:

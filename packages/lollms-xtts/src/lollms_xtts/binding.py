@@ -15,6 +15,7 @@ from lollms_modalities import (
     BindingSettings,
     CallOptions,
     Capabilities,
+    Consent,
     Language,
     LollmsError,
     LollmsTTSBinding,
@@ -28,9 +29,12 @@ from lollms_modalities import (
     check_media,
     current_call,
     option,
+    record_clone,
     report_progress,
     setting,
+    voice_row,
 )
+from lollms_modalities.kit import VoiceStore, voices_folder
 from lollms_modalities.kit.torch import Device, seeded_steps, translate_error, use_threads
 from pydantic import WrapValidator
 
@@ -44,8 +48,9 @@ _Voice = Annotated[MediaInput, WrapValidator(lambda given, check: given if isins
 class XTTSBinding(LollmsTTSBinding):
     """Speech in many languages, in the voice of anybody of whom there is a recording, with XTTS.
 
-    ``voice`` is a recording (a path, bytes, an ``Audio``; any format; six seconds are enough) or the name of a voice
-    that the model brings. Where none is given: ``default_voice``, else ``default_speaker_wav``, else the model's first.
+    ``voice`` is a recording (a path, bytes, an ``Audio``; any format; six seconds are enough), or the name of a voice
+    that the model brings or that was added with ``add_voice``. Where none is given: ``default_voice``, else
+    ``default_speaker_wav``, else the model's first.
     ``model_name`` is a name of coqui-tts or of a repository, whose licence must be accepted, or the folder of a model.
     """
 
@@ -65,6 +70,12 @@ class XTTSBinding(LollmsTTSBinding):
         default_stream_chunk_size: int = setting(
             0, description="Tokens of a part, as in the option stream_chunk_size.", ge=0, le=600
         )
+        voices_path: Path | None = setting(
+            None, description="Folder of the voices that add_voice() keeps; one of the user's when empty."
+        )
+        default_voice_consent: Consent = setting(
+            None, description="Who attests, and when, that the person of default_speaker_wav or default_voice agrees."
+        )
         models_path: Path | None = setting(None, description="Folder of models.", shared=True, reload=True)
         local_files_only: bool = setting(False, description="Never fetch a model.", reload=True)
         n_threads: int = setting(
@@ -77,6 +88,7 @@ class XTTSBinding(LollmsTTSBinding):
 
     class Options(CallOptions):
         voice: _Voice | None = option(None, description="Recording, or name of a voice.")
+        consent: Consent = None
         language: Language = "en"
         speed: Speed = 1.0
         seed: Seed = None
@@ -97,7 +109,12 @@ class XTTSBinding(LollmsTTSBinding):
     def capabilities(self) -> Capabilities:
         """Languages are those of the model, read from its configuration where it is here."""
         return Capabilities(
-            streaming=True, cloning=True, languages=self._languages(), output_formats=("wav",), seed=True
+            streaming=True,
+            cloning=True,
+            keeps_voices=True,
+            languages=self._languages(),
+            output_formats=("wav",),
+            seed=True,
         )
 
     def generate_audio(self, text: str, voice: MediaInput | None = None, **kwargs: Any) -> Audio:
@@ -107,7 +124,7 @@ class XTTSBinding(LollmsTTSBinding):
         options = self.Options(**kwargs)
         engine: Engine = self.model
         use_threads(self.settings.n_threads)
-        spoken = self._speak(engine, text, self._voice(engine, voice), options)
+        spoken = self._speak(engine, text, self._voice(engine, voice, options.consent), options)
         yield from seeded_steps(spoken, options.seed or 0, engine.device)
 
     def _speak(self, engine: Engine, text: str, voice: Voice, options: Options) -> Iterator[AudioChunk]:
@@ -134,26 +151,53 @@ class XTTSBinding(LollmsTTSBinding):
             report_progress(done, len(text), unit="character")
         report_progress(len(text), len(text), unit="character")
 
-    def _voice(self, engine: Engine, voice: MediaInput | None) -> Voice:
+    def _voice(self, engine: Engine, voice: MediaInput | None, consent: str | None) -> Voice:
         if voice is None:
             voice = self.settings.default_speaker_wav
-        if voice is None:
-            return engine.first_speaker()
-        if not isinstance(voice, str):
-            return engine.hear(check_media(voice, role="audio"))
-        if voice in engine.speakers:
-            return engine.speaker(voice)
+            if voice is None:
+                return engine.first_speaker()
+            consent = consent or self.settings.default_voice_consent
+        elif "voice" in current_call().defaulted:
+            consent = consent or self.settings.default_voice_consent
+        if isinstance(voice, str):
+            if voice in engine.speakers:
+                return engine.speaker(voice)
+            if (kept := self._kept.find(voice)) is not None:
+                record_clone(consent or kept.consent)
+                return engine.hear(kept.recording)
         try:
             recording = check_media(voice, role="audio")
         except AudioFileNotFoundError:
-            if Path(voice).suffix or "/" in voice or os.sep in voice:
+            if not isinstance(voice, str) or Path(voice).suffix or "/" in voice or os.sep in voice:
                 raise
             return engine.speaker(voice)  # which says what there is
+        record_clone(consent)
         return engine.hear(recording)
 
-    def list_voices(self, **kwargs: Any) -> list[str]:
-        """Names of the voices that the model brings; a recording of anybody is a voice too."""
+    @property
+    def _kept(self) -> VoiceStore:
+        return VoiceStore(self.settings.voices_path or voices_folder("xtts"))
+
+    def _own_voices(self) -> list[str]:
         return models.speakers(models.locate(self.settings.model_name, self.settings.models_path))
+
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        """Names of the voices that the model brings, and of those that were added; a recording is a voice too."""
+        own = self._own_voices()
+        return [*own, *(name for name in self._kept.names() if name not in own)]
+
+    def describe_voices(self, **kwargs: Any) -> list[dict[str, Any]]:
+        """As in any binding; each voice speaks all languages of the model, and an added one has its recording."""
+        default, kept = self.settings.default_voice, {voice.name: voice.recording for voice in self._kept.voices()}
+        return [voice_row(name, sample=kept.get(name), default=name == default) for name in self.list_voices()]
+
+    def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
+        """Keep the recording in ``voices_path``."""
+        self._kept.add(name, recording, consent, taken=self._own_voices())
+
+    def drop_voice(self, name: str) -> None:
+        """Take it away from ``voices_path``."""
+        self._kept.remove(name)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models in ``models_path``, and the names that coqui-tts knows."""
