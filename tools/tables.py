@@ -1,18 +1,28 @@
-"""The tables of bindings and of licences, from the metadata of the distributions, between two marks of a page.
+"""The tables of bindings and of licences, from the metadata of the distributions, and that of the conformance suite's
+checks, from its source: between two marks of a page.
 
 ``python tools/tables.py`` writes them, ``--check`` fails where a page is not up to date.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
+CORE = ROOT / "lollms-modalities-core" / "src" / "lollms_modalities" / "testing"
+SUPPORT = ROOT / "lollms-modalities-core" / "tests" / "support"
+# Modules of the suite, as they run.
+PARTS = (
+    "smoke identity results arguments state stopping streams process programs life leaks prompts sound speech encoded music "
+    "transcripts inputs times images videos"
+).split()
 
 
 def projects() -> Iterator[dict[str, Any]]:
@@ -59,9 +69,34 @@ def licences() -> list[Sequence[str]]:
     return rows
 
 
+def checks() -> list[Sequence[str]]:
+    """Rows: a check, what its author writes to pass it, the planted faults that it is meant for."""
+    sys.path.insert(0, str(SUPPORT))
+    planted = import_module("planted_list").FAULTS
+    sys.path.pop(0)
+    told = {name: doc for path in SUPPORT.glob("planted*.py") for name, doc in _docstrings(path, ast.ClassDef)}
+    faults: dict[str, list[str]] = {}
+    for fault in planted:
+        faults.setdefault(fault.test, []).append(told[fault.name].rstrip(".").replace(": ", ", ") or "No docstring")
+    rows: list[Sequence[str]] = []
+    for part in PARTS:
+        for name, doc in _docstrings(CORE / f"{part}.py", ast.FunctionDef):
+            if name.startswith("test_"):
+                check = name.removeprefix("test_")
+                rows.append((check.replace("_", " "), doc.replace("``", "`"), "; ".join(faults.get(check, ()))))
+    return rows
+
+
+def _docstrings(path: Path, kind: type[ast.ClassDef | ast.FunctionDef]) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, kind):
+            yield node.name, " ".join((ast.get_docstring(node) or "").split())
+
+
 TABLES = {
     "bindings": ("docs/bindings.md", ("Name", "Kind", "Distribution", "Extra of lollms-client", "Engine"), bindings),
     "licences": ("docs/licences.md", ("What", "Comes with", "Licence", "What follows"), licences),
+    "checks": ("docs/conformance.md", ("Check", "What to write", "Planted faults that it catches"), checks),
 }
 
 

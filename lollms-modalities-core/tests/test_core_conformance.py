@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import planted_suites
 from lollms_examples.tts import ToneTTSBinding
 from lollms_modalities.testing import TTSBindingSuite, overrides
-from planted_suites import FAULTS, Fault
+from planted_list import FAULTS, SEEN_BY_ALL, Fault
 
 sys.path.pop(0)
 
@@ -49,7 +49,7 @@ def test_it_bites(failed: Failed, fault: Fault) -> None:
 def test_nothing_else_bites(failed_of_all: Failed, fault: Fault) -> None:
     caught = failed_of_all[fault.name]
     assert fault.test in caught
-    assert fault.also == planted_suites.SEEN_BY_ALL or caught.keys() - {fault.test} <= set(fault.also)
+    assert fault.also == SEEN_BY_ALL or caught.keys() - {fault.test} <= set(fault.also)
 
 
 def test_each_page_that_a_failure_names_is_there() -> None:
@@ -65,9 +65,19 @@ def test_each_page_that_a_failure_names_is_there() -> None:
         for name in re.findall(r'"([a-z]+(?:-[a-z]+)*)"(?:,\s*[^"\n]*)?\)', path.read_text("utf-8"))
     }
     pages = {"discovery", "settings", "results", "options", "progress", "stopping", "streams", "life", "concurrency",
-             "hostile-input", "media-input", "leaks", "the-guard"}  # fmt: skip
+             "hostile-input", "media-input", "leaks", "the-guard", "arguments", "state", "the-process", "programs", "times",
+             "the-smoke-test", "the-engine-fails"}  # fmt: skip
     assert pages <= headings
     assert pages & named
+
+
+def test_each_test_of_the_suite_says_what_to_write() -> None:
+    from lollms_modalities import testing
+
+    for modality in ("TTS", "TTI", "STT", "TTM", "TTV"):
+        suite = getattr(testing, f"{modality}BindingSuite")
+        silent = [n for n in dir(suite) if n.startswith("test_") and not (getattr(suite, n).__doc__ or "").strip()]
+        assert not silent
 
 
 def test_a_test_that_is_removed_is_refused() -> None:

@@ -25,6 +25,7 @@ class TestFasterWhisper(STTBindingSuite):
     settings = {"n_threads": 1, "default_beam_size": 1}
     expected = ("smooth", "planks", "served", "bowls")
     growth = 80e6
+    calls = 12  # each takes a second
     stop_within = 10.0  # a batch of windows cannot be interrupted
 
     @pytest.fixture(autouse=True, scope="class")

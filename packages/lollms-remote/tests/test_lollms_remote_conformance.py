@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +27,19 @@ from lollms_remote import (
 )
 from loopback import Reply, Request, serving
 
+JOBS: list[dict[str, Any]] = []
 VOICES = {"data": [{"voice_id": "one"}, {"voice_id": "two"}]}
-CLIP = bytes(Video.from_frames([np.full((16, 16, 3), 9 * n, np.uint8) for n in range(6)], 8))
 
 
-def sound(text: str) -> bytes:
-    return bytes(Audio.from_samples(0.4 * np.sin(np.arange(4000 + 7 * len(text)) / 9), 16000))
+def sound(text: str, *, speed: float = 1.0, pitch: float = 1.0, seconds: float | None = None) -> bytes:
+    length = 0.05 * len(text) / speed if seconds is None else seconds
+    turn = pitch * (1 + zlib.crc32(text.encode()) % 50 / 100)
+    return bytes(Audio.from_samples(0.4 * np.sin(np.arange(round(16000 * length)) / 9 * turn), 16000))
+
+
+def clip(prompt: str, width: int, height: int) -> bytes:
+    shade = zlib.crc32(prompt.encode()) % 100
+    return bytes(Video.from_frames([np.full((height, width, 3), shade + 20 * n, np.uint8) for n in range(6)], 8))
 
 
 def waits(text: str) -> float:
@@ -41,7 +50,8 @@ def speak(request: Request) -> Reply:
     body = request.json
     if body.get("voice") not in (None, "one", "two"):
         return Reply({"detail": f"Unknown voice: {body['voice'][:40]}"}, 404)
-    return Reply(sound(body["input"]), wait=waits(body["input"]))
+    pitch = 1.5 if body.get("voice") == "two" else 1.0
+    return Reply(sound(body["input"], speed=body.get("speed", 1.0), pitch=pitch), wait=waits(body["input"]))
 
 
 def transcribe(request: Request) -> Reply:
@@ -49,7 +59,8 @@ def transcribe(request: Request) -> Reply:
     if parts["model"] != b"whisper-1":
         return Reply({"error": {"message": "no such model", "code": "model_not_found"}}, 404)
     long = len(parts["file"]) > 300_000
-    return Reply({"text": "the words that were said"}, wait=3.0 if long else 0.0)
+    said = "the words that were said"
+    return Reply({"text": f"{said} in {len(parts['file'])} bytes"}, wait=3.0 if long else 0.0)
 
 
 def draw(request: Request) -> Reply:
@@ -62,10 +73,11 @@ def draw(request: Request) -> Reply:
 
 
 def begin(request: Request) -> Reply:
-    prompt = request.json["prompt"]
-    if not prompt.strip():
+    body = request.json
+    if not body["prompt"].strip():
         return Reply({"error": {"message": "empty prompt"}}, 400)
-    return Reply({"id": f"{'slow' if 'slowly' in prompt else 'fast'}-{len(prompt)}", "status": "queued"})
+    JOBS.append(body)
+    return Reply({"id": f"{'slow' if 'slowly' in body['prompt'] else 'fast'}-{len(JOBS) - 1}", "status": "queued"})
 
 
 def other(request: Request) -> Reply:
@@ -74,7 +86,10 @@ def other(request: Request) -> Reply:
     if request.method == "DELETE":
         return Reply({"deleted": True})
     if parts[-1] == "content":
-        return Reply(CLIP if parts[1] == "videos" else sound("x" * int(parts[2].partition("-")[2])))
+        asked = JOBS[int(parts[2].partition("-")[2])]
+        if parts[1] == "videos":
+            return Reply(clip(asked["prompt"], *map(int, asked.get("size", "16x16").split("x"))))
+        return Reply(sound(asked["prompt"], seconds=float(asked.get("duration", 1.0))))
     if len(parts) == 3:
         return Reply({"id": parts[2], "status": "in_progress" if parts[2].startswith("slow") else "completed"})
     return Reply({"detail": "Not Found"}, 404)

@@ -1,4 +1,4 @@
-"""How the suite speaks: one sentence for each promise, and a guard over its own tests."""
+"""How the suite speaks: one sentence for each promise, what to write to keep it, and a guard over its own tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from typing import Any, TypeVar
 
 import pytest
 
+from lollms_modalities.errors import LollmsError
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PAGE = "conformance.md"
 _SHOWN = 500  # characters of what was found
+_write: list[str] = [""]  # what to write, where the test fails that runs now; tests run one after another
+
+
+def begin(test: Callable[..., Any]) -> None:
+    """A test begins: the first paragraph of its docstring says what an author writes to keep the promise."""
+    _write[0] = " ".join((test.__doc__ or "").partition("\n\n")[0].split())
 
 
 def contract(kept: object, sentence: str, page: str, found: object = None) -> None:
@@ -22,7 +30,17 @@ def contract(kept: object, sentence: str, page: str, found: object = None) -> No
 
 def _said(sentence: str, page: str, found: str) -> str:
     shown = found if len(found) <= _SHOWN else found[:_SHOWN] + "..."
-    return f"{sentence} (See docs/{_PAGE}#{page}.){f' Found: {shown}' if shown else ''}"
+    write = f" What to write: {_write[0]}" if _write[0] else ""
+    return f"{sentence} (See docs/{_PAGE}#{page}.){f' Found: {shown}' if shown else ''}{write}"
+
+
+def engine_fails(test: Any, exc: Exception) -> Exception:
+    """For an error of the engine in one of the suite's tests, one that says what is wanted; others as they are."""
+    if not isinstance(exc, LollmsError) or not is_standard(test.name, test.function):
+        return exc
+    return AssertionError(
+        _said("The engine does what this test asks for.", "the-engine-fails", f"{type(exc).__name__}: {exc}")
+    )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class EncodedTests(Suite):
 
     @crosses
     def test_an_encoded_stream_decodes_to_the_whole(self, bound: Any, result: Any) -> None:
+        """Give the parts of ``stream_audio`` one rate and one number of channels: they are encoded as they come."""
         whole = result.to_numpy()
         for name in ("wav", "pcm", "mp3"):
             stream = self.encoded(bound, name)
@@ -58,6 +59,7 @@ class EncodedTests(Suite):
             contract(stream.provenance is not None, "A stream that has ended has its provenance.", "streams")
 
     def test_a_format_that_cannot_be_streamed_is_refused(self, bound: Any) -> None:
+        """Leave ``stream_encoded`` to the core."""
         sentence = "A format that cannot be streamed is an OptionError that names those which can."
         with raises(OptionError, sentence, "streams") as caught:
             self.encoded(bound, "no-such-format")
@@ -65,6 +67,7 @@ class EncodedTests(Suite):
 
     @applies(lambda suite: suite.capabilities().streaming)
     def test_the_first_bytes_come_before_the_whole_is_done(self, bound: Any) -> None:
+        """Yield each part in ``stream_audio`` when it is made; or do not declare ``streaming``."""
         chunks: list[Any] = []
 
         def tell(progress: Any) -> None:
@@ -83,6 +86,7 @@ class EncodedTests(Suite):
         )
 
     def test_an_encoded_stream_closed_early_frees_everything(self, bound: Any) -> None:
+        """Free in ``finally`` what ``stream_audio`` holds; a generator is closed at its ``yield``."""
         with self.encoded(bound, "mp3", **self.long()) as stream:
             next(stream)
         self.check(self.call(bound, timeout=120))
@@ -90,6 +94,7 @@ class EncodedTests(Suite):
 
     @crosses
     def test_an_encoded_stream_stops_when_it_is_told_to(self, bound: Any) -> None:
+        """Call ``report_progress`` or ``current_call().check()`` between the parts of ``stream_audio``."""
         token = CancelToken()
         stream = self.encoded(bound, "wav", **self.long(cancel=token))
         next(stream)
@@ -106,6 +111,8 @@ class EncodedTests(Suite):
         self.check(self.call(bound))
 
     def test_the_twin_of_the_encoded_stream(self, bound: Any, result: Any) -> None:
+        """Leave the awaitable twins to the core."""
+
         async def main() -> bytes:
             stream = bound.astream_encoded(output_format="wav", **self.arguments())
             return b"".join([part async for part in stream])

@@ -43,6 +43,8 @@ class IdentityTests(Suite):
     """Discovery and construction."""
 
     def test_it_has_an_entry_point(self) -> None:
+        """Write it under ``[project.entry-points."lollms_client.tts_bindings"]`` (or the modality's), and install
+        again."""
         ref = self.ref()
         name = ref.name
         contract(
@@ -60,6 +62,7 @@ class IdentityTests(Suite):
         )
 
     def test_aliases_mean_the_same_class(self) -> None:
+        """Let all entry points of the binding name the same class."""
         for name in self.ref().names:
             contract(
                 self.manager().load_class(name) is self.binding,
@@ -69,6 +72,7 @@ class IdentityTests(Suite):
             )
 
     def test_it_describes_itself(self) -> None:
+        """Begin the class with a docstring of one sentence, and give each setting a ``description``."""
         described = self.binding.describe()
         json.dumps(described)
         contract(
@@ -81,6 +85,7 @@ class IdentityTests(Suite):
         contract(not silent, "Each setting has a description, for forms and help.", "settings", silent)
 
     def test_its_import_has_no_side_effects(self) -> None:
+        """Import the engine in ``load_model``, and do nothing else at the top of a module."""
         extra = [] if self.bindings_dir is None else [str(self.bindings_dir)]
         module = self.binding.__module__.partition(".")[0]
         done = subprocess.run(
@@ -94,6 +99,8 @@ class IdentityTests(Suite):
         contract(json.loads(told) == [], sentence, "discovery", told)
 
     def test_an_unknown_setting_is_refused(self, make: Callable[..., Any]) -> None:
+        """Derive ``Settings`` from ``BindingSettings``, which forbids what it does not know, and leave ``__init__``
+        to it."""
         known = next(iter(self.binding.settings_class().model_fields))
         sentence = "An unknown setting is a SettingsError that names the nearest known one."
         with raises(SettingsError, sentence, "settings") as caught:
@@ -101,6 +108,7 @@ class IdentityTests(Suite):
         contract(known in str(caught[0]), sentence, "settings", str(caught[0]))
 
     def test_a_setting_of_a_wrong_type_is_refused(self, make: Callable[..., Any]) -> None:
+        """Give each setting a type and bounds; ``Any`` takes everything."""
         for name in self.binding.settings_class().model_fields:
             with raises(
                 SettingsError, f"A wrong value of the setting {name!r} is a SettingsError.", "settings"
@@ -110,6 +118,7 @@ class IdentityTests(Suite):
 
     @crosses
     def test_settings_come_and_go_as_a_list(self, make: Callable[..., Any]) -> None:
+        """Keep in settings what JSON can hold, and leave ``get_settings`` and ``set_settings`` to the core."""
         binding = make()
         rows = binding.get_settings()
         json.dumps(rows)
@@ -133,6 +142,7 @@ class IdentityTests(Suite):
 
     @crosses
     def test_options_are_told_as_a_list(self, make: Callable[..., Any]) -> None:
+        """Keep in options what JSON can hold, and leave ``get_options`` to the core."""
         binding = make()
         for verb in binding.verbs():
             rows = binding.get_options(verb)
@@ -147,6 +157,7 @@ class IdentityTests(Suite):
             )
 
     def test_settings_change_all_or_not_at_all(self, make: Callable[..., Any]) -> None:
+        """Leave ``set_settings`` to the core; what depends on settings is made again with ``reload=True``."""
         binding = make()
         before = binding.get_settings()
         sentence = "set_settings with one wrong name changes nothing."
@@ -161,6 +172,8 @@ class IdentityTests(Suite):
     def test_secrets_are_shown_nowhere(
         self, make: Callable[..., Any], caplog: pytest.LogCaptureFixture, tmp_path: Path
     ) -> None:
+        """Declare keys as ``SecretStr``, and take their value at the moment it is sent: into no log, record, repr or
+        error."""
         caplog.set_level(logging.DEBUG)
         binding = make(**self.secrets())
         told = [repr(binding), repr(binding.settings), str(binding.settings), repr(vars(binding.settings).keys())]
@@ -187,6 +200,7 @@ class IdentityTests(Suite):
 
     @applies(lambda suite: suite.secret_names())
     def test_a_masked_secret_that_comes_back_changes_nothing(self, make: Callable[..., Any]) -> None:
+        """Leave ``set_settings`` to the core. One that overrides it drops values that are the mask."""
         binding = make(**self.secrets())
         name = self.secret_names()[0]
         rows = binding.get_settings()

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from lollms_modalities.errors import BindingClosedError
 from lollms_modalities.testing.contract import applies, contract, raises
 from lollms_modalities.testing.suite import Suite
-from lollms_modalities.testing.watch import use
 
 
 class LifeTests(Suite):
     """From the first load to the end, and back again."""
 
-    calls = 25
-    """How many calls the tests of growth make."""
-
     def test_listing_loads_nothing(self, make: Callable[..., Any]) -> None:
+        """Read files or metadata in ``list_...`` and ``capabilities``, never ``self.model``."""
         binding = make()
         for name in ("list_models", "list_voices", "list_services"):
             if hasattr(binding, name):
@@ -40,6 +33,7 @@ class LifeTests(Suite):
 
     @applies(lambda suite: suite.binding.has_model())
     def test_loaded_twice(self, make: Callable[..., Any]) -> None:
+        """Return the model from ``load_model``, and leave ``load`` to the core."""
         binding = make()
         binding.load()
         contract(binding.loaded, "load() loads the model.", "life")
@@ -49,6 +43,7 @@ class LifeTests(Suite):
         self.check(self.call(binding))
 
     def test_unloaded_and_used_again(self, make: Callable[..., Any], result: Any) -> None:
+        """Return the model from ``load_model``, free it in ``free_model``, and keep no other reference to it."""
         binding = make()
         self.call(binding)
         binding.unload()
@@ -57,6 +52,7 @@ class LifeTests(Suite):
         contract(self.same(self.call(binding), result), "After unload() the next call loads the model again.", "life")
 
     def test_unloading_waits_for_the_call_under_way(self, make: Callable[..., Any]) -> None:
+        """Do the work inside the verb; a thread that goes on by itself is waited for there."""
         binding = make()
         began, results = threading.Event(), list[Any]()
         run = threading.Thread(
@@ -71,6 +67,7 @@ class LifeTests(Suite):
         self.check(self.call(binding))
 
     def test_used_after_close(self, make: Callable[..., Any]) -> None:
+        """Call ``super().close()`` where you override ``close``."""
         binding = make()
         self.call(binding)
         binding.close()
@@ -80,6 +77,7 @@ class LifeTests(Suite):
         contract(not binding.loaded, "close() frees the model.", "life")
 
     def test_a_with_statement_closes_it(self, make: Callable[..., Any]) -> None:
+        """Leave ``__enter__`` and ``__exit__`` to the core."""
         with make() as binding:
             self.check(self.call(binding))
         with raises(BindingClosedError, "After its with statement a binding is closed.", "life"):
@@ -87,6 +85,7 @@ class LifeTests(Suite):
 
     @applies(lambda suite: suite.binding.has_model())
     def test_unloaded_when_nobody_asks(self, make: Callable[..., Any]) -> None:
+        """Leave ``keep_alive`` and unloading to the core."""
         binding = make(keep_alive=0.2)
         self.call(binding)
         until = time.monotonic() + 15
@@ -96,6 +95,7 @@ class LifeTests(Suite):
         self.check(self.call(binding))
 
     def test_eight_threads_each_get_their_answer(self, bound: Any) -> None:
+        """Keep what belongs to a call in local variables, or leave ``concurrency`` at 1."""
         variants = (self.variants() * 8)[:8]
         expected = [self.call(bound, **v) for v in variants[: len(self.variants())]]
         expected = (expected * 8)[:8]
@@ -119,39 +119,3 @@ class LifeTests(Suite):
                 "concurrency",
                 mine,
             )
-
-    def test_nothing_grows_with_calls(self, make: Callable[..., Any], isolated: bool) -> None:
-        binding = make()
-        for _ in range(max(5, self.calls // 3)):
-            self.call(binding)
-        pids = tuple(w.process.pid for w in binding._workers.all()) if isolated else ()
-        before = use(pids)
-        for _ in range(self.calls):
-            self.call(binding)
-        until = time.monotonic() + 2
-        while (after := use(pids)).threads > before.threads and time.monotonic() < until:
-            time.sleep(0.05)
-        grown = after.memory - before.memory
-        contract(
-            grown <= self.growth,
-            f"{self.calls} calls leave no more than {self.growth / 1e6:.0f} MB in memory.",
-            "leaks",
-            f"{grown / 1e6:.0f} MB",
-        )
-        contract(after.threads <= before.threads + 1, "Calls leave no threads.", "leaks", (before, after))
-        contract(after.descriptors <= before.descriptors + 1, "Calls leave no open files.", "leaks", (before, after))
-
-    def test_no_temporary_files_are_left(
-        self, make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name in ("TMPDIR", "TEMP", "TMP"):
-            monkeypatch.setenv(name, str(tmp_path))
-        monkeypatch.setattr(tempfile, "tempdir", None)
-        with make() as binding:
-            self.call(binding)
-            # What an engine's library keeps for the whole process is no leak.
-            before = {*tmp_path.rglob("*"), *Path().iterdir()}
-            for _ in range(3):
-                self.call(binding)
-        left = [str(p) for p in {*tmp_path.rglob("*"), *Path().iterdir()} - before]
-        contract(not left, "Calls leave no files, neither temporary ones nor in the current folder.", "leaks", left)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,6 +15,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the conformance suites with each binding in another process",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Say of an engine that fails in a test of the suite what the contract wants, as the suite's own failures do."""
+    try:
+        return (yield)
+    except Exception as exc:
+        from lollms_modalities.testing.contract import engine_fails
+
+        raise engine_fails(pyfuncitem, exc) from exc
 
 
 def pytest_configure(config: pytest.Config) -> None:

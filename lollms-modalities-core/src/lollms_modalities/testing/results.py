@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from lollms_modalities.errors import LollmsError, OptionError
-from lollms_modalities.testing.contract import applies, contract, crosses, raises, works
+from lollms_modalities.testing.contract import applies, contract, crosses, raises
+from lollms_modalities.testing.plain import strangers
+from lollms_modalities.testing.raw import engines_segments
 from lollms_modalities.testing.suite import HOSTILE, Suite
 from lollms_modalities.testing.watch import watching
 
@@ -22,10 +24,14 @@ class ResultTests(Suite):
 
     @crosses
     def test_the_result_is_what_it_says(self, result: Any) -> None:
+        """Make results with ``Audio.from_samples``, ``Image.from_pixels``, ``Video.from_frames``,
+        ``Transcript.from_segments``."""
         self.check(result)
 
     @crosses
     def test_the_result_says_how_it_was_made(self, result: Any) -> None:
+        """Set ``engine`` to the distribution's name; of a program, record ``engine_version`` with
+        ``current_call().record``."""
         told = result.provenance
         contract(told is not None, "A result has its provenance.", "results")
         json.dumps(told.to_json())
@@ -45,7 +51,36 @@ class ResultTests(Suite):
         )
         contract(told.elapsed > 0 and told.started > 0, "Provenance says when and how long.", "results", told)
 
+    def test_numbers_are_pythons_own(self, bound: Any, result: Any) -> None:
+        """Convert what the engine gives: ``float(x)``, ``int(x)``, ``str(x)``, ``x.tolist()``."""
+        reports: list[Any] = []
+        with engines_segments() as segments:
+            again = self.call(bound, progress=reports.append)
+        found = [
+            stranger
+            for one in (result, again)
+            for name in ("sample_rate", "channels", "duration", "width", "height", "num_frames", "fps", "language",
+                         "language_probability", "segments")
+            for stranger in strangers(getattr(one, name, None), name)
+        ]  # fmt: skip
+        found += strangers(segments, "segments")
+        told = result.provenance
+        for name in ("engine_version", "model", "options", "seed", "usage", "extra"):
+            found += strangers(getattr(told, name), f"provenance.{name}")
+        for report in reports:
+            found += strangers((report.stage, report.done, report.total, report.unit), "a report of progress")
+        found += strangers(bound.capabilities, "capabilities")
+        for name in ("list_models", "list_voices", "list_services"):
+            found += strangers(getattr(bound, name, list)(), f"{name}()")
+        if self.stream_verb:
+            with engines_segments() as segments:
+                for item in getattr(bound, self.stream_verb)(**self.arguments()):
+                    found += strangers(item, "an item of the stream")
+            found += strangers(segments, "an item of the stream")
+        contract(not found, "What a result holds are Python's own numbers and texts.", "results", sorted(set(found)))
+
     def test_defaults_are_filled_in(self, bound: Any, result: Any) -> None:
+        """Take what the verb is given; defaults are in ``Options``, or in settings named ``default_...``."""
         given = self.arguments()
         for name, field in self.binding.options_class().model_fields.items():
             if name in given or name in ("seed", "output_format"):
@@ -62,11 +97,13 @@ class ResultTests(Suite):
             )
 
     def test_the_result_copies_and_pickles(self, result: Any) -> None:
+        """Return ``Audio``, ``Image``, ``Video``, ``Transcript`` or plain bytes, with no attributes of your own."""
         for other in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
             same = other == result and type(other) is type(result) and other.provenance == result.provenance
             contract(same, "A result copies and pickles with what it knows.", "results", other)
 
     def test_the_result_saves_itself(self, result: Any, tmp_path: Path) -> None:
+        """Return results of our classes as they were made."""
         self.check_saved(result, tmp_path)
 
     def check_saved(self, result: Any, folder: Path) -> None:
@@ -78,6 +115,7 @@ class ResultTests(Suite):
     @crosses
     @applies(lambda suite: suite.whole_media)
     def test_output_path_holds_the_whole_result(self, bound: Any, result: Any, tmp_path: Path) -> None:
+        """Return the result as it is: the core writes the file, in one step."""
         suffix = type(result).formats[result.format].suffixes[0]
         path = tmp_path / f"out{suffix}"
         written = self.call(bound, output_path=path)
@@ -94,6 +132,7 @@ class ResultTests(Suite):
 
     @applies(lambda suite: suite.whole_media)
     def test_every_declared_output_format(self, bound: Any, result: Any) -> None:
+        """Declare in ``output_formats`` what the engine makes itself, and make it where it is asked for."""
         declared = self.capabilities().output_formats or (type(result).formats and [result.format])
         for name in declared:
             made = self.call(bound, output_format=name)
@@ -104,6 +143,7 @@ class ResultTests(Suite):
 
     @applies(lambda suite: suite.capabilities().seed)
     def test_a_seed_repeats_the_result(self, bound: Any) -> None:
+        """Draw all random numbers of a call from a generator that the option ``seed`` has seeded."""
         first, second = self.call(bound, seed=11), self.call(bound, seed=11)
         contract(self.same(first, second), "The same seed gives the same result.", "results")
         drawn = self.call(bound, seed=None)
@@ -115,6 +155,7 @@ class ResultTests(Suite):
 
     @crosses
     def test_an_unknown_option_is_refused(self, bound: Any) -> None:
+        """Declare options in ``class Options(CallOptions)``, and leave the wrapping of the verb as it is."""
         near = next(iter(self.option_names()), "timeout")
         sentence = "An unknown option is an OptionError that names the nearest known one."
         with raises(OptionError, sentence, "options") as caught:
@@ -122,12 +163,14 @@ class ResultTests(Suite):
         contract(near in str(caught[0]), sentence, "options", str(caught[0]))
 
     def test_an_option_of_a_wrong_type_is_refused(self, bound: Any) -> None:
+        """Give each option a type and bounds; ``Any`` takes everything."""
         for name in self.option_names():
             with raises(OptionError, f"A wrong value of the option {name!r} is an OptionError.", "options") as caught:
                 self.call(bound, **{name: [[{"not": "a value"}]]})
             contract(name in str(caught[0]), "An OptionError names the option.", "options", str(caught[0]))
 
     def test_supports_tells_the_truth(self, bound: Any) -> None:
+        """Declare options and capabilities, and leave ``supports`` to the core."""
         for name in (*self.option_names(), "progress", "cancel", "timeout"):
             contract(bound.supports(name), f"supports({name!r}) is true: a call takes it.", "options")
         contract(not bound.supports("no_such_option"), "supports() of what nobody knows is false.", "options")
@@ -142,18 +185,21 @@ class ResultTests(Suite):
             contract("seed" in self.option_names(), "A binding that declares a seed has the option seed.", "options")
 
     def test_controls_that_are_wrong_are_refused(self, bound: Any) -> None:
+        """Leave ``progress``, ``cancel`` and ``timeout`` to the core."""
         for wrong in ({"timeout": -1}, {"timeout": "soon"}, {"cancel": 3}, {"progress": 3}):
             with raises(OptionError, f"{wrong} is an OptionError.", "options"):
                 self.call(bound, **wrong)
 
     @crosses
     def test_nothing_is_printed(self, bound: Any, capfd: pytest.CaptureFixture[str]) -> None:
+        """Use ``kit.quiet()`` and ``kit.relay_logs``; give programs pipes for stdout and stderr."""
         self.call(bound)
         printed = capfd.readouterr()
         contract(printed.out + printed.err == "", "A call prints nothing, from Python or from C.", "results", printed)
 
     @applies(lambda suite: not suite.network)
     def test_nobody_on_the_network_is_asked(self, make: Callable[..., Any]) -> None:
+        """Fetch in ``load_model`` at most, and only what is not there; else set ``network = True`` in the suite."""
         with watching() as watcher:
             binding = make()
             self.call(binding)
@@ -171,6 +217,7 @@ class ResultTests(Suite):
     @crosses
     @applies(lambda suite: suite.name_argument)
     def test_a_name_is_no_path(self, bound: Any, tmp_path: Path, isolated: bool) -> None:
+        """Look a name up in the list of those that there are, and raise the typed error before any file is opened."""
         marker = "lollms-hostile"
         for form in HOSTILE:
             name = form.format(marker=marker)
@@ -194,34 +241,3 @@ class ResultTests(Suite):
 
     whole_media = True
     name_argument = ""
-
-
-class PromptTests(Suite):
-    """Text that goes in."""
-
-    content = "text"
-
-    def test_text_in_other_scripts(self, bound: Any) -> None:
-        for text in ("Zażółć gęślą jaźń, 你好, привет, 🎵 hello.", "e\u0301 \u200b\u202e hello"):
-            with works("Text in any script is taken.", "results"):
-                self.check(self.call(bound, **{self.content: text}))
-
-    def test_a_long_text_is_taken_whole(self, bound: Any) -> None:
-        text = "This is a sentence of a long text. " * 12
-        limit = self.capabilities().limits.get("max_text")
-        with works("A long text is taken whole, up to the limit that the capabilities tell.", "results"):
-            self.check(self.call(bound, **{self.content: text[: int(limit)] if limit else text}))
-
-    def test_text_that_is_none(self, bound: Any) -> None:
-        for text in ("", "   \n"):
-            # A prompt may be empty where the engine can do without; there is no saying nothing.
-            try:
-                self.check(self.call(bound, **{self.content: text}))
-                said = True
-            except LollmsError as exc:
-                said = not isinstance(exc, OptionError)
-            contract(
-                self.content != "text" or not said, "Text with nothing to say is an OptionError.", "hostile-input", text
-            )
-        with raises((OptionError, TypeError), "A text that is no str is an error.", "hostile-input"):
-            self.call(bound, **{self.content: 17})

@@ -26,6 +26,7 @@ class StoppingTests(Suite):
     whole_media = True
 
     def test_progress_goes_forward_and_comes_to_its_end(self, bound: Any) -> None:
+        """Report ``report_progress(done, total)`` from 0 to the total, and name each stage."""
         seen: list[Progress] = []
         self.call(bound, progress=seen.append)
         contract(seen, "A call tells how far it is, at least once.", "progress")
@@ -50,6 +51,7 @@ class StoppingTests(Suite):
 
     @crosses
     def test_an_exception_from_the_progress_function_ends_the_call(self, bound: Any) -> None:
+        """Let exceptions of ``report_progress`` through: they end the call."""
         told: list[Progress] = []
         mine = _MineError("mine")
 
@@ -64,6 +66,7 @@ class StoppingTests(Suite):
         self.check(self.call(bound))
 
     def test_cancelled_before_it_begins(self, bound: Any) -> None:
+        """Call the engine inside the verb only."""
         token, seen = CancelToken(), list[Progress]()
         token.cancel("before")
         with raises(CallCancelled, "A call whose token is cancelled already raises CallCancelled.", "stopping"):
@@ -72,6 +75,7 @@ class StoppingTests(Suite):
 
     @crosses
     def test_cancelled_while_it_runs(self, bound: Any) -> None:
+        """Call ``report_progress`` or ``current_call().check()`` often, and let what they raise through."""
         token, cancelled_at = CancelToken(), [0.0]
 
         def cancel(progress: Progress) -> None:
@@ -91,6 +95,8 @@ class StoppingTests(Suite):
         self.check(self.call(bound))
 
     def test_cancelled_by_another_thread(self, bound: Any) -> None:
+        """Call ``report_progress`` or ``current_call().check()`` often; wake what waits with
+        ``current_call().on_cancel``."""
         # At a moment that the engine has not chosen.
         token, began = CancelToken(), threading.Event()
         cancelled_at = [0.0]
@@ -124,6 +130,7 @@ class StoppingTests(Suite):
         )
 
     def test_cancelled_after_its_end(self, bound: Any) -> None:
+        """Keep no reference to a call or its token when the verb has returned."""
         token = CancelToken()
         result = self.call(bound, cancel=token)
         token.cancel("after")
@@ -132,6 +139,8 @@ class StoppingTests(Suite):
 
     @crosses
     def test_out_of_time(self, bound: Any) -> None:
+        """Call ``report_progress`` or ``current_call().check()`` often; give ``current_call().remaining()`` to what
+        waits by itself."""
         limit = 0.001
         error, taken = self.stopped(lambda: self.call(bound, **self.long(timeout=limit)))
         in_time = error is None and taken < 0.05
@@ -151,6 +160,7 @@ class StoppingTests(Suite):
 
     @applies(lambda suite: suite.whole_media)
     def test_no_partial_file_is_left(self, bound: Any, result: Any, tmp_path: Path) -> None:
+        """Leave ``output_path`` to the core; write elsewhere into a ``tempfile.TemporaryDirectory()``."""
         token = CancelToken()
         path = tmp_path / f"out{type(result).formats[result.format].suffixes[0]}"
         error, _ = self.stopped(

@@ -33,6 +33,8 @@ class StreamTests(Suite):
     @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_the_stream_is_the_whole_in_parts(self, bound: Any, result: Any) -> None:
+        """Make the whole of the stream (``Audio.from_chunks``, ``Transcript.from_segments``), or both of the same
+        code."""
         stream = self.stream(bound)
         items = list(stream)
         contract(items, "A stream gives at least one item.", "streams")
@@ -45,6 +47,7 @@ class StreamTests(Suite):
 
     @applies(lambda suite: suite.stream_verb and suite.capabilities().streaming)
     def test_the_first_part_comes_before_the_whole_is_done(self, bound: Any) -> None:
+        """Yield each part when it is made; or do not declare ``streaming``."""
         items: list[Any] = []
         times: list[float] = []
         seen: list[Progress] = []
@@ -63,6 +66,7 @@ class StreamTests(Suite):
 
     @applies(lambda suite: suite.stream_verb)
     def test_a_stream_closed_early_frees_everything(self, bound: Any) -> None:
+        """Free in ``finally``; a generator is closed at its ``yield``."""
         with self.stream(bound, **self.long()) as stream:
             next(stream)
         began = time.monotonic()
@@ -76,6 +80,7 @@ class StreamTests(Suite):
     @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_a_stream_stops_when_it_is_told_to(self, bound: Any) -> None:
+        """Call ``report_progress`` or ``current_call().check()`` between the parts."""
         token = CancelToken()
         stream = self.stream(bound, **self.long(cancel=token))
         next(stream)
@@ -92,6 +97,8 @@ class StreamTests(Suite):
         self.check(self.call(bound))
 
     def test_the_twin_is_awaited_and_the_loop_stays_free(self, bound: Any, result: Any) -> None:
+        """Leave the awaitable twins to the core: they run the verb in a thread."""
+
         async def main() -> tuple[Any, float, float]:
             with _Beats() as elsewhere:
                 mine = _Beats()
@@ -120,6 +127,8 @@ class StreamTests(Suite):
         )
 
     def test_cancelling_the_task_cancels_the_call(self, bound: Any) -> None:
+        """Leave the awaitable twins to the core."""
+
         async def main() -> float:
             began = asyncio.Event()
             loop = asyncio.get_running_loop()
@@ -148,6 +157,8 @@ class StreamTests(Suite):
     @crosses
     @applies(lambda suite: suite.stream_verb)
     def test_the_twin_of_the_stream(self, bound: Any, result: Any) -> None:
+        """Leave the awaitable twins to the core."""
+
         async def main() -> list[Any]:
             return [item async for item in getattr(bound, f"a{self.stream_verb}")(**self.arguments())]
 

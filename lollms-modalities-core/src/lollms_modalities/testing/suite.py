@@ -33,6 +33,7 @@ class Suite:
         stop_within: seconds in which a call stops when it is told to. May be raised; must be there.
         growth: bytes that many calls may leave in memory. May be raised.
         network: whether the engine is a service elsewhere.
+        smoke_within: seconds in which the first call comes to its end, loading and fetching included.
         bindings_dir: an extra folder of distributions in which the binding lies, if it is not installed.
     """
 
@@ -44,6 +45,7 @@ class Suite:
     growth: ClassVar[float] = 32e6
     network: ClassVar[bool] = False
     bindings_dir: ClassVar[str | Path | None] = None
+    smoke_within: ClassVar[float] = 300.0
 
     # Of the modality.
     verb: ClassVar[str]
@@ -86,18 +88,6 @@ class Suite:
         yield make
         for binding in made:
             binding.close()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def bound(cls, make: Callable[..., Any]) -> Any:
-        """One binding for all tests that leave it as it was."""
-        return make()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def result(cls, bound: Any) -> Any:
-        """What the sample gives."""
-        return cls.call(bound)
 
     @classmethod
     def arguments(cls, **more: Any) -> dict[str, Any]:
@@ -174,12 +164,29 @@ class Suite:
         return dict.fromkeys(cls.secret_names(), SECRET)
 
     @classmethod
+    def others(cls, bound: Any) -> dict[str, Any]:
+        """Other values than the sample's, for those arguments of the binding that mean the same everywhere."""
+        given, names = cls.arguments(), cls.option_names()
+        other: dict[str, Any] = {}
+        if "seed" in given:
+            other["seed"] = given["seed"] + 1
+        return other | {
+            k: v for k, v in cls.other_values(bound, given).items() if k in names or k in given or k == "voice"
+        }
+
+    @classmethod
+    def other_values(cls, bound: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the modality: values other than those ``given``, by the name of the argument."""
+        return {}
+
+    @classmethod
     def option_names(cls) -> list[str]:
         """Names of the main verb's options."""
         return list(cls.binding.options_class().model_fields)
 
-    def stopped(self, run: Callable[[], object]) -> tuple[BaseException | None, float]:
-        """What a call that should be stopped raised, and the seconds it took; it is not waited for for ever."""
+    @classmethod
+    def stopped(cls, run: Callable[[], object], within: float | None = None) -> tuple[BaseException | None, float]:
+        """What a call raised, None if nothing, and the seconds it took; after ``within`` it is waited for no more."""
         caught: list[BaseException | None] = []
 
         def body() -> None:
@@ -192,9 +199,9 @@ class Suite:
         began = time.monotonic()
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
-        thread.join(self.stop_within + 60)
+        thread.join(cls.stop_within + 60 if within is None else within)
         taken = time.monotonic() - began
-        return (caught[0] if caught else TimeoutError("it went on")), taken
+        return (caught[0] if caught else TimeoutError(f"It goes on after {taken:.0f} s.")), taken
 
     @staticmethod
     def quietly(run: Callable[[], object]) -> None:

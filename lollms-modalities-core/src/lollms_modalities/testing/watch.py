@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+_SUBREAPER = 36
 _LOOPBACK = ("127.", "::1", "localhost", "0.0.0.0")
 _watchers: list[Watcher] = []
 _hooked = False
@@ -21,11 +22,15 @@ class Watcher:
     Attributes:
         connections: addresses beyond this machine that were connected to or looked up.
         opened: names of the files that were opened.
+        written: of these, those that were opened to be written.
+        commands: the arguments of the programs that were started.
     """
 
     def __init__(self) -> None:
         self.connections: list[str] = []
         self.opened: list[str] = []
+        self.written: list[str] = []
+        self.commands: list[list[str]] = []
 
 
 @contextmanager
@@ -47,8 +52,19 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
     if not _watchers:
         return
     if event == "open":
+        name = os.fsdecode(args[0]) if isinstance(args[0], (str, bytes)) else str(args[0])
+        writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         for watcher in _watchers:
-            watcher.opened.append(os.fsdecode(args[0]) if isinstance(args[0], (str, bytes)) else str(args[0]))
+            watcher.opened.append(name)
+            if writes:
+                watcher.written.append(name)
+    elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
+        words = args[1] if isinstance(args[1], (list, tuple)) else [args[1]]
+        for watcher in _watchers:
+            watcher.commands.append([os.fsdecode(w) for w in words if isinstance(w, (str, bytes, os.PathLike))])
+    elif event == "os.system":
+        for watcher in _watchers:
+            watcher.commands.append([os.fsdecode(args[0])])
     elif event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
         address = args[0] if event == "socket.getaddrinfo" else args[1]
         host = str(address[0] if isinstance(address, tuple) else address)
@@ -77,3 +93,32 @@ def use(pids: tuple[int, ...] = ()) -> Use:
         threading.active_count() + sum(p.num_threads() for p in processes[1:]),
         sum(p.num_fds() if os.name == "posix" else 0 for p in processes),
     )
+
+
+def family(pid: int | None = None) -> dict[int, str]:
+    """The processes that come from this one (or ``pid``), by number: what they are, with their state."""
+    import psutil
+
+    found: dict[int, str] = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            found[child.pid] = f"{child.name()} ({child.status()})"
+        except psutil.NoSuchProcess:  # ended meanwhile, and waited for
+            continue
+    return found
+
+
+@contextmanager
+def orphans_kept() -> Iterator[None]:
+    """What loses its parent meanwhile becomes this process's own child, to be seen (Linux: prctl(2))."""
+    prctl: Any = None
+    if sys.platform == "linux":
+        import ctypes
+
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        if prctl is not None:
+            prctl(_SUBREAPER, 0, 0, 0, 0)

@@ -160,19 +160,20 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
 
 
 def _segments(segments: Any, info: TranscriptionInfo) -> Iterator[Segment]:
+    # Some of the library's numbers are numpy's: where words are asked for, the times; and how sure it is.
     for segment in segments:
         yield Segment(
             text=segment.text.strip(),
-            start=segment.start,
-            end=segment.end,
-            words=tuple(Word(w.word, w.start, w.end, w.probability) for w in segment.words or ()),
+            start=float(segment.start),
+            end=float(segment.end),
+            words=tuple(Word(w.word, float(w.start), float(w.end), float(w.probability)) for w in segment.words or ()),
             probability=math.exp(min(0.0, segment.avg_logprob)),
             language=info.language,
             extra={
-                "no_speech_probability": segment.no_speech_prob,
-                "compression_ratio": segment.compression_ratio,
-                "temperature": segment.temperature,
+                "no_speech_probability": float(segment.no_speech_prob),
+                "compression_ratio": float(segment.compression_ratio),
+                "temperature": float(segment.temperature),
             },
         )
-        report_progress(min(segment.end, info.duration), info.duration, unit="s")
+        report_progress(min(float(segment.end), info.duration), info.duration, unit="s")
     report_progress(info.duration, info.duration, unit="s")

@@ -1,0 +1,174 @@
+"""What belongs to the whole process and to its caller: told before and after, so that a change can be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import gc
+import locale
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities.settings.telemetry import VARIABLES
+
+CALLERS_LOGGER = "lollms_testing.caller"
+# What is told of signals that no Python code is asked about: blocked, ignored, caught (Linux: proc_pid_status(5)).
+_MASKS = ("SigBlk", "SigIgn", "SigCgt", "Umask")
+
+
+def household() -> dict[str, Any]:
+    """By name, what a call has to leave as it was."""
+    logger = logging.getLogger(CALLERS_LOGGER)
+    found: dict[str, Any] = {
+        "the current directory": os.getcwd(),
+        "the environment": dict(os.environ),
+        "the signal handlers": {s.name: signal.getsignal(s) for s in signal.Signals},
+        "sys.stdin, stdout, stderr": (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__),
+        "sys.argv and sys.path": (list(sys.argv), list(sys.path)),
+        "the hooks of sys and threading": (sys.excepthook, sys.displayhook, sys.unraisablehook, threading.excepthook),
+        "the trace and profile functions": (sys.gettrace(), sys.getprofile()),
+        "sys.getrecursionlimit()": sys.getrecursionlimit(),
+        "sys.getswitchinterval()": sys.getswitchinterval(),
+        "the filters of warnings": (list(warnings.filters), warnings.showwarning, warnings.formatwarning),
+        "logging.disable()": logging.root.manager.disable,
+        "the root logger": (logging.root.level, list(logging.root.handlers), logging.root.disabled),
+        "the caller's loggers": (logger.disabled, logger.level, logger.propagate, logger.getEffectiveLevel()),
+        "logging's classes": (logging.getLoggerClass(), logging.getLogRecordFactory(), logging.lastResort),
+        "builtins.print, open, input": (builtins.print, builtins.open, builtins.input),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "socket.getdefaulttimeout()": socket.getdefaulttimeout(),
+        "the garbage collector": (gc.isenabled(), gc.get_threshold()),
+        "tempfile.tempdir": tempfile.tempdir,
+        "the policy of event loops": _policy(),
+    }
+    if os.name == "posix":
+        found["the priority"] = os.getpriority(os.PRIO_PROCESS, 0)
+        found |= _masks() | _limits()
+    if numpy := sys.modules.get("numpy"):
+        found["numpy's handling of errors"] = numpy.geterr()
+    if torch := sys.modules.get("torch"):
+        found["torch's defaults"] = (torch.get_default_dtype(), torch.is_grad_enabled())
+    return found
+
+
+def _policy() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return type(asyncio.get_event_loop_policy()) if sys.version_info < (3, 14) else None
+
+
+def _masks() -> dict[str, Any]:
+    try:
+        lines = Path("/proc/thread-self/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return {}
+    told = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {f"{name} of the process": told[name].strip() for name in _MASKS if name in told}
+
+
+def _limits() -> dict[str, Any]:
+    import resource
+
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return {"the limits of the process": {name: resource.getrlimit(getattr(resource, name)) for name in names}}
+
+
+@contextmanager
+def callers_own(folder: Path, variables: Mapping[str, str]) -> Iterator[None]:
+    """Meanwhile this process is as only a caller makes it, so that what a call sets shows, though it has set it before.
+
+    Args:
+        folder: for the current directory.
+        variables: the environment, besides the variables that the core sets itself.
+    """
+    with ExitStack() as stack:
+        stack.callback(os.chdir, os.getcwd())
+        os.chdir(folder)
+        for name in os.environ.keys() - variables.keys() - VARIABLES.keys():
+            stack.callback(os.environ.__setitem__, name, os.environ.pop(name))
+        settable: tuple[tuple[Callable[[], Any], Callable[[Any], Any], Any], ...] = (
+            (sys.getrecursionlimit, sys.setrecursionlimit, sys.getrecursionlimit() + 7),
+            (sys.getswitchinterval, sys.setswitchinterval, 0.0049),
+            (socket.getdefaulttimeout, socket.setdefaulttimeout, 1234.5),
+            (lambda: logging.root.manager.disable, logging.disable, logging.NOTSET),
+            (lambda: logging.root.level, logging.root.setLevel, logging.WARNING),
+            (lambda: locale.setlocale(locale.LC_ALL), lambda v: locale.setlocale(locale.LC_ALL, v), "C"),
+        )
+        for read, write, value in settable:
+            stack.callback(write, read())
+            write(value)
+        stack.callback(setattr, sys, "excepthook", sys.excepthook)
+        sys.excepthook = _hook
+        stack.callback(setattr, logging.root, "handlers", logging.root.handlers)
+        logging.root.handlers = []
+        logger = logging.getLogger(CALLERS_LOGGER)
+        logger.disabled = False
+        logger.setLevel(logging.INFO)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.resetwarnings()
+        stack.callback(gc.enable if gc.isenabled() else gc.disable)
+        gc.enable()
+        if os.name == "posix":
+            stack.callback(os.umask, os.umask(0o027))
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, signal.pthread_sigmask(signal.SIG_SETMASK, []))
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGINT", "SIGCHLD", "SIGPIPE"):
+                if number := getattr(signal, name, None):
+                    stack.callback(signal.signal, number, signal.signal(number, _handler))
+        yield
+
+
+def _hook(*args: object) -> None:
+    """A caller's own ``sys.excepthook``."""
+
+
+def _handler(number: int, frame: object) -> None:
+    """A caller's own handler of signals."""
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What differs, by name: what it was and what it is; of mappings, the entries that differ."""
+    found: dict[str, Any] = {}
+    for name, was in before.items():
+        now = after.get(name, was)
+        if was == now:
+            continue
+        if isinstance(was, dict):
+            keys = [k for k in (*was, *now) if was.get(k) != now.get(k)]
+            was, now = {k: was.get(k) for k in keys}, {k: now.get(k) for k in keys}
+        found[name] = (was, now)
+    return found
+
+
+def generators() -> dict[str, Any]:
+    """The states of the random generators that a whole process shares, by name, as text that can be compared."""
+    states: dict[str, Any] = {"random": str(random.getstate())}
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        states["numpy.random"] = str(np.random.get_state())
+    if torch := sys.modules.get("torch"):
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
+
+
+def seed_generators(seed: int) -> None:
+    """Seed all of them."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        import numpy as np
+
+        np.random.seed(seed)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(seed)

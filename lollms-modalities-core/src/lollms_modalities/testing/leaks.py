@@ -1,0 +1,131 @@
+"""What calls leave: memory, threads, open files, temporary files; also where they are stopped, refused or streamed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lollms_modalities.calls.cancelling import CancelToken
+from lollms_modalities.errors import LollmsError
+from lollms_modalities.testing.contract import applies, contract, crosses
+from lollms_modalities.testing.suite import Suite
+from lollms_modalities.testing.watch import Use, use
+
+
+class LeakTests(Suite):
+    """Nothing grows."""
+
+    calls = 25
+    """How many calls the test of growth makes; a third of them are stopped, refused or streamed in the others."""
+
+    def test_nothing_grows_with_calls(self, make: Callable[..., Any], isolated: bool) -> None:
+        """Keep nothing of a call in the binding or its module; close what is opened with ``with``."""
+        binding = make()
+        self._grows(binding, isolated, self.calls, "calls", lambda: self.call(binding))
+
+    def test_nothing_grows_with_calls_that_are_stopped(self, make: Callable[..., Any], isolated: bool) -> None:
+        """Free in ``finally`` (or ``with``) what a call holds: ``report_progress`` raises where a call is to stop."""
+        binding = make()
+
+        def stop() -> None:
+            token = CancelToken()
+            self.quietly(lambda: self.call(binding, **self.long(cancel=token, progress=lambda p: token.cancel())))
+
+        self._grows(binding, isolated, max(4, self.calls // 3), "calls that are stopped", stop)
+
+    def test_nothing_grows_with_calls_that_are_refused(self, make: Callable[..., Any], isolated: bool) -> None:
+        """Check what is asked for before anything is opened, or free it in ``finally``."""
+        binding = make()
+        refused = [{"no_such_option": 1}, *self.refused()]  # type: ignore[attr-defined]
+
+        def refuse() -> None:
+            for wrong in refused:
+                with pytest.raises((LollmsError, TypeError)):
+                    self.call(binding, **wrong)
+
+        self._grows(binding, isolated, max(4, self.calls // 3), "calls that are refused", refuse)
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_nothing_grows_with_streams(self, make: Callable[..., Any], isolated: bool) -> None:
+        """Free in ``finally`` (or ``with``) what a stream holds: it may be closed at each ``yield``, or never read."""
+        binding = make()
+        verb = getattr(binding, str(self.stream_verb))
+
+        def stream() -> None:
+            with verb(**self.arguments()) as begun:
+                next(begun)
+            list(verb(**self.arguments()))
+
+        self._grows(binding, isolated, max(4, self.calls // 5), "streams, read or closed early", stream)
+
+    def _grows(self, binding: Any, isolated: bool, times: int, what: str, run: Callable[[], object]) -> None:
+        for _ in range(max(2, times // 3)):
+            run()
+        pids = tuple(w.process.pid for w in binding._workers.all()) if isolated else ()
+        before = use(pids)
+        for _ in range(times):
+            run()
+        until = time.monotonic() + 2
+        # Some of it is freed by other threads, a moment later.
+        while _more(after := use(pids), before) and time.monotonic() < until:
+            time.sleep(0.05)
+        if isolated and tuple(w.process.pid for w in binding._workers.all()) != pids:
+            return  # a worker that was ended took with it what it held
+        grown = after.memory - before.memory
+        contract(
+            grown <= self.growth,
+            f"{times} {what} leave no more than {self.growth / 1e6:.0f} MB in memory.",
+            "leaks",
+            f"{grown / 1e6:.0f} MB",
+        )
+        few = times // 2  # what a library keeps for the process comes once or twice, not each time
+        contract(
+            after.threads <= before.threads + few, f"{what} leave no threads.".capitalize(), "leaks", (before, after)
+        )
+        contract(
+            after.descriptors <= before.descriptors + few,
+            f"{what} leave no open files.".capitalize(),
+            "leaks",
+            (before, after),
+        )
+
+    @crosses
+    def test_no_temporary_files_are_left(
+        self, make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Use ``tempfile.TemporaryDirectory()`` in a ``with`` statement."""
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+
+        def stop() -> None:
+            token = CancelToken()
+            self.quietly(lambda: self.call(binding, **self.long(cancel=token, progress=lambda p: token.cancel())))
+
+        def stream() -> None:
+            if self.stream_verb:
+                with getattr(binding, self.stream_verb)(**self.arguments()) as begun:
+                    next(begun)
+
+        with make() as binding:
+            self.call(binding)
+            # What an engine's library keeps for the whole process is no leak.
+            before = {*tmp_path.rglob("*"), *Path().iterdir()}
+            for way in (lambda: self.call(binding), stop, stream):
+                way()
+                left = [str(p) for p in {*tmp_path.rglob("*"), *Path().iterdir()} - before]
+                contract(
+                    not left,
+                    "Calls leave no files, neither temporary ones nor in the current folder, however they end.",
+                    "leaks",
+                    left,
+                )
+
+
+def _more(after: Use, before: Use) -> bool:
+    return after.threads > before.threads or after.descriptors > before.descriptors

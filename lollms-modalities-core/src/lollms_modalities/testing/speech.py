@@ -1,0 +1,141 @@
+"""Speech from text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, ClassVar
+
+from lollms_modalities import media
+from lollms_modalities.testing.contract import applies, contract, crosses
+from lollms_modalities.testing.suite import Suite
+
+TEXT = "One sentence of a test. And another one."
+
+
+class SpeechTests(Suite):
+    """What goes in is text, what comes out sound."""
+
+    verb = "generate_audio"
+    stream_verb: ClassVar[str] = "stream_audio"
+    content = "text"
+    name_argument = "voice"
+    default_sample: ClassVar[Mapping[str, Any]] = {"text": TEXT}
+    long_sample: ClassVar[Mapping[str, Any]] = {"text": TEXT * 20}
+
+    @classmethod
+    def other_values(cls, bound: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        used = given.get("voice") or getattr(bound.settings, "default_voice", None)
+        voices = [voice for voice in bound.list_voices() if voice != used]
+        field = cls.binding.options_class().model_fields.get("speed")
+        highest = min((getattr(m, "le", 2.0) for m in field.metadata), default=2.0) if field else 1.0
+        return {"speed": min(1.7, highest), **({"voice": voices[-1]} if voices else {})}
+
+    def differing(self) -> list[list[dict[str, Any]]]:
+        start = "This is how each begins, with the same words and up to here. So on. "
+        ends = ("Yes.", "And now this one ends in quite another way than the others.", "No, not that.")
+        beginnings = ("Otherwise it is. ", "A beginning that takes a little longer than that other one. ", "So. ")
+        groups = ([start + end for end in ends], [beginning + start for beginning in beginnings])
+        return [[{self.content: text} for text in group] for group in groups]
+
+    def variants(self) -> list[dict[str, Any]]:
+        return [{"text": f"{word} of a test."} for word in ("One", "Twenty seven", "A", "The very last line")]
+
+    def joined(self, items: list[Any]) -> Any:
+        return media.Audio.from_chunks(items).to_numpy().tobytes()
+
+    def comparable(self, result: Any) -> Any:
+        return result.to_numpy().tobytes()
+
+    @crosses
+    def test_chunks_are_what_they_say(self, bound: Any, result: Any) -> None:
+        """Give all parts of a stream the engine's one rate, also a pause between them."""
+        chunks = list(getattr(bound, self.stream_verb)(**self.arguments()))
+        for chunk in chunks:
+            contract(type(chunk) is media.AudioChunk, "A stream of sound gives AudioChunk.", "streams", type(chunk))
+            contract(
+                (chunk.sample_rate, chunk.channels) == (result.sample_rate, result.channels),
+                "Each part of a stream has the rate and channels of the whole.",
+                "streams",
+                chunk.sample_rate,
+            )
+
+    def test_listed_voices_speak(self, bound: Any) -> None:
+        """List only the voices that are there; a voice that must be fetched first is no voice yet."""
+        voices = bound.list_voices()
+        for voice in dict.fromkeys((*voices[:2], *voices[-1:])):
+            self.check(self.call(bound, voice=voice))
+
+    def test_voices_differ(self, bound: Any) -> None:
+        """Give ``voice`` to the engine. Where a cache or a style is kept, the voice belongs to its key."""
+        voices = bound.list_voices()[:3]
+        if len(voices) < 2:
+            return
+        made = [self.call(bound, voice=voice) for voice in voices]
+        contract(
+            any(not self.same(made[0], other) for other in made[1:]),
+            "Another voice sounds otherwise.",
+            "arguments",
+            voices,
+        )
+
+    @applies(lambda suite: "speed" in suite.option_names())
+    def test_faster_is_shorter(self, bound: Any) -> None:
+        """Give ``speed`` to the engine as it wants it: 2.0 is twice as fast. Some engines want its inverse."""
+        field = self.binding.options_class().model_fields["speed"]
+        bounds = {
+            kind: getattr(m, kind) for m in field.metadata for kind in ("ge", "gt", "le", "lt") if hasattr(m, kind)
+        }
+        highest = min((bounds[kind] for kind in ("le", "lt") if kind in bounds), default=2.0)
+        fast = min(2.0, 1 + 0.95 * (highest - 1))
+        if fast < 1.2:
+            return
+        text = {self.content: "These are the words of one sentence, neither long nor short."}
+        normal, faster = (self.call(bound, **text, speed=speed).duration for speed in (1.0, fast))
+        found = normal / faster
+        contract(
+            1 + 0.3 * (fast - 1) <= found <= 1 + 3 * (fast - 1),
+            f"With speed={fast:g} speech is shorter, by about that much.",
+            "arguments",
+            f"{normal:.2f} s and {faster:.2f} s",
+        )
+
+    def test_every_sentence_is_spoken(self, bound: Any) -> None:
+        """Speak all of the text: ``kit.sentences`` and ``kit.pieces`` cut it, and each piece is spoken in its turn."""
+        sentences = ("The first is this.", "Here is the second one.", "Now comes a third.", "A fourth goes on.",
+                     "Five of them now.", "And the sixth is the last of all that are said.")  # fmt: skip
+        lengths = [self.call(bound, **{self.content: " ".join(sentences[:n])}).duration for n in (1, 2, 3, 4, 6)]
+        steps = [after - before for before, after in pairwise(lengths)]
+        contract(
+            all(step > 0.15 * lengths[0] for step in steps),
+            "Each sentence that is added to a text makes its speech longer.",
+            "arguments",
+            [round(length, 2) for length in lengths],
+        )
+        # Without full stops, and on several lines, it is as long.
+        words = "one two three four five "
+        short, long, lines = (
+            self.call(bound, **{self.content: text}).duration for text in (words, words * 6, (words.strip() + "\n") * 6)
+        )
+        contract(
+            min(long, lines) > 4 * short,
+            "A long text without full stops is spoken to its end, and so is one of many lines.",
+            "arguments",
+            [round(length, 2) for length in (short, long, lines)],
+        )
+
+    def test_parts_of_a_stream_tell_their_text(self, bound: Any) -> None:
+        """Give each ``AudioChunk`` the text that is spoken in it, all of it and in order, or no text at all."""
+        text = "One of two. And another, which is the second."
+        parts = [part.text for part in getattr(bound, self.stream_verb)(**self.arguments(**{self.content: text}))]
+        said = _letters("".join(parts))
+        contract(
+            not said or said == _letters(text),
+            "The parts of a stream tell their text, together all of it.",
+            "streams",
+            parts,
+        )
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in text.lower() if c.isalnum())

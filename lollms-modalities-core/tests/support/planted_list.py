@@ -1,0 +1,221 @@
+"""The planted faults, and which test of the conformance suite is meant for each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Fault(NamedTuple):
+    """A planted fault.
+
+    Attributes:
+        name: of the class.
+        suite: which suite it runs.
+        test: which test is meant for it.
+        also: what else may catch it, since it is the same promise seen from another side.
+        extra: of its suite.
+        module: in which the class is.
+        isolated: whether it is caught in another process, too.
+    """
+
+    name: str
+    suite: str
+    test: str
+    also: tuple[str, ...] = ()
+    extra: dict[str, Any] = {}  # noqa: RUF012
+    module: str = "planted"
+    isolated: bool = False
+
+
+_STOP = ("cancelled_by_another_thread", "out_of_time", "a_stream_stops_when_it_is_told_to", "no_partial_file_is_left")
+SEEN_BY_ALL = ("*",)
+"""A wrong result is seen by each test that looks at a result."""
+
+_FIRST = (
+    Fault("LiesAboutItsRate", "TTS", "the_result_is_what_it_says", SEEN_BY_ALL),
+    Fault("IgnoresCancel", "TTS", "cancelled_while_it_runs", _STOP, {"stop_within": 0.5}),
+    Fault("SwallowsUnknownOptions", "TTS", "an_unknown_option_is_refused"),
+    Fault("Prints", "TTS", "nothing_is_printed"),
+    Fault("PrintsFromC", "TTS", "nothing_is_printed"),
+    Fault("LeaksTemporaryFiles", "TTS", "no_temporary_files_are_left"),
+    Fault("LeaksDescriptors", "TTS", "nothing_grows_with_calls"),
+    Fault("LeaksMemory", "TTS", "nothing_grows_with_calls"),
+    Fault("LeaksThreads", "TTS", "nothing_grows_with_calls"),
+    Fault("ProgressRunsBackwards", "TTS", "progress_goes_forward_and_comes_to_its_end"),
+    Fault("ProgressStopsShort", "TTS", "progress_goes_forward_and_comes_to_its_end"),
+    Fault("TellsNoProgress", "TTS", "progress_goes_forward_and_comes_to_its_end", (
+        "an_exception_from_the_progress_function_ends_the_call", "cancelled_while_it_runs", "no_partial_file_is_left",
+        "cancelling_the_task_cancels_the_call", "cancelled_by_another_thread")),
+    Fault("ShowsItsSecret", "TTS", "secrets_are_shown_nowhere"),
+    Fault("TellsItsSecret", "TTS", "secrets_are_shown_nowhere"),
+    Fault("LogsItsSecret", "TTS", "secrets_are_shown_nowhere"),
+    Fault("TakesTheMaskForASecret", "TTS", "a_masked_secret_that_comes_back_changes_nothing"),
+    Fault("ChangesHalf", "TTS", "settings_change_all_or_not_at_all"),
+    Fault("BlocksTheLoop", "TTS", "the_twin_is_awaited_and_the_loop_stays_free", (
+        "cancelling_the_task_cancels_the_call",)),
+    Fault("OpensVoicesAnywhere", "TTS", "a_name_is_no_path"),
+    Fault("LetsEverythingThrough", "TTS", "a_name_is_no_path"),
+    Fault("MixesThreads", "TTS", "eight_threads_each_get_their_answer"),
+    Fault("StreamsLess", "TTS", "the_stream_is_the_whole_in_parts", ("the_twin_of_the_stream",)),
+    Fault("StreamsAtTheEnd", "TTS", "the_first_part_comes_before_the_whole_is_done"),
+    Fault("LoadsToList", "TTS", "listing_loads_nothing"),
+    Fault("OutlivesItsClose", "TTS", "used_after_close", ("a_with_statement_closes_it",)),
+    Fault("KeepsItsModel", "TTS", "unloaded_and_used_again"),
+    Fault("ForgetsKeepAlive", "TTS", "unloaded_when_nobody_asks"),
+    Fault("SupportsEverything", "TTS", "supports_tells_the_truth"),
+    Fault("LeavesPartialFiles", "TTS", "no_partial_file_is_left"),
+    Fault("TakesAnyOption", "TTS", "an_option_of_a_wrong_type_is_refused"),
+    Fault("TakesAnySetting", "TTS", "a_setting_of_a_wrong_type_is_refused"),
+    Fault("ForgetsItsDefault", "TTS", "defaults_are_filled_in"),
+    Fault("SaysNothingOfItself", "TTS", "it_describes_itself"),
+    Fault("CallsHome", "TTS", "nobody_on_the_network_is_asked"),
+    Fault("CutsLongTexts", "TTS", "a_long_text_is_taken_whole", (
+        "cancelled_while_it_runs", "out_of_time", "cancelled_by_another_thread",
+        "a_stream_closed_early_frees_everything", "a_stream_stops_when_it_is_told_to", "no_partial_file_is_left",
+        "cancelling_the_task_cancels_the_call")),
+    Fault("KnowsAsciiOnly", "TTS", "text_in_other_scripts"),
+    Fault("GivesMp3", "TTS", "without_a_format_it_is_wav", ("the_stream_is_the_whole_in_parts", "the_twin_of_the_stream")),
+    Fault("IsSilent", "TTS", "the_result_is_what_it_says", SEEN_BY_ALL),
+    Fault("SetsUpLogging", "TTS", "its_import_has_no_side_effects", module="planted_noisy"),
+    Fault("IgnoresItsSeed", "TTI", "a_seed_repeats_the_result", (
+        "eight_threads_each_get_their_answer", "unloaded_and_used_again",
+        "the_twin_is_awaited_and_the_loop_stays_free")),
+    Fault("DrawsAnotherSize", "TTI", "it_has_the_size_that_was_asked_for"),
+    Fault("DrawsJpeg", "TTI", "without_a_format_it_is_png"),
+    # The suite's long recording is bytes.
+    Fault("ReadsPathsOnly", "STT", "every_kind_of_media_goes_in", SEEN_BY_ALL),
+    Fault("HearsAnything", "STT", "sound_that_is_none"),
+    Fault("LosesASegment", "STT", "the_result_is_what_it_says", SEEN_BY_ALL),
+    Fault("ComposesNothing", "TTM", "the_result_is_what_it_says", SEEN_BY_ALL),
+    Fault("FilmsInMpeg4", "TTV", "the_result_is_what_it_says", SEEN_BY_ALL),
+)  # fmt: skip
+
+_ARGUMENTS = (
+    Fault("IgnoresItsVoice", "TTS", "voices_differ", module="planted_arguments"),
+    Fault("IgnoresItsSpeed", "TTS", "faster_is_shorter", module="planted_arguments"),
+    Fault("SlowsDown", "TTS", "faster_is_shorter", module="planted_arguments"),
+    Fault("SpeaksThreeSentences", "TTS", "every_sentence_is_spoken", module="planted_arguments"),
+    Fault("SpeaksItsFirstLine", "TTS", "every_sentence_is_spoken", module="planted_arguments"),
+    Fault("SpeaksTwoHundredCharacters", "TTS", "a_long_text_is_taken_whole", module="planted_arguments"),
+    Fault("SpeaksEverySecondSentence", "TTS", "every_sentence_is_spoken", module="planted_arguments"),
+    Fault("TellsOtherTexts", "TTS", "parts_of_a_stream_tell_their_text", module="planted_arguments"),
+    Fault("HasOtherPlaces", "TTI", "arguments_may_be_given_by_place", module="planted_arguments"),
+    Fault("SwapsWidthAndHeight", "TTI", "width_is_not_height", module="planted_arguments"),
+    Fault("IgnoresItsPrompt", "TTI", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("TakesTheNegativeForThePrompt", "TTI", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("ReadsFortyCharacters", "TTI", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("ReadsTheEnd", "TTI", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("FixesItsSeed", "TTI", "another_seed_gives_another_result", module="planted_arguments"),
+    Fault("CachesWithoutItsSeed", "TTI", "another_seed_gives_another_result", module="planted_arguments"),
+    Fault("IgnoresItsDuration", "TTM", "it_lasts_as_long_as_was_asked", module="planted_arguments"),
+    Fault("PlaysTwiceAsLong", "TTM", "it_lasts_as_long_as_was_asked", module="planted_arguments"),
+    Fault("IgnoresItsWords", "TTM", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("FilmsTwelveFrames", "TTV", "it_has_the_frames_that_were_asked_for", module="planted_arguments"),
+    Fault("FilmsOneFrameLess", "TTV", "it_has_the_frames_that_were_asked_for", module="planted_arguments"),
+    Fault("IgnoresItsRate", "TTV", "it_has_the_rate_that_was_asked_for", module="planted_arguments"),
+    Fault("FilmsAcross", "TTV", "width_is_not_height", module="planted_arguments"),
+    Fault("CachesByItsBeginning", "TTS", "what_is_asked_for_differs", module="planted_arguments"),
+    Fault("CachesWithoutOptions", "TTS", "faster_is_shorter", module="planted_arguments"),
+    Fault("CachesWithoutItsVoice", "TTS", "voices_differ", module="planted_arguments"),
+    Fault("CachesWithoutSettings", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_arguments"),
+    Fault("ReadsItsSettingsOnce", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_arguments"),
+    Fault("KeepsItsFirstDefault", "TTS", "a_default_of_the_settings_is_what_is_used", module="planted_arguments"),
+    Fault("ChangesItsSettings", "TTS", "one_call_leaves_the_next_as_it_was", module="planted_arguments"),
+    Fault("KeepsItsSpeed", "TTS", "one_call_leaves_the_next_as_it_was", module="planted_arguments"),
+    Fault("KeepsWhatWasCancelled", "TTS", "a_cancelled_call_leaves_nothing_to_the_next", module="planted_arguments"),
+    Fault("KeepsWhatWasClosed", "TTS", "a_stream_closed_early_leaves_nothing_to_the_next", module="planted_arguments"),
+    Fault("StaysCancelled", "TTS", "a_cancelled_call_leaves_nothing_to_the_next", module="planted_arguments"),
+    Fault("KeepsWhatWasRefused", "TTS", "a_refused_call_leaves_nothing_to_the_next", module="planted_arguments"),
+    Fault("SharesItsVoice", "TTS", "instances_are_independent", module="planted_arguments"),
+    Fault("UnloadsForAll", "TTS", "instances_are_independent", module="planted_arguments"),
+    Fault("Wraps", "TTS", "it_does_not_wrap", module="planted_arguments", isolated=True),
+    Fault("Whispers", "TTS", "it_can_be_heard", module="planted_arguments", isolated=True),
+    Fault("DrawsBlack", "TTI", "it_is_not_black", module="planted_arguments", isolated=True),
+    Fault("DrawsFractions", "TTI", "it_is_not_black", module="planted_arguments", isolated=True),
+    Fault("FilmsAStill", "TTV", "it_shows_something_that_moves", module="planted_arguments", isolated=True),
+    Fault("FilmsInTheDark", "TTV", "it_shows_something_that_moves", module="planted_arguments", isolated=True),
+    Fault("ListsNumpysVoices", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
+    Fault("TellsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
+    Fault("ReportsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
+)
+
+_TIMES = (
+    Fault("HearsPastTheEnd", "STT", "times_lie_in_the_recording", module="planted_times", isolated=True),
+    Fault("IsOneWindowLate", "STT", "times_lie_in_the_recording", module="planted_times"),
+    Fault("BeginsWhereItEnds", "STT", "times_are_where_the_speech_is", module="planted_times"),
+    Fault("IsASecondEarly", "STT", "times_are_where_the_speech_is", module="planted_times"),
+    Fault("TellsMilliseconds", "STT", "times_lie_in_the_recording", module="planted_times", isolated=True),
+    Fault("TellsThousands", "STT", "times_are_where_the_speech_is", module="planted_times"),
+    Fault("BeginsAgain", "STT", "times_go_forward", module="planted_times"),
+    Fault("BeginsAgainWithSpeech", "STT", "silence_before_moves_the_times", module="planted_times"),
+    Fault("TellsSegmentsTwice", "STT", "times_go_forward", module="planted_times"),
+    Fault("LosesTheEnd", "STT", "the_end_is_heard", module="planted_times"),
+    Fault("LosesItsLastSegments", "STT", "the_end_is_heard", module="planted_times"),
+    Fault("HearsThreeSeconds", "STT", "times_are_where_the_speech_is", module="planted_times"),
+    Fault("IgnoresTheRate", "STT", "the_rate_of_the_recording_is_heeded", module="planted_times"),
+    Fault("TakesStereoForLonger", "STT", "the_rate_of_the_recording_is_heeded", module="planted_times"),
+    Fault("MixesRecordings", "STT", "eight_threads_each_get_their_answer", module="planted_times"),
+    Fault("HearsTheFirstAgain", "STT", "what_is_asked_for_differs", module="planted_times"),
+    Fault("TellsWordsOfItsWindow", "STT", "words_lie_in_their_segments", module="planted_times", isolated=True),
+    Fault("TellsNoWords", "STT", "words_lie_in_their_segments", module="planted_times"),
+    Fault("TellsOtherWords", "STT", "words_lie_in_their_segments", module="planted_times"),
+    Fault("TellsNumpysTimes", "STT", "numbers_are_pythons_own", module="planted_times"),
+    Fault("TellsNumpysChances", "STT", "numbers_are_pythons_own", module="planted_times"),
+    Fault("ChangesTheFile", "STT", "a_recording_is_left_as_it_was", module="planted_times", isolated=True),
+    Fault("WritesBeside", "STT", "a_recording_is_left_as_it_was", module="planted_times", isolated=True),
+    Fault("TakesAwayNotes", "STT", "a_recording_is_left_as_it_was", module="planted_times"),
+    Fault("AsksAShell", "STT", "no_shell_reads_what_is_given", module="planted_times"),
+    Fault("TakesANameForAnOption", "STT", "a_name_with_a_dash_is_a_file", module="planted_times"),
+)
+
+_PROCESS = (
+    Fault("ChangesDirectory", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("ChangesDirectoryMeanwhile", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsTheEnvironment", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsTheEnvironmentOnLoading", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsTheEnvironmentOnce", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("HandlesSignals", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("BlocksSignals", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("TurnsWarningsOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("TurnsLoggingOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("TurnsLoggersOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsUpTheRootLogger", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("ReplacesItsOutput", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsTheTimeOfSockets", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("TurnsTheCollectorOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SetsTheUmask", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault("SeedsRandom", "TTS", "the_random_numbers_of_the_process_are_left_alone", module="planted_process"),
+    Fault("SeedsNumpy", "TTS", "the_random_numbers_of_the_process_are_left_alone", module="planted_process"),
+    Fault("EatsStandardInput", "TTS", "standard_input_is_the_callers", module="planted_process"),
+    Fault("ReadsStandardInput", "TTS", "standard_input_is_the_callers", module="planted_process"),
+    Fault("SwallowsControlC", "TTS", "control_c_ends_the_call", module="planted_process"),
+    Fault("IgnoresControlC", "TTS", "control_c_ends_the_call", module="planted_process"),
+    Fault("TakesControlCForAFailure", "TTS", "control_c_ends_the_call", module="planted_process"),
+    Fault("LeavesZombies", "TTS", "no_process_is_left", module="planted_process"),
+    Fault("LeavesItsProgram", "TTS", "no_process_is_left", module="planted_process", isolated=True),
+    Fault("LeavesAnOrphan", "TTS", "no_process_is_left", module="planted_process"),
+    Fault("LeavesItsProgramWhenStopped", "TTS", "no_process_is_left", module="planted_process"),
+    Fault("LeavesItsServer", "TTS", "no_process_is_left", module="planted_process"),
+    Fault("LeavesItsThread", "TTS", "close_leaves_no_thread", module="planted_process"),
+    Fault("SharesItsFile", "TTS", "two_calls_share_no_file", module="planted_process"),
+    Fault("SharesItsProgramsFile", "TTS", "two_calls_share_no_file", module="planted_process"),
+    Fault("WritesHere", "TTS", "two_calls_share_no_file", module="planted_process"),
+    Fault("SpeaksThroughAShell", "TTS", "no_shell_reads_what_is_given", module="planted_process"),
+    Fault("QuotesForAShell", "TTS", "no_shell_reads_what_is_given", module="planted_process"),
+    Fault("TakesTextForAnOption", "TTS", "no_shell_reads_what_is_given", module="planted_process"),
+    Fault(
+        "LeaksWhenStopped", "TTS", "nothing_grows_with_calls_that_are_stopped", module="planted_process", isolated=True
+    ),
+    Fault("LeaksMemoryWhenStopped", "TTS", "nothing_grows_with_calls_that_are_stopped", module="planted_process"),
+    Fault("LeaksWhenRefused", "TTS", "nothing_grows_with_calls_that_are_refused", module="planted_process"),
+    Fault("LeaksThreadsWhenRefused", "TTS", "nothing_grows_with_calls_that_are_refused", module="planted_process"),
+    Fault("LeaksWhenStreamed", "TTS", "nothing_grows_with_streams", module="planted_process"),
+    Fault("LeavesFilesWhenStopped", "TTS", "no_temporary_files_are_left", module="planted_process"),
+    Fault("IsDead", "TTS", "smoke", module="planted_process", isolated=True),
+    Fault("WantsASetting", "TTS", "smoke", module="planted_process"),
+    Fault("NeverEnds", "TTS", "smoke", module="planted_process", extra={"smoke_within": 0.5}),
+    Fault("ChangesPictures", "TTI", "images_are_left_as_they_were", module="planted_process"),
+    Fault("LeavesThumbnails", "TTI", "images_are_left_as_they_were", module="planted_process"),
+)
+
+FAULTS = _FIRST + _ARGUMENTS + _TIMES + _PROCESS
