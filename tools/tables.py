@@ -20,8 +20,8 @@ CORE = ROOT / "lollms-modalities-core" / "src" / "lollms_modalities" / "testing"
 SUPPORT = ROOT / "lollms-modalities-core" / "tests" / "support"
 # Modules of the suite, as they run.
 PARTS = (
-    "smoke identity results arguments state stopping streams process programs life leaks prompts sound speech encoded music "
-    "transcripts inputs times images videos"
+    "smoke identity results arguments state stopping streams process programs life leaks prompts sound speech encoded "
+    "music transcripts inputs times images videos"
 ).split()
 
 
