@@ -20,6 +20,7 @@ class VoiceTests(Suite):
 
     @crosses
     def test_voices_are_described(self, bound: Any) -> None:
+        """Fill in what ``describe_voices`` asks of the engine, for the same voices as ``list_voices``, in the same order."""
         rows = bound.describe_voices()
         json.dumps(rows)
         contract(
@@ -43,6 +44,7 @@ class VoiceTests(Suite):
     @crosses
     @applies(lambda suite: suite.capabilities().cloning)
     def test_a_recording_is_a_voice_and_consent_is_kept(self, bound: Any, result: Any) -> None:
+        """Leave ``consent`` and what provenance says of it to the core."""
         spoken = self.call(bound, voice=result, consent=CONSENT)
         self.check(spoken)
         told = spoken.provenance.extra
@@ -62,6 +64,7 @@ class VoiceTests(Suite):
 
     @applies(lambda suite: not suite.capabilities().keeps_voices)
     def test_a_binding_that_keeps_no_voices_says_so(self, bound: Any, result: Any) -> None:
+        """Declare ``keeps_voices``, or leave ``add_voice`` and ``remove_voice`` to the core."""
         sentence = "What keeps no voices raises UnsupportedError."
         with raises(UnsupportedError, sentence, "voices"):
             bound.add_voice(NAME, result, CONSENT)
@@ -71,6 +74,7 @@ class VoiceTests(Suite):
     @crosses
     @applies(lambda suite: suite.capabilities().keeps_voices)
     def test_a_voice_is_kept_and_forgotten(self, make: Callable[..., Any], result: Any) -> None:
+        """Leave ``add_voice`` and ``remove_voice`` to the core, and list what it keeps among your own voices."""
         binding = make()
         before = binding.list_voices()
         binding.add_voice(NAME, result, CONSENT)
@@ -105,6 +109,7 @@ class VoiceTests(Suite):
 
     @applies(lambda suite: suite.capabilities().keeps_voices)
     def test_voices_that_cannot_be_kept(self, bound: Any, result: Any) -> None:
+        """Leave the checks of names and consent to the core."""
         before = bound.list_voices()
         for name in ("", "../x", "a/b", "a\\b", ".x", "x.", "nul", "x" * 200, "a\0b", 17):
             with raises(OptionError, f"A voice named {str(name)[:20]!r} is an OptionError.", "voices"):
