@@ -20,7 +20,7 @@ class VoiceTests(Suite):
 
     @crosses
     def test_voices_are_described(self, bound: Any) -> None:
-        """Fill in what ``describe_voices`` asks of the engine, for the same voices as ``list_voices``, in the same order."""
+        """Describe the voices of ``list_voices``, all of them and in their order."""
         rows = bound.describe_voices()
         json.dumps(rows)
         contract(
