@@ -222,7 +222,7 @@ class Calling:
         given = {**dict(zip(verb["params"], asked.args, strict=False)), **asked.options}
         for kind, name in LISTS.items():
             value = given.get(kind)
-            if isinstance(value, str) and hasattr(binding, name):
+            if isinstance(value, str) and hasattr(binding, name) and value not in chosen.served.voices.values():
                 if value not in resident.lists.get(kind, ()):
                     resident.lists[kind] = frozenset(await resident.aside(getattr(binding, name)))
                 check_listed(kind, value, resident.lists[kind])
