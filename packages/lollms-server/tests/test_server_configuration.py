@@ -32,6 +32,7 @@ WRONG = [
     ("[serve.aliases]\nbest = 'b/c'\n[models.a]\nbinding = 'gate'\n", 2, "not served"),
     ("[models.a]\nbinding = 'gate'\n[models.b]\nbinding = 'gate'\naliases = ['a']\n", 5, "name of another"),
     ("[models.a]\nbinding = 'gate'\naliases = ['x']\n[models.b]\nbinding = 'gate'\naliases = ['x']\n", 3, "alias of 'b'"),
+    ("[models.a]\nbinding = 'gate'\nmodality = 'tts'\nenvironment = 'nowhere'\n", 4, "nowhere"),
     ("[plugins.x]\nenbled = false\n", 2, "enabled"),
     ("[serve\n", None, "line 1"),
     ("[tts]\nbinding = 'gate'\n[[models]]\nbinding = 'gate'\n", 3, "models"),

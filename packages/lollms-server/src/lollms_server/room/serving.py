@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lollms_modalities import BindingUnavailableError, ConfigurationError
+from lollms_modalities import LollmsError, find_environment
 
 from lollms_server.room.configuration import Configuration, Model
 from lollms_server.room.models import MODALITIES, Catalogue, ServedModel
@@ -89,11 +89,14 @@ def _named(configuration: Configuration, name: str, model: Model) -> ServedModel
         raise configuration.complaint(
             f"no binding {model.binding!r} is installed.", *where, hint="lollms list says which there are."
         )
-    if model.environment is None:
-        try:
+    try:
+        if model.environment is None:
             manager_of(modality).find(model.binding)
-        except BindingUnavailableError as exc:
-            raise ConfigurationError(f"{configuration.file.where(*where)}: {exc.message}", hint=exc.hint) from exc
+        else:
+            where = ("models", name, "environment")
+            find_environment(model.environment)
+    except LollmsError as exc:
+        raise configuration.complaint(exc.message, *where, hint=exc.hint) from exc
     _check_aliases(configuration, name, model)
     return _served(configuration, name, modality, model)
 

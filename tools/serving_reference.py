@@ -1,0 +1,94 @@
+"""The tables of docs/serving.md that are made from the server's own models: what can be configured, what is measured.
+
+``python tools/serving_reference.py`` writes them, ``--check`` fails where the page is not up to date. It needs
+lollms-server installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+PAGE = Path(__file__).parent.parent / "docs" / "serving.md"
+
+
+def fields(model: type[BaseModel]) -> str:
+    """The fields of a table of the configuration."""
+    rows = [
+        (f"`{name}`", _default(field), _described(field.description or ""))
+        for name, field in model.model_fields.items()
+    ]
+    return _table(("Key", "Left out", "What it says"), rows)
+
+
+def metrics() -> str:
+    """The metrics of a room."""
+    from lollms_server.room.metrics import Metrics
+    from lollms_server.room.models import ServedModel
+    from lollms_server.room.resident import Resident
+
+    resident = Resident(ServedModel("x", "tts", "x"))
+    rows = []
+    for family in Metrics(lambda: [resident]).registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, family.documentation))
+    resident.close()
+    return _table(("Metric", "Kind", "What it tells"), rows)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "must be there"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ((), {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{part}`" for part in value)
+    return f"`{value:_}`" if isinstance(value, int) and value > 99_999 else f"`{value}`"
+
+
+def _described(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def page(text: str) -> str:
+    """The page with its tables as they are to be."""
+    from lollms_server.room.configuration import Model, Plugin, Serve
+
+    for name, table in {
+        "serve": fields(Serve), "models": fields(Model), "plugins": fields(Plugin), "metrics": metrics(),
+    }.items():  # fmt: skip
+        before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not mark or not end:
+            raise SystemExit(f"{PAGE.name} has no place for the table {name}.")
+        text = f"{before}{mark}{table}\n{end}{after}"
+    return text
+
+
+def main() -> int:
+    """0 where the page is up to date."""
+    text = PAGE.read_text("utf-8")
+    new = page(text)
+    if new == text:
+        return 0
+    if "--check" in sys.argv:
+        sys.stderr.write(f"{PAGE.name} is not up to date: run python tools/serving_reference.py.\n")
+        return 1
+    PAGE.write_text(new, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
