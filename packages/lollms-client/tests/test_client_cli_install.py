@@ -50,7 +50,7 @@ def test_following_the_hint_installs_what_goes_with_this(tmp_path: Path, wheels:
     assert failed.returncode == 0, "it is there already, and none is looked for"
     failed = subprocess.run([*command[:4], "bark", "--from", str(wheels)], env=env, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert "bark could not be installed" in failed.stderr
+    assert "lollms-bark is not here" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 

@@ -106,6 +106,11 @@ def install(
             hint="--from names a folder of wheels or an index; lollms env create NAME makes an environment of its own.",
         )
     refresh()
+    if missing := [one.name for one in _requirements(wanted) if not _is_here(one.name)]:
+        raise InstallError(
+            f"The installer is content, and {', '.join(missing)} is not here: what it took has no extra of that name.",
+            hint="Name a folder of wheels or an index with --from.",
+        )
     for name in sorted(_there() - before):
         typer.echo(name)
     return 0
