@@ -230,7 +230,7 @@ def test_in_an_environment(lollms: Shell, tmp_path: Path) -> None:
 
 def test_the_default_comes_from_command_environment_configuration(lollms: Shell) -> None:
     def used() -> str:
-        return str(json.loads(lollms("doctor", "--json").stdout)["used"]["tts"])
+        return str(json.loads(lollms("doctor", "--quick", "--json").stdout)["used"]["tts"])
 
     assert used() == "piper, by LOLLMS_TTS_BINDING"
     del lollms.env["LOLLMS_TTS_BINDING"]
@@ -246,23 +246,31 @@ def test_the_default_comes_from_command_environment_configuration(lollms: Shell)
 
 def test_settings_come_from_the_configuration_and_the_command_wins(lollms: Shell) -> None:
     lollms("config", "tts.piper_tts.n_threads", "1")
-    lollms("config", "tts.piper.default_speed", "2.0")
+    lollms("config", "tts.Piper.default-speed", "2.0")
     made = json.loads(lollms("speak", "hi", "--json").stdout)["provenance"]["settings"]
     assert (made["n_threads"], made["default_speed"]) == (1, 2.0)
     made = json.loads(lollms("speak", "hi", "--json", "--set", "n_threads=2").stdout)["provenance"]["settings"]
     assert made["n_threads"] == 2
     assert lollms("config", "tts.piper.default_speed").stdout == b"2.0\n"
-    lollms("config", "tts.dalle.service_key", "sk-1")
+    lollms("config", "tti.lollms.service_key", "sk-1")
     assert b"sk-1" not in lollms("config").stdout
     assert b"sk-1" not in lollms("config", "--json").stdout
 
 
-def test_a_configured_binding_that_is_not_there_is_a_problem(lollms: Shell) -> None:
-    lollms("config", "tti.binding", "nobody")
-    told = json.loads(lollms("doctor", "--json", code=1).stdout)
-    assert any("says 'nobody', which is not installed" in problem for problem in told["problems"])
+def test_what_is_wrong_with_the_configuration_is_a_problem(lollms: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[tti]\nbinding = 'nobody'\n[tts.piper]\nn_threads = 'x'\n")
+    (tmp_path / "site" / "faster_whisper").mkdir(parents=True)
+    (tmp_path / "site" / "faster_whisper" / "__init__.py").write_text("raise ImportError('no libgomp')")
+    place = {"LOLLMS_CONFIG": str(file), "PYTHONPATH": str(tmp_path / "site")}
+    told = json.loads(lollms("doctor", "--json", code=1, **place).stdout)
+    nobody, threads, *others = told["problems"]
+    assert "says 'nobody', which is not installed" in nobody
+    assert f"{file}, line 4: setting 'n_threads'" in threads
+    (engine,) = [other for other in others if "faster_whisper" in other]
+    assert "has an engine that does not work: ImportError: no libgomp." in engine
     assert told["packages"]["lollms-piper"].startswith("2.")
-    assert lollms("doctor", code=1).stdout.decode().startswith("python: 3.")
+    assert lollms("doctor", "--quick", code=1, **place).stdout.decode().startswith("python: 3.")
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -286,6 +294,9 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no target": (["info", "tts:"], 2, "tts:piper"),
     "no key": (["config", "tts.x"], 2, "MODALITY.binding"),
     "no binding": (["speak", "hi", "-b", "pipr"], 1, "Did you mean 'piper'?"),
+    "an extra": (["speak", "hi", "-b", "xtts"], 1, 'lollms install xtts (pip install "lollms-client[xtts]>=2.'),
+    "another modality": (["speak", "hi", "-b", "stt:piper"], 2, "is no tts binding"),
+    "no setting": (["config", "tts.piper.default_sped", "1.2"], 2, "Did you mean 'default_speed'?"),
     "no voice": (["speak", "hi", "-v", "nobody"], 1, "nobody"),
     "no file": (["transcribe", "a.wav"], 1, "There is no audio file"),
     "nothing to fetch": (["pull", "tts:example", "x"], 1, "has nothing to fetch"),

@@ -14,9 +14,18 @@ import typer
 from lollms_client import cli
 from lollms_client.cli import app, choice, configuration, interrupt, listing
 from lollms_client.cli.arguments import parse_pairs, type_name
+from lollms_client.cli.checked_value import checked
 from lollms_client.cli.errors import UsageError
 from lollms_client.cli.targets import reserved
-from lollms_modalities import BindingNotFoundError, BindingRef, BindingSettings, CallOptions, MediaInput, Seed
+from lollms_modalities import (
+    BindingNotFoundError,
+    BindingRef,
+    BindingSettings,
+    CallOptions,
+    MediaInput,
+    Seed,
+    SettingsError,
+)
 from lollms_modalities.finding.bindings import find_bindings
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -191,6 +200,83 @@ def test_what_is_no_key_is_refused(nothing_said: Path, key: str) -> None:
     with pytest.raises(UsageError, match="is no key"):
         configuration.change(key, "x")
     assert not nothing_said.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "written"),
+    [
+        ("tts.binding", "PIPER", 'binding = "piper"'), ("tts.binding", "tts:piper-tts", 'binding = "piper_tts"'),
+        ("tts.piper.n-threads", "2", "n_threads = 2"), ("tts.Piper.use_cuda", "yes", "use_cuda = true"),
+        ("tts.piper.default_speed", "1", "default_speed = 1.0"),
+        ("tts.piper.default_voice", "5\x7f", 'default_voice = "5\\u007f"'),
+        ("tti.lollms.service_key", "sk-1", 'service_key = "sk-1"'),
+        ("tts.piper.piper_voices_dir", "/a b", 'piper_voices_dir = "/a b"'),
+    ],
+)  # fmt: skip
+def test_a_value_is_written_as_the_binding_has_it(nothing_said: Path, key: str, text: str, written: str) -> None:
+    parts, value = checked(configuration.parse_key(key), text)
+    configuration.change(".".join(parts), value)
+    assert written in nothing_said.read_text().splitlines()
+    configuration.load()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "error", "said"),
+    [
+        ("tts.piper.default_sped", "1.2", UsageError, "Did you mean 'default_speed'"),
+        ("tts.piper.n_threads", "abc", SettingsError, "valid integer"),
+        ("tts.piper.n_threads", "9" * 400, SettingsError, "n_threads"),
+        ("tts.piper.default_speed", "nan", SettingsError, "default_speed"),
+        ("tts.piper.n_threads", "", UsageError, "number|nothing|valid"),
+        ("tts.binding", "nobody", BindingNotFoundError, "No tts binding 'nobody'"),
+        ("tts.binding", "dalle", BindingNotFoundError, "offers 'dalle' for tti"),
+        ("tts.xtts.device", "cpu", BindingNotFoundError, "lollms install xtts"),
+        ("tts.environment", "nowhere", BindingNotFoundError, "no environment 'nowhere'"),
+        ("tts.piper.default_voice", "\udcff", UsageError, "is no text"),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_refused_at_once(
+    nothing_said: Path, key: str, text: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises((error, SettingsError) if text == "" else error, match=said):
+        checked(configuration.parse_key(key), text)
+    assert not nothing_said.exists()
+
+
+def test_a_link_to_the_file_stays_one(nothing_said: Path, tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    nothing_said.symlink_to(tmp_path / "dotfiles" / "config.toml")
+    configuration.change("tts.binding", "piper")
+    assert nothing_said.is_symlink()
+    assert (tmp_path / "dotfiles" / "config.toml").read_text() == '[tts]\nbinding = "piper"\n'
+
+
+def test_two_who_change_it_at_once_lose_nothing(nothing_said: Path) -> None:
+    threads = [threading.Thread(target=configuration.change, args=(f"tts.a.s{n}", n)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert configuration.load().settings("tts", "a") == {f"s{n}": n for n in range(8)}
+
+
+@pytest.mark.parametrize(
+    "name", ["faster_whisper", "faster-whisper", "Faster-Whisper", "stt:faster_whisper", "STT:FASTER_WHISPER"]
+)
+def test_a_name_is_understood(name: str) -> None:
+    assert choice.choose("stt", name).name == "faster_whisper"
+    assert choice.parse_target(name)[:2] == ("stt", "faster_whisper")
+
+
+def test_a_hint_names_our_extra_and_no_look_alike() -> None:
+    for known in ("whisper", "Whisper"):
+        with pytest.raises(BindingNotFoundError, match="Run lollms install whisper"):
+            choice.parse_target(known)
+    with pytest.raises(BindingNotFoundError, match="Did you mean 'stt:whispercpp'"):
+        choice.parse_target("whspercpp")
+    with pytest.raises(UsageError, match="is no tts binding"):
+        choice.choose("tts", "stt:whispercpp")
 
 
 @pytest.mark.parametrize("text", ["[tts]\nbinding = 5\n", "[tts]\npiper = 5\n", "[speech]\n", "tts = 5\n", "\0"])

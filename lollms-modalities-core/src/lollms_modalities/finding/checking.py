@@ -1,12 +1,15 @@
-"""Is each binding fit for use? Each is imported in a process of its own, and what goes wrong there is explained."""
+"""Is each binding fit for use? Each is imported in a process of its own and its engine asked for a first breath.
+
+What goes wrong there is explained.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.entry_points.refs import BindingRef
@@ -16,9 +19,11 @@ from lollms_modalities.errors import (
     BindingUnavailableError,
     CallCancelled,
     LollmsError,
+    SettingsError,
     UnsupportedError,
     WorkerCrashedError,
 )
+from lollms_modalities.finding.breath import Breaths
 from lollms_modalities.finding.loading import broken
 from lollms_modalities.workers.opening import Opener
 from lollms_modalities.workers.policy import WorkerPolicy
@@ -34,44 +39,57 @@ class Finding(NamedTuple):
     """
 
     ref: BindingRef
-    error: BindingUnavailableError | None
+    error: LollmsError | None
     seconds: float
 
 
-def check_binding(ref: BindingRef, timeout: float = 60.0, cancel: CancelToken | None = None) -> Finding:
-    """Import one binding's class in a process of its own.
+def check_binding(
+    ref: BindingRef, timeout: float = 60.0, cancel: CancelToken | None = None, *,
+    settings: Mapping[str, Any] | None = None, breaths: Breaths | None = None,
+) -> Finding:  # fmt: skip
+    """Import one binding's class in a process of its own, and run its recipe's check.
 
     Args:
         ref: which one; one in an environment is imported by that environment's interpreter.
-        timeout: seconds that it may take; then the process is killed and the binding counts as broken.
+        timeout: seconds that each of the two may take; then the process is killed and the binding counts as broken.
         cancel: ends it earlier.
+        settings: make it with these, too; then ``error`` may be a ``SettingsError``.
+        breaths: of engines that were asked before.
 
     Raises:
         CallCancelled: ``cancel`` was cancelled.
         UnsupportedError: there are no such processes on this system.
     """
     start = time.perf_counter()
-    error = _failure(ref, timeout, cancel)
+    error = _failure(ref, timeout, cancel, settings, breaths or Breaths())
     return Finding(ref, error, time.perf_counter() - start)
 
 
-def check_bindings(refs: Iterable[BindingRef], timeout: float = 60.0) -> Iterator[Finding]:
+def check_bindings(
+    refs: Iterable[BindingRef], timeout: float = 60.0,
+    settings: Callable[[BindingRef], Mapping[str, Any] | None] = lambda ref: None,
+) -> Iterator[Finding]:  # fmt: skip
     """Check several side by side, as many as there are processors; the findings come in the order of ``refs``."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="lollms-check")
     cancel = CancelToken()
     try:
-        yield from pool.map(lambda ref: check_binding(ref, timeout, cancel), refs)
+        breaths = Breaths()
+        yield from pool.map(
+            lambda ref: check_binding(ref, timeout, cancel, settings=settings(ref), breaths=breaths), refs
+        )
     finally:
         # Whoever has seen enough, or was interrupted, does not wait for the rest.
         cancel.cancel()
         pool.shutdown(cancel_futures=True)
 
 
-def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> BindingUnavailableError | None:
+def _failure(
+    ref: BindingRef, timeout: float, cancel: CancelToken | None, settings: Mapping[str, Any] | None, breaths: Breaths
+) -> LollmsError | None:
     environment = find_environment(ref.environment) if ref.environment else None
     variables = {} if environment is None else environment.variables
     try:
-        Opener(
+        opener = Opener(
             ref.modality,
             ref.name,
             python=None if environment is None else environment.python,
@@ -81,8 +99,14 @@ def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> Bin
             policy=WorkerPolicy(start_timeout=timeout, variables=variables),
             lock=None if environment is None else environment.lock,
             cancel=cancel,
-        ).close()
-    except BindingUnavailableError as exc:
+        )
+        try:
+            engine = str(opener.describe().get("engine") or "")
+            if settings is not None:
+                opener.make(settings).close()
+        finally:
+            opener.close()
+    except (BindingUnavailableError, SettingsError) as exc:
         return exc
     except WorkerCrashedError as exc:
         return _ended(ref, exc)
@@ -91,7 +115,8 @@ def _failure(ref: BindingRef, timeout: float, cancel: CancelToken | None) -> Bin
     except LollmsError as exc:
         what = exc.remote_type.removeprefix("builtins.") or exc.message
         return broken(ref, f"cannot be imported: {what}")
-    return None
+    wrong = breaths.of(ref, engine, environment, timeout, cancel)
+    return None if wrong is None else broken(ref, f"has an engine that does not work: {wrong.rstrip('.')}")
 
 
 def _ended(ref: BindingRef, crash: WorkerCrashedError) -> BindingBrokenError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from typing import NamedTuple
 
 from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.errors import BindingNotFoundError
 from lollms_modalities.finding.bindings import find_bindings
-from lollms_modalities.finding.mending import install_command
+from lollms_modalities.finding.mending import extra_of, install_command, plain
 
 from lollms_client.cli import configuration
 from lollms_client.cli.errors import UsageError
@@ -34,16 +35,16 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
         environment: where it is to run, if not here.
 
     Raises:
-        UsageError: several are installed and none is chosen.
+        UsageError: several are installed and none is chosen, or the name is one of another modality.
         BindingNotFoundError: none is installed.
     """
     if given:
-        return Choice(modality, given, "--binding")
+        return Choice(modality, known_name(modality, given), "--binding")
     variable = f"LOLLMS_{modality.upper()}_BINDING"
     if name := os.environ.get(variable, "").strip():
-        return Choice(modality, name, variable)
+        return Choice(modality, known_name(modality, name), variable)
     if configured := configuration.load().binding(modality):
-        return Choice(modality, configured, str(configuration.path()))
+        return Choice(modality, known_name(modality, configured), str(configuration.path()))
     names = sorted({ref.name for ref in find_bindings(modality) if environment in (None, ref.environment)})
     if len(names) == 1:
         return Choice(modality, names[0], f"the only one {'installed' if environment is None else 'there'}")
@@ -51,8 +52,7 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
         raise UsageError(f"Which {modality} binding of {environment!r} is meant?", hint="Name it with --binding.")
     if not names:
         raise BindingNotFoundError(
-            f"No {modality} binding is installed.",
-            hint=f"Run {install_command(_STARTERS[modality])}, for one.",
+            f"No {modality} binding is installed.", hint=f"Run {install_command(_STARTERS[modality])}, for one."
         )
     raise UsageError(
         f"Several {modality} bindings are installed: {', '.join(names)}.",
@@ -60,31 +60,61 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
     )
 
 
+def known_name(modality: str, name: str) -> str:
+    """The name of a binding as it is known, of ``Faster-Whisper`` or ``stt:faster_whisper``; else as it was given.
+
+    Raises:
+        UsageError: it is said to be of another modality.
+    """
+    before, colon, after = name.partition(":")
+    if colon and before.strip().casefold() in MODALITIES:
+        if before.strip().casefold() != modality:
+            raise UsageError(
+                f"{name!r} is no {modality} binding.",
+                hint=f"This command takes those that lollms list {modality} shows.",
+            )
+        name = after
+    names = [known for ref in find_bindings(modality) for known in ref.names]
+    return name if name in names else next((known for known in names if plain(known) == plain(name)), name)
+
+
 def parse_target(target: str) -> Choice:
     """What ``tts:piper``, ``piper`` or ``tts`` means.
 
     Raises:
         UsageError: no modality, or a name that several modalities have.
+        BindingNotFoundError: none of that name is installed.
     """
-    modality, colon, name = target.partition(":")
+    before, colon, name = target.partition(":")
+    modality = before.strip().casefold()
     if colon:
-        if modality not in MODALITIES or not name:
+        if modality not in MODALITIES or not name.strip():
             raise UsageError(
                 f"{target!r} names no binding.",
                 hint=f"Write it as tts:piper; the modalities are {', '.join(MODALITIES)}.",
             )
         return choose(modality, name)
-    if target in MODALITIES:
-        return choose(target)
-    having = [m for m in MODALITIES if any(target in ref.names for ref in find_bindings(m))]
+    if modality in MODALITIES:
+        return choose(modality)
+    having = [m for m in MODALITIES if any(plain(target) in map(plain, ref.names) for ref in find_bindings(m))]
     if len(having) > 1:
         raise UsageError(
             f"{target!r} is a binding of several modalities.",
             hint=f"Say which: {', '.join(f'{m}:{target}' for m in having)}.",
         )
     if not having:
-        everything = sorted(f"{m}:{ref.name}" for m in MODALITIES for ref in find_bindings(m))
-        raise BindingNotFoundError(
-            f"No binding {target!r} is installed.", hint=f"Installed: {', '.join(everything) or 'none'}."
-        )
+        raise _not_there(target)
     return choose(having[0], target)
+
+
+def _not_there(target: str) -> BindingNotFoundError:
+    everything = {f"{m}:{name}": name for m in MODALITIES for ref in find_bindings(m) for name in ref.names}
+    close = difflib.get_close_matches(plain(target), everything.values(), n=1)
+    if extra := extra_of(target):
+        hint = f"Run {install_command(extra)}."
+    elif close:
+        hint = f"Did you mean {next(full for full, name in everything.items() if name == close[0])!r}?"
+    else:
+        installed = sorted(f"{m}:{ref.name}" for m in MODALITIES for ref in find_bindings(m))
+        hint = f"Installed: {', '.join(installed) or 'none'}."
+    return BindingNotFoundError(f"No binding {target!r} is installed.", hint=hint)

@@ -14,7 +14,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ from lollms_modalities.settings.checking import near_miss
 
 from lollms_client.cli.errors import UsageError
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
 WORDS = ("binding", "environment")
 OTHERS = ("serve", "models", "plugins")  # tables that `lollms serve` reads
 
@@ -32,8 +38,9 @@ OTHERS = ("serve", "models", "plugins")  # tables that `lollms serve` reads
 class Configuration:
     """What the file says."""
 
-    def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, tables: Mapping[str, Mapping[str, Any]], file: ConfigurationFile | None = None) -> None:
         self.tables = tables
+        self.file = file
 
     def binding(self, modality: str) -> str | None:
         """The binding to use, or None."""
@@ -43,6 +50,10 @@ class Configuration:
         """The environment in which the configured binding runs, or None."""
         table = self.tables.get(modality, {})
         return table.get("environment") if table.get("binding") == binding else None
+
+    def where(self, *keys: str) -> str:
+        """``FILE, line 3``: where it says that, for messages."""
+        return str(path()) if self.file is None else self.file.where(*keys)
 
     def settings(self, modality: str, *names: str) -> dict[str, Any]:
         """The settings of a binding, by whichever of its names."""
@@ -63,7 +74,7 @@ def load() -> Configuration:
     """
     file = read_configuration()
     _check(file)
-    return Configuration({name: table for name, table in file.tables.items() if name in MODALITIES})
+    return Configuration({name: table for name, table in file.tables.items() if name in MODALITIES}, file)
 
 
 def _check(file: ConfigurationFile) -> None:
@@ -102,30 +113,35 @@ def parse_key(key: str) -> tuple[str, ...]:
     return parts
 
 
-def change(key: str, value: str | None) -> Path:
+def change(key: str, value: Any) -> Path:
     """Write one value, or take it out with None; what else is in the file stays as it is. Gives the file's path.
 
     Raises:
         UsageError: no such key.
-        ConfigurationError: the file cannot be read, or is written in a way that this cannot change.
+        ConfigurationError: the file cannot be read or written, or is written in a way that this cannot change.
     """
     parts = parse_key(key)
-    file = path()
-    load()  # which says what is wrong with it
-    wanted = json.loads(json.dumps(read_configuration().tables, default=str))
-    text = file.read_text("utf-8-sig") if file.exists() else ""
-    changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
-    _apply(wanted, parts, value)
-    if json.loads(json.dumps(_without_empty(tomllib.loads(changed)), default=str)) != _without_empty(wanted):
-        raise ConfigurationError(f"{key} cannot be changed in {file} from here.", hint="Change it with an editor.")
-    _write(file, changed)
-    return file
+    file = Path(os.path.realpath(path()))  # a link to it stays one
+    with _alone(file):
+        load()  # which says what is wrong with it
+        wanted = json.loads(json.dumps(read_configuration().tables, default=str))
+        text = file.read_text("utf-8-sig") if file.exists() else ""
+        try:
+            changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
+            _apply(wanted, parts, value)
+            same = json.loads(json.dumps(_without_empty(tomllib.loads(changed)), default=str)) == _without_empty(wanted)
+        except ValueError:
+            same = False
+        if not same:
+            raise ConfigurationError(f"{key} cannot be changed in {file} from here.", hint="Change it with an editor.")
+        _write(file, changed)
+    return path()
 
 
-def _edited(text: str, table: str, name: str, value: str | None) -> str:
+def _edited(text: str, table: str, name: str, value: Any) -> str:
     """The text with one line of one table set or taken out."""
     lines = text.splitlines()
-    line = [] if value is None else [f"{name} = {json.dumps(value, ensure_ascii=False)}"]
+    line = [] if value is None else [f"{name} = {_toml(value)}"]
     header = next((n for n, old in enumerate(lines) if re.fullmatch(rf"\s*\[{re.escape(table)}\]\s*(#.*)?", old)), None)
     if header is None:
         lines += [*([""] if lines and line else []), *([f"[{table}]", *line] if line else [])]
@@ -137,14 +153,27 @@ def _edited(text: str, table: str, name: str, value: str | None) -> str:
     return "\n".join([*lines[: header + 1], *line, *lines[header + 1 :]]) + "\n"
 
 
-def _apply(tables: dict[str, Any], parts: tuple[str, ...], value: str | None) -> None:
+def _toml(value: Any) -> str:
+    """A value as TOML."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(str(k))} = {_toml(v)}' for k, v in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return repr(value)  # inf and nan are written as TOML has them
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _apply(tables: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
     table = tables
     for part in parts[:-1]:
         table = table.setdefault(part, {})
     if value is None:
         table.pop(parts[-1], None)
     else:
-        table[parts[-1]] = value
+        table[parts[-1]] = json.loads(json.dumps(value, default=str))
 
 
 def _without_empty(tables: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,10 +181,32 @@ def _without_empty(tables: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in cleaned.items() if v != {}}
 
 
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """While the file is changed nobody else changes it, and what the system says names it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file.parent, os.O_RDONLY)
+        try:
+            if fcntl is not None:
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"The configuration file {file} cannot be written: {exc.strerror}.", hint="LOLLMS_CONFIG names another."
+        ) from exc
+
+
 def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    # Readable by its owner alone: there may be keys of services in it.
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        out.write(text)
-    os.replace(part, file)
+    try:
+        # Readable by its owner alone: there may be keys of services in it.
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+            out.write(text)
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lollms_client.cli import configuration
+from lollms_client.cli import complete, configuration
+from lollms_client.cli.checked_value import checked
 from lollms_client.cli.errors import FAILURE, UsageError
 from lollms_client.cli.params import Json
 from lollms_client.cli.telling import json_text
@@ -19,7 +20,10 @@ _SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 def config(
     key: Annotated[
         str | None,
-        typer.Argument(help="tts.binding, tts.environment, tts.piper.SETTING; likewise tti, stt, ttm, ttv."),
+        typer.Argument(
+            help="tts.binding, tts.environment, tts.piper.SETTING; likewise tti, stt, ttm, ttv.",
+            autocompletion=complete.keys,
+        ),
     ] = None,
     value: Annotated[str | None, typer.Argument(help="The new value; without one the old is shown.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Take the value out.")] = False,
@@ -33,7 +37,10 @@ def config(
     if unset and (key is None or value is not None):
         raise UsageError("--unset takes one key and no value.")
     if key is not None and (value is not None or unset):
-        typer.echo(configuration.change(key, value), err=True)
+        parts, new = configuration.parse_key(key), None
+        if value is not None:
+            parts, new = checked(parts, value)
+        typer.echo(configuration.change(".".join(parts), new), err=True)
         return 0
     tables = configuration.load().tables
     if key is not None:

@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.entry_points.metadata import read_entry_points
 from lollms_modalities.entry_points.refs import BindingRef
-from lollms_modalities.environments.environment import environments_folder, list_environments
+from lollms_modalities.environments.environment import environments_folder, find_environment, list_environments
 from lollms_modalities.environments.record import disk_use
-from lollms_modalities.errors import LollmsError
+from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.hooks import GROUP
 from platformdirs import user_cache_path
 
@@ -26,6 +26,7 @@ from lollms_client.cli import configuration, listing
 from lollms_client.cli.choice import choose
 from lollms_client.cli.errors import FAILURE
 from lollms_client.cli.params import Json
+from lollms_client.cli.progress import counted
 from lollms_client.cli.telling import json_text
 
 _PACKAGES = (
@@ -40,13 +41,19 @@ _PACKAGES = (
 )
 
 
-def doctor(json: Json = False) -> int:
-    """Tell of Python, packages, devices, caches and plug-ins, and which bindings would be used.
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="By metadata alone: import no binding.")] = False,
+    json: Json = False,
+) -> int:
+    """Tell of Python, packages, devices, caches and plug-ins, which bindings would be used, and what is wrong.
 
-    Reads metadata only: lollms list --check imports the bindings. The exit code is 1 where something is wrong.
+    Each binding is tried in a process of its own, with the settings of the configuration, and so is its engine. The
+    exit code is 1 where something is wrong.
     """
     rows = listing.metadata_rows(listing.refs_of(()))
     used, problems = _used()
+    if not quick:
+        rows = _tried(rows, problems)
     problems += [str(row.error) for row in rows if row.error is not None]
     problems += [*listing.conflicts([row.ref for row in rows]), *map(str, listing.unreadable())]
     told: dict[str, Any] = {
@@ -66,6 +73,32 @@ def doctor(json: Json = False) -> int:
         for line in _lines(told):
             typer.echo(line)
     return FAILURE if problems else 0
+
+
+def _tried(rows: list[listing.Row], problems: list[str]) -> list[listing.Row]:
+    """The rows with what trying each found; what is wrong with settings of the configuration goes to ``problems``."""
+    from lollms_modalities.finding.checking import check_bindings
+
+    try:
+        file = configuration.load()
+    except configuration.ConfigurationError:  # which is told already
+        file = configuration.Configuration({})
+
+    def configured(ref: BindingRef) -> dict[str, Any] | None:
+        return file.settings(ref.modality, *ref.names) or None
+
+    fine = [row.ref for row in rows if row.error is None]
+    found = {id(one.ref): one for one in counted(check_bindings(fine, 60.0, configured), len(fine), "bindings")}
+    tried = []
+    for row in rows:
+        one = found.get(id(row.ref))
+        if one is not None and isinstance(one.error, SettingsError):
+            names = getattr(one.error, "names", [])
+            table = next((n for n in row.ref.names if n in file.tables.get(row.ref.modality, {})), row.ref.name)
+            problems.append(f"{file.where(row.ref.modality, table, *names[:1])}: {one.error}")
+            one = None
+        tried.append(row if one is None else listing.Row(row.ref, one.error, one.seconds))
+    return tried
 
 
 def _packages(refs: list[BindingRef]) -> Iterator[tuple[str, str]]:
@@ -140,6 +173,12 @@ def _used() -> tuple[dict[str, str], list[str]]:
         used[modality] = f"{choice.name}, by {choice.source}"
         if not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
             problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
+        environment = configuration.load().environment(modality, choice.name)
+        if environment is not None:
+            try:
+                find_environment(environment)
+            except LollmsError as exc:
+                problems.append(f"{configuration.load().where(modality, 'environment')}: {exc}")
     return used, problems
 
 
@@ -147,7 +186,7 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     for title, value in told.items():
         if title == "problems":
             yield ""
-            yield from value or ["Nothing is wrong, by the metadata. lollms list --check imports each binding."]
+            yield from value or ["Nothing is wrong."]
         elif isinstance(value, dict):
             yield title
             width = max(map(len, value), default=0)

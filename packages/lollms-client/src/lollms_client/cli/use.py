@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lollms_modalities.contract.binding import LollmsBinding
+from lollms_modalities.errors import BindingNotFoundError, SettingsError
 from lollms_modalities.finding.bindings import candidates, find_bindings
 from lollms_modalities.finding.manager import BindingManager, Maker
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import parse_pairs, typed
 from lollms_client.cli.choice import choose
+from lollms_client.cli.errors import UsageError
 from lollms_client.cli.interrupt import Interruptible
 from lollms_client.cli.progress import Bars
 
@@ -70,13 +72,28 @@ def manager_of(modality: str) -> BindingManager[Any]:
 
 
 def maker_of(which: Which) -> tuple[str, Maker[Any]]:
-    """The name of the binding that is meant, and what makes it."""
+    """The name of the binding that is meant, and what makes it.
+
+    Raises:
+        BindingUnavailableError: it is not to be had; where the command did not name it, it says who did.
+    """
     modality = which.modality
-    name = choose(modality, which.binding, which.environment).name
+    name, source = choose(modality, which.binding, which.environment)[1:]
     environment = which.environment
+    configured = None
     if environment is None and not which.isolated:
-        environment = configuration.load().environment(modality, name)
-    return name, manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
+        environment = configured = configuration.load().environment(modality, name)
+    try:
+        return name, manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
+    except BindingNotFoundError as exc:
+        if configured is None and source in ("--binding", name):
+            raise
+        file = configuration.load()
+        if configured is not None:
+            source = file.where(modality, "environment")
+        elif source == str(configuration.path()):
+            source = file.where(modality, "binding")
+        raise BindingNotFoundError(f"{source}: {exc.message}", hint=exc.hint) from exc
 
 
 @contextmanager
@@ -89,14 +106,38 @@ def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = l
     name, make = maker_of(which)
     description = make.describe()
     schema = description["settings"]
-    names = {n: None for ref in candidates(find_bindings(which.modality), name) for n in ref.names} or {name: None}
-    kept = configuration.load().settings(which.modality, *names)
-    settings = {key: typed(key, value, schema) if isinstance(value, str) else value for key, value in kept.items()}
-    settings |= parse_pairs(which.settings, schema, "--set")
+    kept, source = configured_settings(which.modality, name, schema)
     of_call, of_binding = _sorted(which, description)
-    binding = make({**settings, **of_binding, **more(description)})
+    given = {**parse_pairs(which.settings, schema, "--set"), **of_binding, **more(description)}
+    try:
+        binding = make({**kept, **given})
+    except SettingsError as exc:
+        wrong = [name for name in getattr(exc, "names", ()) if name in kept and name not in given]
+        if not wrong:
+            raise
+        raise SettingsError(f"{source(wrong[0])}: {exc.message}", hint=exc.hint, names=wrong) from exc
     with binding:
         yield Made(binding, description, of_call)
+
+
+def configured_settings(
+    modality: str, name: str, schema: Mapping[str, Any]
+) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """What the configuration file says of a binding, by any of its names; and where it says one setting."""
+    names = {n: None for ref in candidates(find_bindings(modality), name) for n in ref.names} or {name: None}
+    file = configuration.load()
+    tables = {n: file.tables.get(modality, {}).get(n, {}) for n in names}
+
+    def where(setting: str) -> str:
+        return file.where(modality, next((n for n in reversed(tables) if setting in tables[n]), name), setting)
+
+    kept = {}
+    for key, value in file.settings(modality, *names).items():
+        try:
+            kept[key] = typed(key, value, schema) if isinstance(value, str) else value
+        except UsageError as exc:
+            raise UsageError(f"{where(key)}: {exc.message}", hint=exc.hint) from exc
+    return kept, where
 
 
 def _sorted(which: Which, description: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

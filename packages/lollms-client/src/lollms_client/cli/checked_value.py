@@ -1,0 +1,86 @@
+"""A value for the configuration, looked at before it is written: by the binding that is to have it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lollms_modalities.environments.environment import find_environment
+from lollms_modalities.errors import LollmsError, SettingsError
+from lollms_modalities.finding.bindings import candidates, find_bindings
+from lollms_modalities.finding.loading import not_found
+from lollms_modalities.settings.checking import near_miss, validate
+
+from lollms_client.cli.arguments import typed
+from lollms_client.cli.choice import known_name
+from lollms_client.cli.errors import UsageError
+from lollms_client.cli.use import Which, maker_of, manager_of
+
+
+def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
+    """The key and the value as they are to be written.
+
+    Args:
+        parts: of the key.
+        text: the value as it was typed.
+
+    Raises:
+        BindingNotFoundError: no such binding or environment.
+        UsageError, SettingsError: no such setting, or no value that it takes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"The value {text!r} is no text: {exc.reason}.", hint="Give it in UTF-8.") from exc
+    modality = parts[0]
+    if parts[1] == "binding":
+        return parts, _known(modality, text)
+    if parts[1] == "environment":
+        find_environment(text)
+        return parts, text
+    binding, name = _known(modality, parts[1]), parts[2].replace("-", "_")
+    _, make = maker_of(Which(modality, binding))
+    schema = make.describe()["settings"]
+    if name not in schema.get("properties", {}):
+        raise UsageError(
+            f"{modality}:{binding} has no setting {name!r}.", hint=near_miss(name, schema["properties"], "settings")
+        )
+    value = typed(name, text, schema)
+    if value is None:
+        raise UsageError(f"{'.'.join(parts)} cannot be nothing in the file.", hint="--unset takes it out.")
+    return (modality, binding, name), _as_the_binding_has_it(modality, binding, name, value)
+
+
+def _known(modality: str, name: str) -> str:
+    """The name of a binding that is here or in an environment."""
+    known = known_name(modality, name)
+    refs = find_bindings(modality)
+    if not candidates(refs, known):
+        raise not_found(modality, name, sorted({n for ref in refs for n in ref.names}))
+    return known
+
+
+def _as_the_binding_has_it(modality: str, binding: str, name: str, value: Any) -> Any:
+    refs = candidates(find_bindings(modality), binding)
+    if refs[0].environment is not None:
+        _tried(modality, binding, name, value)
+        return value
+    model = manager_of(modality).load_class(binding).settings_class()
+    try:
+        found = getattr(validate(model, {name: value}, SettingsError, f"{modality}:{binding}"), name)
+    except SettingsError as exc:
+        if name in getattr(exc, "names", [name]):
+            raise
+        return value  # what else it needs is said elsewhere
+    return found if isinstance(found, (bool, int, float)) else str(found) if isinstance(found, Path) else value
+
+
+def _tried(modality: str, binding: str, name: str, value: Any) -> None:
+    """Ask a binding in another interpreter, by making it."""
+    try:
+        maker_of(Which(modality, binding))[1]({name: value}).close()
+    except SettingsError as exc:
+        if name in getattr(exc, "names", [name]):
+            raise
+    except LollmsError:  # which is no word about the value
+        pass
