@@ -133,6 +133,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import Language as Language
     from lollms_modalities.settings.fields import NumFrames as NumFrames
     from lollms_modalities.settings.fields import NumInferenceSteps as NumInferenceSteps
+    from lollms_modalities.settings.fields import Scale as Scale
     from lollms_modalities.settings.fields import Seed as Seed
     from lollms_modalities.settings.fields import Speed as Speed
     from lollms_modalities.settings.fields import Temperature as Temperature
@@ -210,7 +211,7 @@ __getattr__, __dir__, __all__ = exported(
         "models": "ModelCache SharedModel",
         "settings.base": "BindingSettings CallOptions",
         "settings.fields": (
-            "Consent Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Seed Speed "
+            "Consent Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Scale Seed Speed "
             "Temperature Timestamps TopK TopP Track Width WordTimes option setting"
         ),
         "workers.isolated": "IsolatedBinding",

@@ -23,6 +23,11 @@ def draw(request: Request) -> Reply:
     return Reply(answer, wait=5.0 if "slowly" in body["prompt"] else 0.0)
 
 
+def change(request: Request) -> Reply:
+    image = Image.from_pixels(np.zeros((1024, 1024, 3), np.uint8))
+    return Reply({"data": [{"b64_json": base64.b64encode(image).decode()}]})
+
+
 class TestDalle(TTIBindingSuite):
     binding = DalleTTIBinding_Impl
     network = True
@@ -31,6 +36,6 @@ class TestDalle(TTIBindingSuite):
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
     def _server(cls) -> Iterator[None]:
-        with serving({"POST /v1/images/generations": draw}) as server:
+        with serving({"POST /v1/images/generations": draw, "POST /v1/images/edits": change}) as server:
             cls.settings = {"host_address": f"{server.url}/v1", "api_key": "sk-1", "model_name": "gpt-image-2"}
             yield

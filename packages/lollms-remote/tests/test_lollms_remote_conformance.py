@@ -72,6 +72,11 @@ def draw(request: Request) -> Reply:
     return Reply({"data": [{"b64_json": base64.b64encode(image).decode()}]}, wait=waits(body["prompt"]))
 
 
+def change(request: Request) -> Reply:
+    image = Image.from_pixels(np.zeros((64, 64, 3), np.uint8))
+    return Reply({"data": [{"b64_json": base64.b64encode(image).decode()}]})
+
+
 def begin(request: Request) -> Reply:
     body = request.json
     if not body["prompt"].strip():
@@ -101,6 +106,7 @@ ROUTES = {
     "POST /lollms/v1/audio/speech": speak,
     "POST /v1/audio/transcriptions": transcribe,
     "POST /v1/images/generations": draw,
+    "POST /v1/images/edits": change,
     "GET /v1/models": Reply({"data": [{"id": "whisper-1"}]}),
     "POST /v1/videos": begin,
     "POST /v1/music": begin,

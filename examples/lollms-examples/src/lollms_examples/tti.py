@@ -14,11 +14,14 @@ from lollms_modalities import (
     EditOptions,
     Height,
     Image,
+    ImageInput,
     LollmsTTIBinding,
     NumInferenceSteps,
     OptionError,
+    Scale,
     Seed,
     Width,
+    option,
     read_media,
     report_progress,
     verb,
@@ -32,6 +35,18 @@ class ChangeOptions(EditOptions):
 
     n: Count = 1
     seed: Seed = None
+
+
+class EnlargeOptions(CallOptions):
+    """Of ``upscale_image``."""
+
+    scale: Scale = 2
+
+
+class CutOptions(CallOptions):
+    """Of ``remove_background``."""
+
+    tolerance: int = option(16, description="How far a colour may be from that of the corner.", ge=0, le=255)
 
 
 class BlocksTTIBinding(LollmsTTIBinding):
@@ -79,6 +94,27 @@ class BlocksTTIBinding(LollmsTTIBinding):
             over = (under + np.asarray(veil.to_pil())) / 2
             made.append(Image.from_pixels((under + (over - under) * where).astype(np.uint8)))
         return made
+
+    @verb("Image", content="image", options=EnlargeOptions)
+    def upscale_image(self, image: ImageInput, scale: float | None = None, **kwargs: Any) -> Image:
+        """The image with each pixel so many times as large."""
+        before = Image(read_media(image)).to_pil()
+        size = round(before.width * (scale or 2)), round(before.height * (scale or 2))
+        if max(size) > LARGEST:
+            raise OptionError(
+                f"An image of {size[0]}x{size[1]} was asked for.", hint=f"At most {LARGEST} pixels a side."
+            )
+        report_progress(1, 1)
+        return Image.from_pil(before.resize(size, 0))
+
+    @verb("Image", content="image", options=CutOptions)
+    def remove_background(self, image: ImageInput, **kwargs: Any) -> Image:
+        """The image without what has the colour of its upper left corner."""
+        pixels = np.array(Image(read_media(image)).to_pil().convert("RGBA"))
+        apart = np.abs(pixels[:, :, :3].astype(int) - pixels[0, 0, :3]).max(axis=2)
+        pixels[apart <= kwargs["tolerance"], 3] = 0
+        report_progress(1, 1)
+        return Image.from_pixels(pixels)
 
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         return [{"name": "blocks", "caption": "Blocks", "help": "Eight by eight blocks of colour."}]

@@ -101,7 +101,11 @@ class LollmsBinding(Configured):
         return Capabilities()
 
     def supports(self, name: str) -> bool:
-        """Whether a call takes this option ("speed"), or the binding has this capability ("streaming")."""
+        """Whether a call takes this option ("speed"), or the binding has this capability ("streaming") or this verb
+        ("upscale_image"; "edit_image" where it has ``edit_images``).
+        """
+        if name in self._verbs or (name == "edit_image" and "edit_images" in self._verbs):
+            return True
         if name in self.options_class().model_fields or name in CONTROLS:
             return True
         if name in ("output_path", "output_format"):

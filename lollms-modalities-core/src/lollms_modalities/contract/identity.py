@@ -68,7 +68,7 @@ def _described(cls: type[LollmsBinding], spec: Verb) -> dict[str, Any]:
         "content": spec.content,
         "params": list(spec.params),
         "required": list(spec.required),
-        "media": [*(spec.params[:1] if spec.content in ("audio", "images") else ()), *media],
+        "media": [*(spec.params[:1] if spec.content in ("audio", "image", "images") else ()), *media],
     }
     return described | ({"options": schema} if spec.options is not None else {})
 

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from lollms_modalities.media.image import Image
     from lollms_modalities.media.input import MediaInput
 
+_ENLARGES = (
+    "Use one that does, such as diffusers with a model that enlarges (stabilityai/stable-diffusion-x4-upscaler); "
+    'supports("upscale_image") tells.'
+)
+_CUTS_OUT = 'Use one that does: supports("remove_background") tells.'
+
 
 class LollmsTTIBinding(LollmsBinding):
     """Turns a prompt into an image."""
@@ -118,6 +124,50 @@ class LollmsTTIBinding(LollmsBinding):
         given = {"negative_prompt": negative_prompt, "mask": unwrapped(mask)}
         return {"images": images, "prompt": prompt, **given, **kwargs}, as_before and "n" in options.model_fields
 
+    def upscale_image(self, image: ImageInput, scale: float | None = None, **kwargs: Any) -> Image:
+        """Enlarge an image. Optional: authors mark theirs ``@verb("Image", content="image", options=...)``.
+
+        Args:
+            image: a path, bytes, one of our results, a binary file, base64, or an image of Pillow.
+            scale: by how much each side grows; the engine's own when left out.
+            kwargs: the options of the binding's verb; and ``progress``, ``cancel``, ``timeout``, ``output_format``,
+                ``output_path``.
+
+        Raises:
+            UnsupportedError: the binding enlarges no images; ``supports("upscale_image")`` says whether it does.
+        """
+        raise self._cannot("enlarges no images", _ENLARGES)
+
+    async def aupscale_image(self, image: ImageInput, scale: float | None = None, **kwargs: Any) -> Image:
+        """Awaitable twin of ``upscale_image``."""
+        raise self._cannot("enlarges no images", _ENLARGES)
+
+    def remove_background(self, image: ImageInput, **kwargs: Any) -> Image:
+        """Leave of an image what stands before its background, which becomes transparent. Optional, as above.
+
+        Args:
+            image: as of ``upscale_image``.
+            kwargs: likewise.
+
+        Returns:
+            PNG, of the same size, with an alpha channel.
+
+        Raises:
+            UnsupportedError: the binding cannot; ``supports("remove_background")`` says whether it can.
+        """
+        raise self._cannot("removes no backgrounds", _CUTS_OUT)
+
+    async def aremove_background(self, image: ImageInput, **kwargs: Any) -> Image:
+        """Awaitable twin of ``remove_background``."""
+        raise self._cannot("removes no backgrounds", _CUTS_OUT)
+
+    # A class in which these are verbs gets the twins of verbs.
+    aupscale_image.__lollms_yields__ = True  # type: ignore[attr-defined]
+    aremove_background.__lollms_yields__ = True  # type: ignore[attr-defined]
+
+    def _cannot(self, what: str, hint: str) -> UnsupportedError:
+        return UnsupportedError(f"{self.binding_name} {what}.", hint=hint)
+
     if TYPE_CHECKING:
 
         async def agenerate_image(
@@ -129,4 +179,8 @@ class LollmsTTIBinding(LollmsBinding):
             from lollms_modalities.contract.editing import check_images
 
             return check_images(value)
+        if kind == "image":
+            from lollms_modalities.contract.editing import check_image
+
+            return check_image(value)
         return check_prompt(value) if kind == "prompt" else value

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 # By their number in a header.
-_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
-_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1")
+RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1")
 
 
 class AacCoder:
@@ -24,12 +24,12 @@ class AacCoder:
         self._sink = sink
         self._channels = channels
         self._av = import_av()
-        self.rate = next_higher(rate, _RATES[::-1])
+        self.rate = next_higher(rate, RATES[::-1])
         self._resampler = resampler(rate, self.rate, channels) if self.rate != rate else None
         self._at = 0
-        if channels > len(_LAYOUTS):
-            raise self._refusal(f"it has at most {len(_LAYOUTS)} channels here")
-        self._layout = _LAYOUTS[channels - 1]
+        if channels > len(LAYOUTS):
+            raise self._refusal(f"it has at most {len(LAYOUTS)} channels here")
+        self._layout = LAYOUTS[channels - 1]
         self._codec = self._av.CodecContext.create("aac", "w")
         self._codec.sample_rate, self._codec.layout, self._codec.format = self.rate, self._layout, "fltp"
         # 64 kbit/s a channel, and at most the 6144 bits a frame of 1024 samples that the standard allows.
@@ -64,7 +64,7 @@ class AacCoder:
 
     def _header(self, size: int) -> bytes:
         """Of a frame of ``size`` bytes: MPEG-4, no checksum, the profile LC, one block, a buffer that is not told."""
-        fixed = 0xFFF1 << 12 | 1 << 10 | _RATES.index(self.rate) << 6 | self._channels << 2
+        fixed = 0xFFF1 << 12 | 1 << 10 | RATES.index(self.rate) << 6 | self._channels << 2
         return (fixed << 28 | (size + 7) << 13 | 0x7FF << 2).to_bytes(7, "big")
 
     def finish(self) -> None:

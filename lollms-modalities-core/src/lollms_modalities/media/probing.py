@@ -123,6 +123,26 @@ def probe_video(source: MediaInput) -> tuple[int, int, float, float, int]:
             raise MediaError(f"{shown_as(checked)} cannot be read as video: {exc.strerror}.") from exc
 
 
+def sound_end(source: MediaInput) -> float | None:
+    """Where the sound of a film ends by its header, in seconds; 0 where that does not tell, None where it has no sound.
+
+    Raises as ``probe_video``.
+    """
+    av = import_av()
+    checked = check_media(source, role="video")
+    with open_media(checked) as file:
+        try:
+            with open_container(av, file) as container:
+                tracks = container.streams.audio
+                if not tracks:
+                    return None
+                track = tracks[0]
+                ticks = (track.start_time or 0) + (track.duration or 0) if track.duration else 0
+                return float(ticks * track.time_base) if track.time_base else 0.0
+        except av.error.FFmpegError as exc:
+            raise MediaError(f"{shown_as(checked)} cannot be read as video: {exc.strerror}.") from exc
+
+
 def _duration_of(container: Any, stream: Any) -> float:
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)

@@ -8,24 +8,32 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.errors import BindingDependencyError, GenerationError
+from lollms_modalities.media.video_sound import FilmSound
 from lollms_modalities.version import requirement
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from lollms_modalities.media.input import MediaInput
 
-def encode_video(frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: int = 20) -> bytes:
-    """MP4 (H.264, yuv420p) from RGB frames.
+
+def encode_video(
+    frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: int = 20, audio: MediaInput | None = None
+) -> bytes:
+    """MP4 (H.264, yuv420p) from RGB frames, with AAC where there is sound.
 
     Args:
         frames: each uint8 of shape (height, width, 3), all alike. Odd sizes lose a row or column, which H.264 cannot
             hold.
         fps: frames per second.
         crf: constant rate factor of x264, 0 (lossless) to 51; lower is better and larger.
+        audio: its sound. What goes beyond the last frame is cut, where it ends earlier silence follows; the call's
+            provenance tells, and a ``MediaWarning`` where it is more than a tenth of a second.
 
     Raises:
-        GenerationError: no frame, or frames of another shape or type.
+        GenerationError: no frame, or frames of another shape or type; sound with too many channels.
+        MediaError: the sound is none.
     """
     try:
         import av
@@ -36,6 +44,8 @@ def encode_video(frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: in
         ) from exc
     buffer = io.BytesIO()
     stream: Any = None
+    sound: FilmSound | None = None
+    count = 0
     with av.open(buffer, "w", format="mp4") as container:
         for frame in frames:
             if getattr(frame, "ndim", 0) != 3 or frame.shape[2] != 3 or str(frame.dtype) != "uint8":
@@ -50,6 +60,8 @@ def encode_video(frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: in
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 # x264's macroblock tree reads memory that nobody has written: the same frames would give other bytes.
                 stream.options = {"crf": str(crf), "threads": "2", "x264-params": "mbtree=0"}
+                if audio is not None:
+                    sound = FilmSound(audio, container)
             elif (stream.width, stream.height) != (width, height):
                 raise GenerationError(
                     f"A frame is {width}x{height}, the first was {stream.width}x{stream.height}.",
@@ -57,7 +69,12 @@ def encode_video(frames: Iterable[npt.NDArray[np.uint8]], fps: float, *, crf: in
                 )
             picture = av.VideoFrame.from_ndarray(frame[:height, :width], format="rgb24")
             container.mux(stream.encode(picture))
+            count += 1
+            if sound is not None:
+                sound.until(float(count / stream.codec_context.framerate))
         if stream is None:
             raise GenerationError("A video of no frames cannot be made.")
         container.mux(stream.encode(None))
+        if sound is not None:
+            sound.finish(float(count / stream.codec_context.framerate))
     return buffer.getvalue()

@@ -72,6 +72,10 @@ NumFrames = Annotated[int, Field(ge=1, description="Number of frames of the vide
 Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False, description="Frames per second.")]
 Width = Annotated[int, Field(ge=1, description="Width in pixels.")]
 Height = Annotated[int, Field(ge=1, description="Height in pixels.")]
+Scale = Annotated[
+    Annotated[float, Field(gt=1, le=16, allow_inf_nan=False)] | None,
+    Field(description="By how much each side of an image grows; the engine's own when empty."),
+]
 Count = Annotated[int, Field(ge=1, description="How many results to make.")]
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Randomness of sampling; 0 is none.")]
 TopK = Annotated[int, Field(ge=0, description="Sample among the k likeliest; 0 is all.")]

@@ -7,6 +7,7 @@ suites that it is for. The last named runs first.
 from __future__ import annotations
 
 from lollms_modalities.testing.arguments import ArgumentTests
+from lollms_modalities.testing.edits import EditTests
 from lollms_modalities.testing.encoded import EncodedTests
 from lollms_modalities.testing.identity import IdentityTests
 from lollms_modalities.testing.images import ImageTests
@@ -58,7 +59,7 @@ class STTBindingSuite(TimesTests, RecordingTests, TranscriptTests, _Common):
     """For bindings of ``LollmsSTTBinding``."""
 
 
-class TTIBindingSuite(PictureTests, ImageTests, PromptTests, _Common):
+class TTIBindingSuite(EditTests, PictureTests, ImageTests, PromptTests, _Common):
     """For bindings of ``LollmsTTIBinding``."""
 
 

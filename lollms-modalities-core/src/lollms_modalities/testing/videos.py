@@ -42,6 +42,13 @@ class VideoTests(Suite):
             ((result.width, result.height, result.num_frames, result.fps), (*found, rate)),
         )
         contract(result.format != "mp4" or codec == "h264", "An MP4 is H.264.", "results", codec)
+        sound = result.audio
+        contract(
+            sound is None or abs(sound.duration - result.duration) < 0.1,
+            "The sound of a Video is as long as its pictures.",
+            "edits",
+            (sound, result.duration),
+        )
 
     @classmethod
     def other_values(cls, bound: Any, given: Mapping[str, Any]) -> dict[str, Any]:

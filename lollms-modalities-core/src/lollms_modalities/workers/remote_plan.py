@@ -155,6 +155,10 @@ class RemotePlan(Plan):
             from lollms_modalities.contract.editing import check_images
 
             return [self._crossing(v) for v in check_images(value)]
+        if self.verb.content == "image" and name == content:
+            from lollms_modalities.contract.editing import check_image
+
+            return self._crossing(check_image(value))
         if isinstance(value, (list, tuple)):
             return [self._checked(name, v) for v in value]
         if isinstance(value, Mapping):

@@ -58,8 +58,8 @@ _ADDRESSES: tuple[type[Any], ...] = (
 
 
 _PLAIN = (str, int, float, bool, type(None))
-_PLAIN_STATE = ("_known", "_pixels", "_facts", "_format", "language", "language_probability", "duration")
-_TUPLES = ("_known", "_pixels", "_facts", "segments", "words")
+_PLAIN_STATE = ("_known", "_pixels", "_facts", "_sound", "_format", "language", "language_probability", "duration")
+_TUPLES = ("_known", "_pixels", "_facts", "_sound", "segments", "words")
 _MEDIA: dict[str, type[media.Audio] | type[media.Image] | type[media.Video]] = {
     "Audio": media.Audio,
     "Image": media.Image,
