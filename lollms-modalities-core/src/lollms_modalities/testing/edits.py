@@ -31,6 +31,8 @@ class EditTests(Suite):
     @crosses
     @applies(lambda suite: suite.changes and "edit_images" in suite.binding.verbs())
     def test_an_image_is_changed(self, bound: Any, result: Any) -> None:
+        """Write ``edit_images``, a verb with ``content="images"``, that takes what ``generate_image`` gave; or set
+        ``changes = False`` where the model of the suite cannot."""
         contract(bound.supports("edit_image"), "supports() knows the verbs.", "edits")
         made = bound.edit_image(result, str(self.arguments()["prompt"]))
         contract(type(made) is media.Image, "edit_image gives an Image.", "edits", type(made))
@@ -39,6 +41,7 @@ class EditTests(Suite):
     @crosses
     @applies(lambda suite: suite.enlarges and "upscale_image" in suite.binding.verbs())
     def test_an_image_is_enlarged(self, bound: Any, result: Any) -> None:
+        """Let ``upscale_image`` lengthen both sides alike, and declare ``scale: Scale`` among its options."""
         contract(bound.supports("upscale_image"), "supports() knows the verbs.", "edits")
         made = bound.upscale_image(result)
         self.check(made)
@@ -60,6 +63,7 @@ class EditTests(Suite):
     @crosses
     @applies(lambda suite: suite.cuts_out and "remove_background" in suite.binding.verbs())
     def test_a_background_is_removed(self, bound: Any, result: Any) -> None:
+        """Give a PNG of the same size with an alpha channel from ``remove_background``."""
         contract(bound.supports("remove_background"), "supports() knows the verbs.", "edits")
         made = bound.remove_background(result)
         self.check(made)
@@ -75,24 +79,28 @@ class EditTests(Suite):
 
     @applies(_lacks("upscale_image"))
     def test_what_enlarges_nothing_says_so(self, bound: Any, result: Any) -> None:
+        """Leave ``upscale_image`` to the ABC where the engine cannot: it raises what is expected."""
         contract(not bound.supports("upscale_image"), "supports() knows the verbs.", "edits")
         with raises(UnsupportedError, "A binding that enlarges no images raises UnsupportedError.", "edits"):
             bound.upscale_image(result)
 
     @applies(_lacks("remove_background"))
     def test_what_removes_no_background_says_so(self, bound: Any, result: Any) -> None:
+        """Leave ``remove_background`` to the ABC where the engine cannot."""
         contract(not bound.supports("remove_background"), "supports() knows the verbs.", "edits")
         with raises(UnsupportedError, "A binding that removes no backgrounds raises UnsupportedError.", "edits"):
             bound.remove_background(result)
 
     @applies(_lacks("edit_images"))
     def test_what_changes_nothing_says_so(self, bound: Any, result: Any) -> None:
+        """Leave ``edit_image`` to the ABC where there is no ``edit_images``."""
         contract(not bound.supports("edit_image"), "supports() knows the verbs.", "edits")
         with raises(UnsupportedError, "A binding that changes no images raises UnsupportedError.", "edits"):
             bound.edit_image(result, "a change")
 
     @applies(lambda suite: any(verb.kind == "edits" for verb in suite.binding.verbs().values()))
     def test_what_changes_media_says_that_it_edits(self, bound: Any) -> None:
+        """Mark these verbs with ``content="image"`` or ``"images"``, or ``kind="edits"``."""
         kinds = {name: bound.verbs()[name].kind for name in bound.verbs() if name not in (self.verb,)}
         names = {"edit_images", "upscale_image", "remove_background"} & kinds.keys()
         contract(
