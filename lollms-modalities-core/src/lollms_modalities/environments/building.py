@@ -89,7 +89,7 @@ class Building:
             self._installer.look_in(wanted.source)
         found = find(
             wanted.binding, self._installer, room.work, extras=wanted.extras, source=wanted.source,
-            python=wanted.python or sys.executable,
+            python=wanted.python or sys.executable, build=wanted.allow_build,
         )  # fmt: skip
         room.reserve(name or found.binding, replace=bool(self._replaces))
         recipe = found.recipe

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def create_environment(
     binding: str = "", *, name: str = "", python: str | Path = "", extras: Sequence[str] = (),
-    source: str | Path = "", torch: Torch = "auto", record: str | Path | None = None,
+    source: str | Path = "", torch: Torch = "auto", record: str | Path | None = None, allow_build: bool = False,
     progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None, timeout: float | None = None,
 ) -> Environment:  # fmt: skip
     """Make an environment for a binding, as the recipe in its distribution says.
@@ -43,6 +43,8 @@ def create_environment(
         extras: of the distribution, besides those of its recipe.
         source: a folder to take it from: a checkout of projects, or wheels.
         torch: which build, where the engine runs on torch: for the CPU, for CUDA, or as fits this machine.
+        allow_build: build what comes as source before it is known to offer a binding, which runs its authors' code.
+            Without it a wheel is looked at first.
         record: make it again as this record of another says (the file, or the environment's folder).
         progress, cancel, timeout: as of every call; progress comes in the stages "find", "resolve", "download ...",
             "install" and "check".
@@ -53,13 +55,19 @@ def create_environment(
         CallCancelled, CallTimeout: the call was stopped, and nothing is left.
     """
     wanted = Request(
-        binding, str(python), tuple(extras), str(Path(source).expanduser().absolute()) if source else "", torch
-    )
+        binding, str(python), tuple(extras), str(Path(source).expanduser().absolute()) if source else "", torch,
+        allow_build,
+    )  # fmt: skip
     kept = None
     if record is not None:
         kept = _kept(Path(record))
         wanted = Request(
-            binding or kept.request.binding, str(python), kept.request.extras, kept.request.source, kept.request.torch
+            binding or kept.request.binding,
+            str(python),
+            kept.request.extras,
+            kept.request.source,
+            kept.request.torch,
+            allow_build or kept.request.allow_build,
         )
     if not wanted.binding:
         raise EnvironmentBuildError("No binding was named.", hint="Give its name, or a record.", reason="recipe")
@@ -96,6 +104,7 @@ def update_environment(
         asked.extras,
         asked.source if source is None else str(Path(source).expanduser().absolute()),
         asked.torch if torch is None else torch,
+        asked.allow_build,
     )
     with _calling("update_environment", progress, cancel, timeout) as call:
         return Building(call, wanted, replaces=kept.name).make(kept.name, None, None)

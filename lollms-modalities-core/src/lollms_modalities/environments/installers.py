@@ -76,14 +76,18 @@ class Installer(Protocol):
     def build(self, project: Path, into: Path) -> Path:
         """The wheel of a folder with a ``pyproject.toml``."""
 
-    def fetch(self, requirement: str, into: Path, python: str) -> None:
-        """Lay a distribution's files, without what it requires, into a folder."""
+    def fetch(self, requirement: str, into: Path, python: str, *, build: bool = False) -> None:
+        """Lay a distribution's files, without what it requires, into a folder; those of a wheel, or with ``build`` also
+        of a source that is built, which runs its code."""
 
     def resolve(self, environment: Path, wishes: Wishes, *, offline: bool = False) -> list[str]:
         """The pinned requirements that fulfil them; ``offline``: these alone, from find-links alone."""
 
     def install(self, environment: Path, pins: Path, listener: Listener, *, torch_index: bool = False) -> None:
         """Install what a file pins; the listener gets every line that is printed."""
+
+
+_WHEELS_ONLY = ["--only-binary", ":all:"]
 
 
 class Runner:
@@ -166,9 +170,10 @@ class Uv:
         self._run("build", "--wheel", "--no-create-gitignore", "--out-dir", str(into), str(project))
         return _only_wheel(into)
 
-    def fetch(self, requirement: str, into: Path, python: str) -> None:
+    def fetch(self, requirement: str, into: Path, python: str, *, build: bool = False) -> None:
         """See ``Installer``."""
-        self._run("pip", "install", "--no-deps", "--python", python, "--target", str(into), requirement)
+        only = [] if build else _WHEELS_ONLY
+        self._run("pip", "install", "--no-deps", *only, "--python", python, "--target", str(into), requirement)
 
     def resolve(self, environment: Path, wishes: Wishes, *, offline: bool = False) -> list[str]:
         """See ``Installer``."""
@@ -226,9 +231,9 @@ class Pip:
         self._pip("wheel", "--no-deps", "-w", str(into), str(project))
         return _only_wheel(into)
 
-    def fetch(self, requirement: str, into: Path, python: str) -> None:
+    def fetch(self, requirement: str, into: Path, python: str, *, build: bool = False) -> None:
         """See ``Installer``."""
-        self._pip("install", "--no-deps", "--target", str(into), requirement)
+        self._pip("install", "--no-deps", *([] if build else _WHEELS_ONLY), "--target", str(into), requirement)
 
     def resolve(self, environment: Path, wishes: Wishes, *, offline: bool = False) -> list[str]:
         """See ``Installer``."""

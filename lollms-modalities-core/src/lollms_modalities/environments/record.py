@@ -32,6 +32,7 @@ class Request:
         extras: of the distribution, besides those of the recipe.
         source: the folder that was given with ``--from``, or "".
         torch: "auto", "cpu" or "cuda".
+        allow_build: whether what comes as source may be built before it is known to offer a binding.
     """
 
     binding: str
@@ -39,6 +40,7 @@ class Request:
     extras: tuple[str, ...] = ()
     source: str = ""
     torch: str = "auto"
+    allow_build: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,8 @@ class Found:
 
 
 def find(
-    name: str, installer: Installer, work: Path, *, extras: Iterable[str] = (), source: str = "", python: str
+    name: str, installer: Installer, work: Path, *, extras: Iterable[str] = (), source: str = "", python: str,
+    build: bool = False,
 ) -> Found:  # fmt: skip
     """Find the distribution that offers a binding, and read its recipe.
 
@@ -85,6 +86,7 @@ def find(
         extras: of the distribution, besides those that its recipe names.
         source: a folder to look in.
         python: the interpreter that the distribution is fetched for.
+        build: what is fetched may come as source, whose code runs when it is built.
 
     Raises:
         BindingNotFoundError: the folder does not hold it, or what was found offers no binding.
@@ -105,7 +107,7 @@ def find(
     else:
         requirement = own
         target = work / "fetched"
-        installer.fetch(requirement, target, python)
+        _fetch(installer, requirement, target, python, build=build)
         with damage_told(requirement):
             read = read_wheels(target, normal(name_of(requirement)))
     recipe = parse_recipe(read.recipe, f"of {read.distribution} {read.version}")
@@ -115,6 +117,38 @@ def find(
         _binding_name(name, read), read.distribution, read.version, read.requires_python, wanted, requirement,
         builder.wheels, recipe, read.recipe,
     )  # fmt: skip
+
+
+# As uv and pip say that there is no wheel.
+_NO_WHEEL = ("no usable wheels", "has no wheels", "no wheels with", "building source distributions is disabled")
+
+
+def _fetch(installer: Installer, requirement: str, target: Path, python: str, *, build: bool) -> None:
+    """Fetch a wheel, whose files say what it offers; a source only where that was asked for."""
+    from packaging.requirements import Requirement
+
+    from lollms_modalities.environments.installers import InstallerFailed
+
+    only_source = f"{requirement} comes as source alone, which runs its authors' code to be built"
+    url = Requirement(requirement).url
+    # Installers build what an address names, whatever they are told.
+    failed = None if build or url is None or url.partition("#")[0].endswith(".whl") else only_source
+    output = ""
+    if failed is None:
+        try:
+            return installer.fetch(requirement, target, python, build=build)
+        except InstallerFailed as exc:
+            output = exc.output[-8000:]
+            said = " ".join(output.split()).lower()
+            if build or not any(mark in said for mark in (*_NO_WHEEL, "no matching distribution")):
+                raise
+            failed = only_source if any(mark in said for mark in _NO_WHEEL) else f"No wheel of {requirement} was found"
+    raise EnvironmentBuildError(
+        f"{failed}, and whether it offers a binding is not known. Nothing of it was run.",
+        hint="Look at it; then --allow-build builds a source.",
+        reason="build",
+        output=output,
+    )
 
 
 def _in_folder(folder: Path) -> tuple[list[Local], list[EnvironmentBuildError]]:

@@ -47,6 +47,9 @@ def create(
     source: Source = None,
     name: Annotated[str, typer.Option(help="Name of the environment, if not the binding's.")] = "",
     torch: Torch = None,
+    allow_build: Annotated[
+        bool, typer.Option("--allow-build", help="Build what comes as source, which runs its code, before it is seen.")
+    ] = False,
     record: Annotated[
         Path | None, typer.Option(help="Make it again from this record (lollms.json) or environment.")
     ] = None,
@@ -56,7 +59,7 @@ def create(
         made = create_environment(
             binding, name=name, python=python or "", extras=extra or (), source=source or "",
             torch=torch or "auto",  # type: ignore[arg-type]  # which is checked there
-            record=record, progress=display,
+            record=record, allow_build=allow_build, progress=display,
         )  # fmt: skip
     _tell_made(made)
 
