@@ -515,7 +515,11 @@ def test_a_voice_is_fetched(lollms: Shell, tmp_path: Path) -> None:
     routes = {"GET /voices.json": Reply({name: {"files": listed}})} | {f"GET /{p}": Reply(d) for p, d in data.items()}
     with serving(routes) as server:
         place = ["--set", f"voices_url={server.url}"]
-        assert "Set piper_voices_dir" in lollms("pull", "tts:piper", name, *place, code=2).stderr
+        assert "lollms pull tts:piper NAME" in lollms("pull", "tts:piper", *place, code=2).stderr
+        own = tmp_path / "data" / "lollms" / "voices" / "piper" / f"{name}.onnx"
+        done = lollms("pull", "tts:piper", name, *place)
+        assert (done.stdout.decode(), own.exists()) == (f"{own}\n", True)
+        assert f"lollms speak -b piper -v {name}" in done.stderr
         lollms("config", "tts.piper.piper_voices_dir", str(tmp_path / "voices"))
         done = lollms("pull", "tts:piper", name, *place)
         assert done.stdout.decode() == f"{tmp_path / 'voices' / name}.onnx\n"

@@ -405,5 +405,17 @@ def test_what_cannot_be_fetched_says_why(hub: str, tmp_path: Path) -> None:
         piper.set_settings({"voices_url": "http://127.0.0.1:9"})
         with pytest.raises(ServiceError, match="cannot be reached"):
             piper.download_voice(HUB_NAME)
-    with pytest.raises(SettingsError, match="piper_voices_dir"):
-        PiperTTSBinding().download_voice(HUB_NAME)
+    with pytest.raises(SettingsError, match=r"'/dev/null/x' cannot be made: Not a directory. Set piper_voices_dir"):
+        PiperTTSBinding(piper_voices_dir="/dev/null/x").download_voice(HUB_NAME)
+
+
+def test_without_a_folder_of_ones_own_voices_lie_in_the_platforms(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with PiperTTSBinding(voices_url=hub) as piper:
+        path = piper.download_voice(HUB_NAME)
+        assert path.parent == tmp_path / "lollms" / "voices" / "piper"
+        assert path.name in piper.list_voices()
+    with PiperTTSBinding() as another:
+        assert path.name in another.list_voices()

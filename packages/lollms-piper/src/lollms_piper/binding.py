@@ -54,7 +54,9 @@ class PiperTTSBinding(LollmsTTSBinding):
 
     class Settings(BindingSettings):
         default_voice_model_path: Path | None = setting(None, description="Voice (.onnx) to use when none is named.")
-        piper_voices_dir: Path | None = setting(None, description="Folder of voices.")
+        piper_voices_dir: Path | None = setting(
+            None, description="Folder of voices; if empty, piper in lollms/voices in the platform's folder for data."
+        )
         default_voice: str | None = setting(
             None, description="Name of the voice to use when none is named.", kind="path"
         )
@@ -132,11 +134,11 @@ class PiperTTSBinding(LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         """File names of the voices in ``piper_voices_dir``, and the packaged one's."""
-        return voices.list_voices(self.settings.piper_voices_dir)
+        return voices.list_voices(self._folder)
 
     def describe_voices(self, **kwargs: Any) -> list[dict[str, Any]]:
         """As in any binding; language and gender are read from the file beside each voice."""
-        return voices.describe_voices(self.settings.piper_voices_dir, self._default_path())
+        return voices.describe_voices(self._folder, self._default_path())
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """A Piper voice is a model: as ``list_voices``."""
@@ -153,16 +155,23 @@ class PiperTTSBinding(LollmsTTSBinding):
         """Fetch a voice such as ``en_US-lessac-medium`` into ``piper_voices_dir``; its size and checksum are checked.
 
         Raises:
-            SettingsError: ``piper_voices_dir`` is not set.
+            SettingsError: the folder cannot be made.
             VoiceNotFoundError: there is no such voice.
             ServiceError: it cannot be fetched, or came damaged.
         """
-        folder = self.settings.piper_voices_dir
-        if folder is None:
-            raise SettingsError("download_voice() has nowhere to put it.", hint="Set piper_voices_dir.")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise SettingsError(
+                f"The folder of voices {str(folder)!r} cannot be made: {exc.strerror}.", hint="Set piper_voices_dir."
+            ) from exc
         with self.task("download_voice", progress=progress, cancel=cancel, timeout=timeout):
             return pull.pull_voice(name, folder, self.settings.voices_url)
+
+    @property
+    def _folder(self) -> Path:
+        return self.settings.piper_voices_dir or voices.own_folder()
 
     def load_model(self) -> ModelCache[Path, PiperVoice]:
         return loaded_voices(self.settings.max_loaded_voices, self.settings.n_threads, self.settings.use_cuda)
@@ -173,7 +182,7 @@ class PiperTTSBinding(LollmsTTSBinding):
         self.model.get(self._path_of(self.settings.default_voice))
 
     def _path_of(self, voice: str | None) -> Path:
-        folder = self.settings.piper_voices_dir
+        folder = self._folder
         if voice is not None:
             return voices.find_voice(voice, folder)
         return voices.default_voice(self.settings.default_voice_model_path, folder)

@@ -23,6 +23,13 @@ def packaged_voice() -> Path | None:
     return path if path.is_file() else None
 
 
+def own_folder() -> Path:
+    """Where voices lie unless the settings name a folder: it need not be there."""
+    from platformdirs import user_data_path
+
+    return user_data_path("lollms", appauthor=False) / "voices" / "piper"
+
+
 def voices_in(folder: Path | None) -> list[str]:
     """File names of the voices in a folder, sorted; links that lead out of it are left out."""
     if folder is None:
@@ -157,4 +164,4 @@ def _shown(voice: object) -> str:
 
 def _known(folder: Path | None) -> str:
     names = list_voices(folder)
-    return f"Known voices: {', '.join(names)}." if names else "Set piper_voices_dir, or use download_voice()."
+    return f"Known voices: {', '.join(names)}." if names else "Run lollms pull tts:piper NAME, or set piper_voices_dir."

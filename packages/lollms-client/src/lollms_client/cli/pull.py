@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 from lollms_modalities.errors import UnsupportedError
 
+from lollms_client.cli import complete
 from lollms_client.cli.choice import parse_target
+from lollms_client.cli.errors import UsageError
 from lollms_client.cli.params import Target, Timeout, Where, grouped
 from lollms_client.cli.use import Which, call, opened
 
@@ -17,7 +19,9 @@ _WAYS = ("download_voice", "download_model")
 @grouped
 def pull(
     binding: Target,
-    name: Annotated[str, typer.Argument(help="Of the voice or model.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Of the voice or model.", show_default=False, autocompletion=complete.models)
+    ] = None,
     *,
     where: Where,
     timeout: Timeout = None,
@@ -29,6 +33,11 @@ def pull(
     """
     choice = parse_target(binding)
     target = f"{choice.modality}:{choice.name}"
+    if name is None:
+        raise UsageError(
+            f"Which voice or model of {target} is meant?",
+            hint=f"lollms pull {target} NAME; lollms models {target} lists those that it knows.",
+        )
 
     def settings(described: dict[str, Any]) -> dict[str, Any]:
         if _way(described) is not None:
@@ -41,6 +50,8 @@ def pull(
         way = _way(made.description)
         if way is not None:
             typer.echo(call(getattr(made.binding, way), name, label=name, timeout=timeout))
+            if way == "download_voice":
+                typer.echo(f"lollms speak -b {choice.name} -v {name} speaks with it.", err=True)
         else:
             call(made.binding.load, label=name, timeout=timeout)
             typer.echo(f"{name} is there.", err=True)
