@@ -16,7 +16,7 @@ COMMANDS = {
     "info": ("info", "info", "What a binding is: settings, options, capabilities, licence, place."),
     "voices": ("asking", "voices", "The voices of a speech binding."),
     "models": ("asking", "models", "The models that a binding knows."),
-    "speak": ("making", "speak", "Speak a text."),
+    "speak": ("speaking", "speak", "Speak a text."),
     "transcribe": ("transcribing", "transcribe", "Write down what is said in recordings."),
     "listen": ("listen", "listen", "Write down what is said while it is being said."),
     "image": ("making", "image", "Draw an image."),

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 import typer
 
 from lollms_client.cli import complete
-from lollms_client.cli.targets import Given
+from lollms_client.cli.targets import STDOUT, Given
 
 _T = TypeVar("_T")
 
@@ -106,6 +106,11 @@ class File(NamedTuple):
     output: Output = None
     directory: Folder = None
     format: _Format = None
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether ``-o -`` says so."""
+        return self.output == [STDOUT]
 
     @property
     def given(self) -> Given:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lollms_modalities.contract.encoded import check_can_encode
 from lollms_modalities.errors import OptionError
+from lollms_modalities.media.audio import Audio
 from lollms_modalities.media.files import check_folder, expanded, explained
 from lollms_modalities.media.formats import check_format, check_output_path
 
@@ -85,8 +87,13 @@ def target_of(given: Given, kind: Any, stem: str) -> Iterator[Target]:
         UsageError: binary data for a terminal; a format twice.
         OptionError: an unknown suffix or format, or a place that cannot be written to.
     """
-    wanted = None if given.format is None else check_format(given.format, kind)
     named, folder = given.checked()
+    if given.format is None:
+        wanted = None
+    elif named == STDOUT and kind is Audio:
+        wanted = check_can_encode(given.format)
+    else:
+        wanted = check_format(given.format, kind)
     if named == STDOUT:
         if sys.stdout.isatty():
             raise UsageError("The result is no text for a terminal.", hint="Name a file with -o, or pipe it on.")
@@ -111,30 +118,49 @@ def reserved(folder: Path | None, stem: str, suffix: str) -> Iterator[Path]:
     Raises:
         OptionError, SaveError: none can be made there.
     """
-    path = _claimed(folder or Path(), stem, suffix)
-    mine = _identity(path)
-    try:
+    with reserved_all(folder, stem, [suffix]) as (path,):
         yield path
+
+
+@contextmanager
+def reserved_all(folder: Path | None, stem: str, suffixes: Sequence[str]) -> Iterator[list[Path]]:
+    """As ``reserved``, for several files of one stem: ``talk-2.srt`` and ``talk-2.txt``."""
+    claimed: list[tuple[Path, tuple[int, int]]] = []
+    try:
+        n = 0
+        while len(claimed) < len(suffixes):
+            _drop(claimed)
+            n += 1
+            for suffix in suffixes:
+                path = (folder or Path()) / f"{stem}{'' if n == 1 else f'-{n}'}{suffix}"
+                if not _claim(path):
+                    break
+                claimed.append((path, _identity(path)))
+        yield [path for path, _ in claimed]
     finally:
+        _drop(claimed)
+
+
+def _claim(path: Path) -> bool:
+    """Make it, empty; False where it is there already."""
+    if path.is_dir():
+        return False
+    check_folder(path)
+    with explained(path):
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
+        except FileExistsError:
+            return False
+    return True
+
+
+def _drop(claimed: list[tuple[Path, tuple[int, int]]]) -> None:
+    """Take away those that are still ours and empty."""
+    while claimed:
+        path, mine = claimed.pop()
         with suppress(OSError):
             if _identity(path) == mine and path.stat().st_size == 0:
                 path.unlink()
-
-
-def _claimed(folder: Path, stem: str, suffix: str) -> Path:
-    n = 1
-    while True:
-        path = folder / f"{stem}{'' if n == 1 else f'-{n}'}{suffix}"
-        n += 1
-        if path.is_dir():
-            continue
-        check_folder(path)
-        with explained(path):
-            try:
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
-            except FileExistsError:
-                continue
-        return path
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -69,6 +69,13 @@ def facts(result: Any, path: Any) -> dict[str, Any]:
     return {**told, "provenance": None if made is None else made.to_json()}
 
 
+def known_of(stream: Any) -> dict[str, Any]:
+    """What is known of sound that was streamed, when it has ended."""
+    made = stream.provenance
+    told = {"format": stream.output_format, "mime_type": stream.mime_type, "sample_rate": stream.sample_rate}
+    return {**told, "channels": stream.channels, "provenance": None if made is None else made.to_json()}
+
+
 def in_words(result: Any) -> str:
     """What a result is, for people: ``2.3 s, 22050 Hz, mono, WAV``."""
     told = facts(result, getattr(result, "path", None))

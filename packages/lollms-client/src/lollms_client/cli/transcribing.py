@@ -16,11 +16,13 @@ from lollms_client.cli import signals, standard
 from lollms_client.cli.errors import UsageError, code_of, explain
 from lollms_client.cli.params import Binding, File, How, Language, Model, Where, grouped
 from lollms_client.cli.sources import STDIN, content_of, recordings
-from lollms_client.cli.targets import STDOUT, reserved
+from lollms_client.cli.targets import STDOUT, reserved_all
 from lollms_client.cli.telling import JsonArray, error_json
 from lollms_client.cli.use import Made, Which, call, opened, watched
 
-_SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
+_SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "tsv": ".tsv", "json": ".json"}
+_ALL = "all"
+_TIMED = ("srt", "vtt", "tsv", _ALL)
 # What goes wrong with one recording goes wrong with all.
 _OF_ALL = (OptionError, SettingsError, standard.StandardStreamError)
 
@@ -42,7 +44,7 @@ def transcribe(
     where: Where,
     how: How,
 ) -> int:  # fmt: skip
-    """Write down what is said in recordings: as text, srt, vtt or json.
+    """Write down what is said in recordings: as txt, srt, vtt, tsv or json, or as all of them.
 
     lollms transcribe talk.mp3 -o talk.srt
 
@@ -82,21 +84,25 @@ class _Target:
     def __init__(self, file: File, count: int, *, as_json: bool) -> None:
         if as_json and (file.format not in (None, "json") or file.directory or (file.output or [STDOUT]) != [STDOUT]):
             raise UsageError("--json prints JSON on standard output.", hint="For a file: -o FILE.json.")
-        if file.format is not None and file.format not in _SUFFIXES:
+        asked = None if file.format is None else file.format.lower().lstrip(".").replace("txt", "text")
+        if asked is not None and asked not in (*_SUFFIXES, _ALL):
             raise UsageError(
-                f"--format {file.format} is no format of a transcript.", hint=f"There are {', '.join(_SUFFIXES)}."
+                f"--format {file.format} is no format of a transcript.",
+                hint=f"There are txt, {', '.join(_SUFFIXES)}, and all of them: {_ALL}.",
             )
         named, self.folder = file.given.checked()
         self.is_stdout = named in (None, STDOUT) and self.folder is None
         self.path = None if self.is_stdout or named is None else expanded(Path(named))
-        self.format = "json" if as_json else file.format or "text"
+        self.format = "json" if as_json else asked or "text"
         if self.path is not None:
-            self._named(self.path, str(named), file.format, count)
+            self._named(self.path, str(named), asked, count)
         if not self.is_stdout:
             return
         if standard.closed("output"):
             raise standard.StandardStreamError("Standard output is closed.", hint="Name a file or a folder with -o.")
-        if count > 1 and self.format in ("srt", "vtt"):
+        if self.format == _ALL:
+            raise UsageError("All formats cannot be one text.", hint="Name a folder with -d.")
+        if count > 1 and self.format in _TIMED:
             raise UsageError(
                 f"Several transcripts as {self.format} cannot be one text.",
                 hint="Name a folder with -d, or take -f json.",
@@ -137,9 +143,12 @@ class _Writing:
             self._save(self._transcript(name, label), target.path)
         elif target.folder is not None:
             stem = "stdin" if name == STDIN else Path(name).stem
-            with reserved(target.folder, stem, _SUFFIXES[target.format]) as path:
-                self._save(self._transcript(name, label), path)
-                (sys.stderr if standard.closed("output") else sys.stdout).write(f"{path}\n")
+            suffixes = list(_SUFFIXES.values()) if target.format == _ALL else [_SUFFIXES[target.format]]
+            with reserved_all(target.folder, stem, suffixes) as paths:
+                transcript = self._transcript(name, label)
+                for path in paths:
+                    self._save(transcript, path)
+                    (sys.stderr if standard.closed("output") else sys.stdout).write(f"{path}\n")
         elif self._array is not None:
             transcript = self._transcript(name, label)
             made = transcript.provenance
@@ -149,7 +158,8 @@ class _Writing:
             self._say(name, label)
         else:
             transcript = self._transcript(name, label)
-            sys.stdout.write(transcript.to_srt() if target.format == "srt" else transcript.to_vtt())
+            to_text = {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "tsv": transcript.to_tsv}[target.format]
+            sys.stdout.write(to_text())
             sys.stdout.flush()
 
     def _transcript(self, name: str, label: str) -> Transcript:
@@ -191,6 +201,11 @@ class _Writing:
 
 
 def _want_times(made: Made, arguments: dict[str, Any], wanted: str) -> None:
+    """Ask for the times that subtitles are cut by: of words, where the engine tells them."""
     known = made.description["options"].get("properties", {}).get("timestamps", {})
-    if wanted in ("srt", "vtt") and known.get("default") == "none":
-        arguments.setdefault("timestamps", "segment")  # subtitles are nothing without times
+    if wanted not in _TIMED or not known:
+        return
+    if "word" in made.binding.capabilities.timestamps:
+        arguments.setdefault("timestamps", "word")
+    elif known.get("default") == "none":
+        arguments.setdefault("timestamps", "segment")
