@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,7 @@ class Holding(ABC):
     concurrency: ClassVar[int] = 1
     settings: BindingSettings
     _binding_name: str | None
+    _chosen: Mapping[str, Any] | None = None  # of several that were named; every result's provenance tells it
     _closed = False  # close was asked for
 
     def __init__(self) -> None:

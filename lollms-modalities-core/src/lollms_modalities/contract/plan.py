@@ -77,6 +77,8 @@ class Plan:
         """
         self._name(args, kwargs)
         call = Call(self.verb.name, binding, None, outer)
+        if binding._chosen is not None:
+            call.record(extra={"chosen": dict(binding._chosen)})
         try:
             self._check(call, binding, kwargs)
             content = kwargs.pop(self.content) if self.content else None

@@ -67,6 +67,8 @@ class RemotePlan(Plan):
             raise self._unknown_there(cast(IsolatedBinding, binding))
         self._name(args, kwargs)
         call = Call(self.verb.name, binding, None, outer)
+        if binding._chosen is not None:
+            call.record(extra={"chosen": dict(binding._chosen)})
         from lollms_modalities import media
 
         feeding: list[Feeding] = []
@@ -195,16 +197,19 @@ class RemotePlan(Plan):
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
         """The result as the worker has finished it; its provenance tells what was done here, too."""
-        if call.step is not None:
+        if call.step is not None or binding._chosen is not None:
+            told = {} if call.step is None else call.step.told()
             for made in result if isinstance(result, list) else [result]:
-                made._provenance = functools.partial(_told_here, made._provenance, call.recorded, call.step.told())
+                made._provenance = functools.partial(_told_here, made._provenance, call.recorded, told)
         return result
 
     def stamp(self, binding: LollmsBinding, call: Call, arguments: dict[str, Any]) -> Callable[[], Provenance | None]:
         """A stream's provenance, as the worker told it at the end."""
         made = (call.recorded or {}).get("provenance")
         step = call.step
-        return lambda: made if step is None else _told_here(made, call.recorded, step.told())
+        if step is None and binding._chosen is None:
+            return lambda: made
+        return lambda: _told_here(made, call.recorded, {} if step is None else step.told())
 
 
 def _told_here(made: Any, recorded: dict[str, Any] | None, options: dict[str, Any]) -> Provenance | None:

@@ -7,38 +7,35 @@ from lollms_modalities.errors import (
     BindingUnavailableError,
     BindingUnavailableWarning,
     LollmsError,
+    SettingsError,
 )
+
+from lollms_client._verbs import Verbs
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-    from typing import Any, Self, TypeVar
+    from typing import Any, Self
 
     from lollms_modalities.contract.binding import LollmsBinding
-    from lollms_modalities.contract.editing import ImageInput
     from lollms_modalities.contract.stt import LollmsSTTBinding
     from lollms_modalities.contract.tti import LollmsTTIBinding
     from lollms_modalities.contract.ttm import LollmsTTMBinding
     from lollms_modalities.contract.tts import LollmsTTSBinding
     from lollms_modalities.contract.ttv import LollmsTTVBinding
     from lollms_modalities.finding.manager import BindingManager
-    from lollms_modalities.media.audio import Audio
-    from lollms_modalities.media.image import Image
-    from lollms_modalities.media.input import MediaInput
-    from lollms_modalities.media.transcript import Transcript
-    from lollms_modalities.media.video import Video
 
     Config = Mapping[str, Any]
-    B = TypeVar("B")
+    Names = str | Sequence[str] | None
 
 # What a binding's config may say besides its settings: see ``BindingManager.create_binding``.
 _WHERE = ("environment", "isolated", "place", "pool", "policy")
 _LLM_GROUP = "lollms_client.llm_bindings"
 
 
-class LollmsClient:
+class LollmsClient(Verbs):
     """Bindings for speech, images, transcription, music and video, of whatever engines are installed.
 
     The bindings are made here; their models are loaded at their first call.
@@ -49,9 +46,11 @@ class LollmsClient:
         host_address, models_path, service_key, verify_ssl_certificate: shared by the bindings that have such a setting
             and say that it may be shared. The key goes only where the shared address goes.
         tts_binding_name, tti_binding_name, stt_binding_name, ttm_binding_name, ttv_binding_name: which binding does it;
-            None for none.
+            None for none. Of several, as in ``["kokoro", "piper"]``, the first that is to be had; the provenance of
+            each result tells which were asked for and why another is used (``extra["chosen"]``).
         tts_binding_config, tti_binding_config, stt_binding_config, ttm_binding_config, ttv_binding_config: its
-            settings; ``environment``, ``isolated``, ``place``, ``pool`` and ``policy`` in it say where it runs.
+            settings; ``environment``, ``isolated``, ``place``, ``pool`` and ``policy`` in it say where it runs. Where
+            several bindings are named, the settings of each by its name.
         tts_bindings_dir, tti_bindings_dir, stt_bindings_dir, ttm_bindings_dir, ttv_bindings_dir: an extra folder of
             installed distributions, such as ``pip install --target`` makes.
         llm_binding_name, llm_binding_config, llm_bindings_dir: as ``binding_name``, and its settings.
@@ -86,11 +85,11 @@ class LollmsClient:
         *,
         service_key: str | None = None,
         verify_ssl_certificate: bool | None = None,
-        tts_binding_name: str | None = None,
-        tti_binding_name: str | None = None,
-        stt_binding_name: str | None = None,
-        ttm_binding_name: str | None = None,
-        ttv_binding_name: str | None = None,
+        tts_binding_name: Names = None,
+        tti_binding_name: Names = None,
+        stt_binding_name: Names = None,
+        ttm_binding_name: Names = None,
+        ttv_binding_name: Names = None,
         tts_binding_config: Config | None = None,
         tti_binding_config: Config | None = None,
         stt_binding_config: Config | None = None,
@@ -140,7 +139,7 @@ class LollmsClient:
         self.stt_binding_manager = LollmsSTTBindingManager(stt_bindings_dir)
         self.ttm_binding_manager = LollmsTTMBindingManager(ttm_bindings_dir)
         self.ttv_binding_manager = LollmsTTVBindingManager(ttv_bindings_dir)
-        wanted: dict[str, tuple[str | None, Config | None]] = {
+        wanted: dict[str, tuple[Names, Config | None]] = {
             "tts": (tts_binding_name, tts_binding_config),
             "tti": (tti_binding_name, tti_binding_config),
             "stt": (stt_binding_name, stt_binding_config),
@@ -170,45 +169,28 @@ class LollmsClient:
             _older.refuse_name(name)
             return object.__getattribute__(self, name)  # for the error that Python has, of a property its own
 
-    # -- one verb of each kind, as in 1.x ----------------------------------------------------------------------------
+    @classmethod
+    def from_config(cls, path: str | Path | None = None, **keywords: Any) -> Self:
+        """A client of the bindings that the command ``lollms`` would use.
 
-    def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
-        """``lc.tts.generate_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.tts, "tts").generate_audio(text, voice, **kwargs)
+        They are those that the configuration file names (``lollms config tts.binding piper``), with the settings and
+        the environment that it says; a variable such as ``LOLLMS_TTS_BINDING`` names another.
 
-    def generate_image(
-        self, prompt: str, negative_prompt: str = "", width: int | None = None, height: int | None = None, **kwargs: Any
-    ) -> Image:
-        """``lc.tti.generate_image``. Without such a binding the error that ``unavailable`` holds is raised."""
-        kwargs |= {"width": width, "height": height}
-        return self._need(self.tti, "tti").generate_image(prompt, negative_prompt, **kwargs)
+        Args:
+            path: of the file; by default the one that ``lollms config`` shows, which need not be there.
+            keywords: as of ``LollmsClient``; what they say of a modality takes the place of what the file says.
 
-    def edit_image(
-        self, images: ImageInput | Sequence[ImageInput], prompt: str, negative_prompt: str = "",
-        mask: ImageInput | None = None, **kwargs: Any,
-    ) -> Image:  # fmt: skip
-        """``lc.tti.edit_image``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.tti, "tti").edit_image(images, prompt, negative_prompt, mask, **kwargs)
+        Raises:
+            ConfigurationError: the file cannot be read, or says what means nothing.
+            SettingsError: a wrong setting, with the line of the file; and whatever else making the bindings raises.
+        """
+        from lollms_client.configured import made_by_configuration
 
-    def transcribe_audio(
-        self, audio_path: MediaInput | None = None, model: str | None = None, **kwargs: Any
-    ) -> Transcript:
-        """``lc.stt.transcribe_audio``. Without such a binding the error that ``unavailable`` holds is raised."""
-        if audio_path is not None:  # else it is in kwargs as audio_source, its name in 1.x
-            kwargs["audio_path"] = audio_path
-        return self._need(self.stt, "stt").transcribe_audio(model=model, **kwargs)
-
-    def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
-        """``lc.ttm.generate_music``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.ttm, "ttm").generate_music(prompt, **kwargs)
-
-    def generate_video(self, prompt: str, **kwargs: Any) -> Video:
-        """``lc.ttv.generate_video``. Without such a binding the error that ``unavailable`` holds is raised."""
-        return self._need(self.ttv, "ttv").generate_video(prompt, **kwargs)
+        return made_by_configuration(cls, path, keywords)
 
     # -- another binding ---------------------------------------------------------------------------------------------
 
-    def update_tts_binding(self, binding_name: str, config: Config | None = None) -> bool:
+    def update_tts_binding(self, binding_name: str | Sequence[str], config: Config | None = None) -> bool:
         """Make another binding with these settings and put it in the place of ``lc.tts``, which is closed.
 
         Returns:
@@ -219,19 +201,19 @@ class LollmsClient:
         """
         return self._update("tts", binding_name, config)
 
-    def update_tti_binding(self, binding_name: str, config: Config | None = None) -> bool:
+    def update_tti_binding(self, binding_name: str | Sequence[str], config: Config | None = None) -> bool:
         """As ``update_tts_binding``, of ``lc.tti``."""
         return self._update("tti", binding_name, config)
 
-    def update_stt_binding(self, binding_name: str, config: Config | None = None) -> bool:
+    def update_stt_binding(self, binding_name: str | Sequence[str], config: Config | None = None) -> bool:
         """As ``update_tts_binding``, of ``lc.stt``."""
         return self._update("stt", binding_name, config)
 
-    def update_ttm_binding(self, binding_name: str, config: Config | None = None) -> bool:
+    def update_ttm_binding(self, binding_name: str | Sequence[str], config: Config | None = None) -> bool:
         """As ``update_tts_binding``, of ``lc.ttm``."""
         return self._update("ttm", binding_name, config)
 
-    def update_ttv_binding(self, binding_name: str, config: Config | None = None) -> bool:
+    def update_ttv_binding(self, binding_name: str | Sequence[str], config: Config | None = None) -> bool:
         """As ``update_tts_binding``, of ``lc.ttv``."""
         return self._update("ttv", binding_name, config)
 
@@ -262,27 +244,56 @@ class LollmsClient:
     def __repr__(self) -> str:
         return f"<LollmsClient {', '.join(f'{b.modality}={b.binding_name}' for b in self._made) or 'without bindings'}>"
 
-    def _make(self, modality: str, name: str | None, config: Config | None, stacklevel: int = 3) -> Any:
+    def _make(self, modality: str, name: Names, config: Config | None, stacklevel: int = 3) -> Any:
         if not name:
             self.unavailable[modality] = BindingNotFoundError(
                 f"No {modality} binding was asked for.", hint=f"Give {modality}_binding_name=..."
             )
             return None
-        settings = dict(config or {})
-        where = {word: settings.pop(word) for word in _WHERE if word in settings}
-        manager: BindingManager[Any] = getattr(self, f"{modality}_binding_manager")
         try:
-            make = manager.maker(name, shared=self._shared_with(modality), **where)
+            if isinstance(name, str):
+                binding = self._made_of(modality, name, config)
+            else:
+                binding = self._first_of(modality, list(name), config)
         except BindingUnavailableError as exc:
             import warnings
 
             self.unavailable[modality] = exc
             warnings.warn(BindingUnavailableWarning(exc), stacklevel=stacklevel)
             return None
-        binding = make(settings)
         self._made.append(binding)
         self.unavailable.pop(modality, None)
         return binding
+
+    def _made_of(self, modality: str, name: str, config: Config | None) -> Any:
+        """The binding of that name. Raises ``BindingUnavailableError``, and what its constructor raises."""
+        settings = dict(config or {})
+        where = {word: settings.pop(word) for word in _WHERE if word in settings}
+        manager: BindingManager[Any] = getattr(self, f"{modality}_binding_manager")
+        return manager.maker(name, shared=self._shared_with(modality), **where)(settings)
+
+    def _first_of(self, modality: str, names: list[str], config: Config | None) -> Any:
+        """The first of several that is to be had; a wrong setting is a mistake and ends it."""
+        unknown = [key for key in config or {} if key not in names]
+        if unknown:
+            raise SettingsError(
+                f"{modality}_binding_config has {unknown[0]!r}, which is none of {', '.join(names)}.",
+                hint=f"Where several bindings are named it holds the settings of each: {{{names[0]!r}: {{...}}}}.",
+                names=unknown,
+            )
+        reasons: dict[str, str] = {}
+        for name in names:
+            try:
+                binding = self._made_of(modality, name, (config or {}).get(name))
+            except SettingsError:
+                raise
+            except LollmsError as exc:
+                reasons[name] = str(exc)
+                continue
+            binding._chosen = {"asked": names, "instead_of": reasons}
+            return binding
+        told = " ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise BindingNotFoundError(f"None of the {modality} bindings {', '.join(names)} is to be had. {told}")
 
     def _shared_with(self, modality: str) -> dict[str, Any]:
         shared = dict(self._shared)
@@ -291,7 +302,7 @@ class LollmsClient:
             shared.pop("service_key", None)  # which goes where the shared address goes
         return shared
 
-    def _update(self, modality: str, name: str, config: Config | None) -> bool:
+    def _update(self, modality: str, name: str | Sequence[str], config: Config | None) -> bool:
         before: LollmsBinding | None = getattr(self, modality)
         binding = self._make(modality, name, config, stacklevel=4)
         if binding is None:
@@ -305,12 +316,7 @@ class LollmsClient:
             before.close()
         return True
 
-    def _need(self, binding: B | None, modality: str) -> B:
-        if binding is None:
-            raise self.unavailable[modality]
-        return binding
-
-    def _place(self, binding_config: Config, wanted: dict[str, tuple[str | None, Config | None]]) -> None:
+    def _place(self, binding_config: Config, wanted: dict[str, tuple[Names, Config | None]]) -> None:
         """Find whose config a ``binding_config`` is."""
         named = [modality for modality, (name, _) in wanted.items() if name]
         if self.binding_name is not None:

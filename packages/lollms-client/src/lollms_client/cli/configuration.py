@@ -72,7 +72,11 @@ def load() -> Configuration:
     Raises:
         ConfigurationError: it cannot be read, or says what means nothing.
     """
-    file = read_configuration()
+    return configured(read_configuration())
+
+
+def configured(file: ConfigurationFile) -> Configuration:
+    """What a file says of bindings. Raises ``ConfigurationError``: it says what means nothing."""
     _check(file)
     return Configuration({name: table for name, table in file.tables.items() if name in MODALITIES}, file)
 
