@@ -28,7 +28,7 @@ TORCH = [ROOT / "packages" / f"lollms-{name}" for name in ("audiocraft", "bark",
 LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in TORCH]
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
-LIGHT_EXTRAS = "piper,faster-whisper,whispercpp,dalle,lollms,server"
+LIGHT_EXTRAS = "align,piper,faster-whisper,whispercpp,dalle,lollms,server"
 
 
 def group(name: str) -> list[str]:

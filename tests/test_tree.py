@@ -52,6 +52,7 @@ ABSENT = {} if WITH_TORCH else {path: package for package, paths in ON_TORCH.ite
 MODULES = (
     "lollms_modalities",
     "lollms_client",
+    "lollms_align",
     "lollms_piper",
     "lollms_faster_whisper",
     "lollms_whispercpp",
