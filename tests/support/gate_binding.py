@@ -43,7 +43,7 @@ class GateTTSBinding(LollmsTTSBinding):
     settings: Settings
 
     def load_model(self) -> object:
-        self._note("load")
+        self._note(f"load {self.settings.model_name}" if self.settings.model_name else "load")
         return object()
 
     def free_model(self, model: object) -> None:
@@ -60,6 +60,9 @@ class GateTTSBinding(LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         return ["plain", "other"]
+
+    def list_models(self, **kwargs: Any) -> list[str]:
+        return ["small", "org/large"]
 
     def _wait(self, text: str) -> None:
         self._note(f"begin {text}")

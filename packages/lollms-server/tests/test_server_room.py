@@ -190,7 +190,7 @@ def test_a_crash_ends_one_call(gate: Path, opened: OpenRoom, me: Caller) -> None
             with pytest.raises(WorkerCrashedError):
                 await crashed
             assert (await behind).duration == 0.1
-            assert 'lollms_failures_total{error="WorkerCrashedError",model="gate"} 1.0' in scraped(room)
+            assert 'lollms_failures_total{error="WorkerCrashedError",modality="tts",model="gate"} 1.0' in scraped(room)
 
     asyncio.run(main())
 
@@ -205,7 +205,7 @@ def test_a_full_queue_refuses(gate: Path, opened: OpenRoom, me: Caller) -> None:
             with pytest.raises(QueueFull) as caught:
                 await ask(room, me, "wait 3")
             assert caught.value.retry_after >= 1
-            assert 'lollms_refused_total{model="gate",reason="QueueFull"} 1.0' in scraped(room)
+            assert 'lollms_refused_total{modality="tts",model="gate",reason="QueueFull"} 1.0' in scraped(room)
             (gate / "open").touch()
             await asyncio.gather(first, second)
             assert "begin wait 3" not in notes(gate)
@@ -310,11 +310,62 @@ def test_a_stream_where_a_result_is_wanted_and_the_other_way_round(gate: Path, o
     asyncio.run(main())
 
 
-def test_a_binding_without_a_model_for_a_call_serves_none(gate: Path, opened: OpenRoom, me: Caller) -> None:
+def test_a_model_of_the_binding_has_a_process_of_its_own_where_a_call_cannot_choose(
+    gate: Path, opened: OpenRoom, me: Caller
+) -> None:
+    async def main() -> None:
+        async with opened(gate_model(gate), max_loaded=1) as room:
+            await ask(room, me, "quick")
+            for name in ("gate/org/large", "gate/small", "gate/small"):
+                await room.call(room.find(name, "tts", me), me, "generate_audio", "quick")
+            assert [note for note in notes(gate) if "load" in note] == ["load", "load org/large", "load small"]
+            assert [(row["name"], row["loaded"]) for row in room.state(me)] == [
+                ("gate", False), ("gate/org/large", False), ("gate/small", True),
+            ]  # fmt: skip
+            for wrong in ("gate/../x", "gate/large", "gate//etc/passwd", "gate/small\0"):
+                with pytest.raises(ModelNotServed):
+                    await room.call(room.find(wrong, "tts", me), me, "generate_audio", "quick")
+            assert len(room.state(me)) == 3
+            room.reconfigure(room.configuration)
+            await room.call(room.find("gate/small", "tts", me), me, "generate_audio", "quick")
+
+    asyncio.run(main())
+
+
+def test_a_binding_without_models_serves_none(opened: OpenRoom, me: Caller) -> None:
+    async def main() -> None:
+        async with opened('[models.example]\nbinding = "example"\nmodality = "tts"\nisolated = false\n') as room:
+            with pytest.raises(ModelNotServed, match="no models to choose"):
+                await room.call(room.find("example/x", "tts", me), me, "generate_audio", "one")
+
+    asyncio.run(main())
+
+
+@PLACES
+def test_a_stream_that_nobody_reads_gives_its_place_back(gate: Path, opened: OpenRoom, me: Caller, place: str) -> None:
+    async def main() -> None:
+        async with opened(gate_model(gate, place)) as room:
+            chosen = room.find("gate", "tts", me)
+            await ask(room, me, "quick")
+            stream = room.stream(chosen, me, "stream_audio", "quick quick quick", deadline=0.5)
+            await anext(stream)
+            await ask(room, me, "quick 2")
+            with pytest.raises(CallTimeout):
+                await anext(stream)
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+            assert room.calls(TERMINAL) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf")])
+def test_seconds_are_seconds(gate: Path, opened: OpenRoom, admin: Caller, wrong: float) -> None:
     async def main() -> None:
         async with opened(gate_model(gate)) as room:
-            with pytest.raises(ModelNotServed):
-                await room.call(room.find("gate/../x", "tts", me), me, "generate_audio", "quick")
+            for name in ("deadline", "keep_alive"):
+                with pytest.raises(OptionError, match=name):
+                    await ask(room, admin, "quick", **{name: wrong})
 
     asyncio.run(main())
 
@@ -452,7 +503,7 @@ def test_metrics_tell_of_queues_times_and_models(gate: Path, opened: OpenRoom, m
             )
             assert f'lollms_first_item_seconds_count{{{names},verb="stream_audio"}} 1.0' in text
             assert f"lollms_real_time_factor_count{{{names}}} 2.0" in text
-            assert 'lollms_wait_seconds_count{model="gate"} 2.0' in text
-            assert 'lollms_refused_total{model="gate",reason="CallCancelled"} 1.0' in text
+            assert 'lollms_wait_seconds_count{modality="tts",model="gate"} 2.0' in text
+            assert 'lollms_refused_total{modality="tts",model="gate",reason="CallCancelled"} 1.0' in text
 
     asyncio.run(main())

@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -19,41 +19,22 @@ from lollms_modalities import (
     CallTimeout,
     LollmsBinding,
     LollmsError,
-    Progress,
     Segment,
-    UnsupportedError,
 )
 
+from lollms_server.room.asked import Asked
 from lollms_server.room.callers import Caller
-from lollms_server.room.errors import Ending, Later, ModelNotServed, QueueFull
-from lollms_server.room.inputs import LISTS, check_arguments, check_listed
+from lollms_server.room.errors import Ending, Later, QueueFull
 from lollms_server.room.log import log_call
 from lollms_server.room.metrics import Metrics, outcome_of, sound_of
 from lollms_server.room.models import Chosen
 from lollms_server.room.residency import Residency
-from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
 from lollms_server.room.streaming import OnLoop, RoomStream
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
 
 _END: Any = object()
-
-
-class Asked:
-    """What a surface asks for: a verb with its arguments, and how it is to be treated."""
-
-    def __init__(
-        self, verb: str, args: tuple[Any, ...], options: dict[str, Any], *, stream: bool,
-        progress: Callable[[Progress], object] | None, deadline: float | None, keep_alive: float | None,
-    ) -> None:  # fmt: skip
-        self.verb = verb
-        self.args = args
-        self.options = options
-        self.stream = stream
-        self.progress = progress
-        self.deadline = deadline
-        self.keep_alive = keep_alive
 
 
 class Calling:
@@ -71,17 +52,16 @@ class Calling:
         self._stopping = ThreadPoolExecutor(4, "lollms-stopping")
         self._tasks = Tasks()
 
-    async def call(
-        self, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked
-    ) -> Any:
+    async def call(self, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked) -> Any:
         """Run a verb that gives one result."""
-        call = self._arrived(resident, chosen, caller, request_id, asked.verb)
-        binding = await self._begun(call, resident, asked)
+        resident = await self._residency.of(chosen)
+        call = self._arrived(RunningCall(request_id, chosen, caller, asked, resident))
+        binding = await self._begun(call)
         future: Future[Any] | None = None
         result: Any = None
         error: BaseException | None = None
         try:
-            future = resident.submit(self._bound(call, binding, asked))
+            future = resident.submit(self._bound(call, binding))
             result = await asyncio.wrap_future(future)
             return result
         except asyncio.CancelledError as exc:
@@ -92,30 +72,38 @@ class Calling:
             error = exc
             raise
         finally:
-            sound = sound_of(result)
             if future is None or future.done():
-                self._ended(call, resident, asked, sound, error)
+                self._ended(call, error, sound_of(result))
             else:
-                self._tasks.start(self._ended_with(future, call, resident, asked, error))
+                self._tasks.start(self._ended_with(call, future, error))
 
     async def items(
-        self, stream: RoomStream, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None,
-        asked: Asked,
-    ) -> AsyncIterator[Any]:  # fmt: skip
+        self, stream: RoomStream, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked
+    ) -> AsyncIterator[Any]:
         """Run a verb that gives a stream, step by step."""
-        call = self._arrived(resident, chosen, caller, request_id, asked.verb)
-        binding = await self._begun(call, resident, asked)
+        resident = await self._residency.of(chosen)
+        call = self._arrived(RunningCall(request_id, chosen, caller, asked, resident))
+        binding = await self._begun(call)
         opened: Any = None
         step: Future[Any] | None = None
         error: BaseException | None = None
         sound = 0.0
+        watch: asyncio.TimerHandle | None = None
         try:
-            opened = await asyncio.wrap_future(step := resident.submit(self._bound(call, binding, asked)))
+            opened = await asyncio.wrap_future(step := resident.submit(self._bound(call, binding)))
+            if call.until is not None:
+                watch = asyncio.get_running_loop().call_later(
+                    call.until - time.monotonic(), lambda: self._overdue(call, opened)
+                )
             while (item := await asyncio.wrap_future(step := resident.submit(next, opened, _END))) is not _END:
                 if call.first is None:
                     call.first = time.monotonic()
                 sound = _heard(sound, item)
+                call.resting = True
                 yield item
+                call.resting = False
+                if call.overdue is not None:
+                    raise call.overdue
             stream.provenance = opened.provenance
         except (asyncio.CancelledError, GeneratorExit) as exc:
             error = exc
@@ -125,10 +113,20 @@ class Calling:
             error = exc
             raise
         finally:
-            if step is None or (step.done() and (error is None or isinstance(error, Exception))):
-                self._ended(call, resident, asked, sound or None, error)
+            if watch is not None:
+                watch.cancel()
+            if step is None or error is None or (step.done() and not step.cancelled() and step.exception() is error):
+                self._ended(call, error, sound or None)
             else:
-                self._tasks.start(self._stream_ended(step, opened, call, resident, asked, error))
+                self._tasks.start(self._stream_ended(call, step, opened, error))
+
+    def _overdue(self, call: RunningCall, opened: Any) -> None:
+        """A stream is out of time. If nobody takes its items, nobody would give its place back."""
+        if call.resting and call.id in self.calls:
+            call.overdue = CallTimeout(
+                f"{call.chosen.name}: the stream was not read to its end in time.", hint="Read faster, or ask for less."
+            )
+            self._tasks.start(self._stream_ended(call, None, opened, call.overdue))
 
     def stop(self, call: RunningCall, why: str) -> None:
         """Cancel a call, in the queue or in the engine."""
@@ -137,12 +135,10 @@ class Calling:
         with contextlib.suppress(RuntimeError):  # after the end, when all have been cancelled
             self._stopping.submit(call.token.cancel, why)
 
-    def _arrived(
-        self, resident: Resident, chosen: Chosen, caller: Caller, request_id: str | None, verb: str
-    ) -> RunningCall:
-        request_id = request_id or secrets.token_hex(16)
-        call_id = request_id if request_id not in self.calls else secrets.token_hex(16)
-        call = RunningCall(call_id, request_id, chosen, caller, verb)
+    def _arrived(self, call: RunningCall) -> RunningCall:
+        if call.id in self.calls:
+            call.id = secrets.token_hex(16)
+        caller = call.caller
         try:
             if self.ending:
                 raise Ending("The server ends.", hint="Ask again in a while.", retry_after=10.0)
@@ -151,7 +147,7 @@ class Calling:
                 raise QueueFull(
                     f"{caller.at_once} calls with this key are under way, which is as many as may be.",
                     hint="Ask again when one has ended.",
-                    retry_after=resident.queue.next_end(),
+                    retry_after=call.resident.queue.next_end(),
                 )
         except Later as exc:
             self._refused(call, exc)
@@ -161,8 +157,9 @@ class Calling:
         self.idle.clear()
         return call
 
-    async def _begun(self, call: RunningCall, resident: Resident, asked: Asked) -> LollmsBinding:
+    async def _begun(self, call: RunningCall) -> LollmsBinding:
         """Wait for the call's turn and for its binding."""
+        resident, asked = call.resident, call.asked
         queue, entered, holding = resident.queue, False, False
         limit = _least(asked.deadline, call.chosen.served.timeout)
         call.until = None if limit is None else call.began + limit
@@ -177,7 +174,7 @@ class Calling:
                 if resident.at_once != queue.at_once:
                     queue.resize(resident.at_once)
                 call.loading = time.monotonic() - call.admitted
-                await self._check(resident, binding, call.chosen, asked)
+                await asked.check(resident, binding, call.chosen)
                 call.scope = None
                 return binding
         except BaseException as exc:
@@ -197,37 +194,8 @@ class Calling:
                 raise
             raise error from None
 
-    async def _check(self, resident: Resident, binding: LollmsBinding, chosen: Chosen, asked: Asked) -> None:
-        """Whether the verb is one of the binding's, and its arguments fit for a server."""
-        assert resident.description is not None
-        verb = _verb(resident.description["verbs"], asked.verb)
-        if verb is None or not hasattr(binding, asked.verb):
-            raise UnsupportedError(
-                f"{chosen.name} cannot do {asked.verb!r:.60}.", hint="Its description lists its verbs."
-            )
-        if verb["stream"] != asked.stream:
-            gives = "a stream" if verb["stream"] else "one result"
-            raise UnsupportedError(
-                f"{asked.verb!r} gives {gives}.", hint="Its description says which verbs give which."
-            )
-        described = {"options": resident.description["options"], **verb}
-        if chosen.model is not None:
-            if "model" not in verb["params"] and "model" not in described["options"].get("properties", {}):
-                raise ModelNotServed(
-                    f"{chosen.served.name} takes no model for a call, such as {chosen.model!r:.60}.",
-                    hint=f"Ask for {chosen.served.name!r}.",
-                )
-            asked.options["model"] = chosen.model
-        check_arguments(described, asked.args, asked.options)
-        given = {**dict(zip(verb["params"], asked.args, strict=False)), **asked.options}
-        for kind, name in LISTS.items():
-            value = given.get(kind)
-            if isinstance(value, str) and hasattr(binding, name) and value not in chosen.served.voices.values():
-                if value not in resident.lists.get(kind, ()):
-                    resident.lists[kind] = frozenset(await resident.aside(getattr(binding, name)))
-                check_listed(kind, value, resident.lists[kind])
-
-    def _bound(self, call: RunningCall, binding: LollmsBinding, asked: Asked) -> Callable[[], Any]:
+    def _bound(self, call: RunningCall, binding: LollmsBinding) -> Callable[[], Any]:
+        asked = call.asked
         controls: dict[str, Any] = {"cancel": call.token}
         if call.until is not None:
             controls["timeout"] = max(0.001, call.until - time.monotonic())
@@ -235,34 +203,29 @@ class Calling:
             controls["progress"] = OnLoop(call, asked.progress)
         return lambda: getattr(binding, asked.verb)(*asked.args, **asked.options, **controls)
 
-    async def _ended_with(
-        self, future: Future[Any], call: RunningCall, resident: Resident, asked: Asked, error: BaseException | None
-    ) -> None:
+    async def _ended_with(self, call: RunningCall, future: Future[Any], error: BaseException | None) -> None:
         await _end_of(future)
-        self._ended(call, resident, asked, None, error)
+        self._ended(call, error)
 
     async def _stream_ended(
-        self, step: Future[Any], opened: Any, call: RunningCall, resident: Resident, asked: Asked,
-        error: BaseException | None,
-    ) -> None:  # fmt: skip
-        await _end_of(step)
-        if opened is None and not step.cancelled() and step.exception() is None:
-            opened = step.result()
-        if opened is not None:
-            await _end_of(resident.submit(opened.close))
-        self._ended(call, resident, asked, None, error)
-
-    def _ended(
-        self, call: RunningCall, resident: Resident, asked: Asked, sound: float | None, error: BaseException | None
+        self, call: RunningCall, step: Future[Any] | None, opened: Any, error: BaseException
     ) -> None:
-        served = resident.served
-        seconds = resident.queue.leave(call, call.loading)
-        keep_alive = served.keep_alive
-        if asked.keep_alive is not None and (
-            call.caller.is_admin or keep_alive is None or asked.keep_alive < keep_alive
-        ):
-            keep_alive = asked.keep_alive
-        self._residency.done(resident, keep_alive)
+        if step is not None:
+            await _end_of(step)
+            if opened is None and not step.cancelled() and step.exception() is None:
+                opened = step.result()
+        if opened is not None:
+            await _end_of(call.resident.submit(opened.close))
+        self._ended(call, error)
+
+    def _ended(self, call: RunningCall, error: BaseException | None, sound: float | None = None) -> None:
+        if self.calls.get(call.id) is not call:
+            return  # it was out of time, and nobody read it
+        wanted, keep_alive = call.asked.keep_alive, call.resident.served.keep_alive
+        seconds = call.resident.queue.leave(call, call.loading)
+        if wanted is not None and (call.caller.is_admin or keep_alive is None or wanted < keep_alive):
+            keep_alive = wanted
+        self._residency.done(call.resident, keep_alive)
         self._usage.add(call.caller, seconds)
         self._forget(call)
         self._metrics.ended(call, seconds, sound, error)
@@ -277,7 +240,7 @@ class Calling:
             self.idle.set()
 
     def _refused(self, call: RunningCall, error: BaseException) -> None:
-        self._metrics.refused(call.chosen.served.name, error)
+        self._metrics.refused(call.chosen.served, error)
         self._log(call, error, None)
 
     def _log(self, call: RunningCall, error: BaseException | None, seconds: float | None) -> None:
@@ -288,7 +251,7 @@ class Calling:
             address=None if call.caller.key_name else call.caller.address,
             modality=call.chosen.served.modality,
             model=call.chosen.name,
-            verb=call.verb,
+            verb=call.asked.verb,
             outcome="refused" if seconds is None else outcome_of(error),
             error=None if error is None else type(error).__name__,
             waited=round((call.admitted or time.monotonic()) - began, 4),
@@ -300,13 +263,6 @@ class Calling:
     def close(self) -> None:
         """No thread is started any more."""
         self._stopping.shutdown(wait=False)
-
-
-def _verb(verbs: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """A verb of a binding's description, or what the core makes of one."""
-    if name == "stream_encoded" and (spoken := verbs.get("stream_audio")) is not None:
-        return {**spoken, "params": [*spoken["params"], "output_format"]}
-    return verbs.get(name)
 
 
 async def _end_of(future: Future[Any]) -> None:

@@ -5,13 +5,14 @@ Checked whole before anything starts. A complaint begins with the file and the l
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from lollms_modalities import ConfigurationError, ConfigurationFile, read_configuration
-from platformdirs import user_data_path, user_runtime_path
+from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lollms_server.room.models import MODALITIES, NAME
@@ -97,7 +98,12 @@ class Serve(_Table):
 
     def socket_path(self) -> Path:
         """Where the socket for the terminal is."""
-        return self.socket or user_runtime_path("lollms", appauthor=False) / f"serve-{self.port}.sock"
+        if self.socket is not None:
+            return self.socket
+        # Not a folder that all users share, where there is none of the user's own.
+        runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+        folder = Path(runtime) / "lollms" if runtime else data_folder()
+        return folder / f"serve-{self.port}.sock"
 
 
 class Model(_Table):

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import KeyRefused
+from lollms_server.room.log import log_act
 from lollms_server.room.models import NAME
 
 PREFIX = "lollms-"
@@ -74,8 +75,10 @@ class Keys:
         else:
             seen = (found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode)
         if seen != self._seen:
-            self._keys = self._read()
-            self._seen = seen
+            keys = self._read()
+            if self._seen != ():
+                log_act("terminal", "keys", names=[key.name for key in keys])
+            self._keys, self._seen = keys, seen
         return self._keys
 
     def find(self, presented: str, address: str) -> Caller:

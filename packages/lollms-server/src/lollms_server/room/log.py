@@ -10,6 +10,8 @@ from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from typing import Any, TextIO
 
+from lollms_server.room.models import ServedModel
+
 _calls = logging.getLogger("lollms_server.calls")
 _audit = logging.getLogger("lollms_server.audit")
 _models = logging.getLogger("lollms_server.models")
@@ -25,9 +27,9 @@ def log_act(who: str, act: str, **facts: Any) -> None:
     _audit.info("%s", _line("act", {"who": who, "act": act, **facts}))
 
 
-def log_model(name: str, what: str) -> None:
+def log_model(served: ServedModel, what: str) -> None:
     """A model was loaded or unloaded."""
-    _models.info("%s", _line("model", {"model": name, "what": what}))
+    _models.info("%s", _line("model", {"modality": served.modality, "model": served.name, "what": what}))
 
 
 class _Lines(logging.Formatter):

@@ -10,12 +10,14 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from lollms_server.room.models import ServedModel
 from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
 
 _SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _FACTORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 5, 10)
-_OF_CALL = ("modality", "model", "verb")
+_OF_MODEL = ("modality", "model")
+_OF_CALL = (*_OF_MODEL, "verb")
 
 
 class Metrics:
@@ -29,44 +31,50 @@ class Metrics:
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self.registry}
         self._calls = Counter("lollms_calls", "Calls that have ended, by outcome.", (*_OF_CALL, "outcome"), **made)
-        self._failures = Counter("lollms_failures", "Calls that failed, by class of error.", ("model", "error"), **made)
-        self._refused = Counter("lollms_refused", "Calls that were not begun, by reason.", ("model", "reason"), **made)
-        self._wait = Histogram("lollms_wait_seconds", "Waiting in the queue.", ("model",), buckets=_SECONDS, **made)
+        self._failures = Counter(
+            "lollms_failures", "Calls that failed, by class of error.", (*_OF_MODEL, "error"), **made
+        )
+        self._refused = Counter(
+            "lollms_refused", "Calls that were not begun, by reason.", (*_OF_MODEL, "reason"), **made
+        )
+        self._wait = Histogram("lollms_wait_seconds", "Waiting in the queue.", _OF_MODEL, buckets=_SECONDS, **made)
         self._engine = Histogram("lollms_engine_seconds", "In the engine.", _OF_CALL, buckets=_SECONDS, **made)
         self._first = Histogram(
             "lollms_first_item_seconds", "From the request to a stream's first item.", _OF_CALL, buckets=_SECONDS,
             **made,
         )  # fmt: skip
         self._factor = Histogram(
-            "lollms_real_time_factor", "Engine seconds for a second of sound.", ("modality", "model"),
+            "lollms_real_time_factor", "Engine seconds for a second of sound.", _OF_MODEL,
             buckets=_FACTORS, **made,
         )  # fmt: skip
-        self._loads = Counter("lollms_model_events", "Models loaded and unloaded, by why.", ("model", "what"), **made)
+        self._loads = Counter(
+            "lollms_model_events", "Models loaded and unloaded, by why.", (*_OF_MODEL, "what"), **made
+        )
         self._hooks = Counter("lollms_plugin_failures", "Hooks of plug-ins that failed.", ("plugin", "hook"), **made)
         self.registry.register(_Now(residents))
 
-    def refused(self, model: str, error: BaseException) -> None:
+    def refused(self, served: ServedModel, error: BaseException) -> None:
         """A call was not begun."""
-        self._refused.labels(model, type(error).__name__).inc()
+        self._refused.labels(*served.key, type(error).__name__).inc()
 
     def ended(self, call: RunningCall, seconds: float, sound: float | None, error: BaseException | None) -> None:
         """A call that was begun has ended after so many seconds in the engine; ``sound``: that it made or heard."""
         served = call.chosen.served
-        names = (served.modality, served.name, call.verb)
+        names = (*served.key, call.asked.verb)
         self._calls.labels(*names, outcome_of(error)).inc()
         self._engine.labels(*names).observe(seconds)
         if call.admitted is not None:
-            self._wait.labels(served.name).observe(call.admitted - call.began)
+            self._wait.labels(*served.key).observe(call.admitted - call.began)
         if call.first is not None:
             self._first.labels(*names).observe(call.first - call.began)
         if sound and error is None:
-            self._factor.labels(served.modality, served.name).observe(seconds / sound)
+            self._factor.labels(*served.key).observe(seconds / sound)
         if error is not None and outcome_of(error) == "failed":
-            self._failures.labels(served.name, type(error).__name__).inc()
+            self._failures.labels(*served.key, type(error).__name__).inc()
 
-    def model(self, name: str, what: str) -> None:
+    def model(self, served: ServedModel, what: str) -> None:
         """A model was loaded or unloaded."""
-        self._loads.labels(name, what).inc()
+        self._loads.labels(*served.key, what).inc()
 
     def hook_failed(self, plugin: str, hook: str) -> None:
         """A hook of a plug-in raised, or took too long."""
@@ -109,7 +117,7 @@ class _Now(Collector):
             "lollms_model_memory_bytes": ("Memory of the model's processes.", lambda r: r.memory()),
         }
         for name, (what, value) in told.items():
-            family = GaugeMetricFamily(name, what, labels=("modality", "model"))
+            family = GaugeMetricFamily(name, what, labels=_OF_MODEL)
             for resident in list(self._residents()):
-                family.add_metric((resident.served.modality, resident.served.name), float(value(resident)))
+                family.add_metric(resident.served.key, float(value(resident)))
             yield family

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from lollms_modalities import BindingClosedError, LollmsBinding
 
-from lollms_server.room.models import ServedModel
+from lollms_server.room.asked import takes_model
+from lollms_server.room.errors import Ending
+from lollms_server.room.models import Chosen, ServedModel
 from lollms_server.room.resident import Resident
 from lollms_server.room.tasks import Tasks
+from lollms_server.room.variants import variant_of
 
 _T = TypeVar("_T")
 _END = 8.0  # seconds that a binding may take to end when the server does
@@ -24,18 +28,19 @@ class Residency:
         max_loaded: how many may be loaded at once; None for any number.
         memory_limit: bytes that the loaded ones may take together; None for any. It is known after a model is loaded,
             so that it is kept to by unloading, and before that by what the model took the last time.
-        log: told of each that is loaded and unloaded: the model's name and why.
+        log: told of each that is loaded and unloaded: the model and why.
         patience: seconds that a model which has no room waits for another to become idle. After them no calls begin on
             those that are loaded until it has room: a busy one would keep it out for ever.
     """
 
     def __init__(
         self, max_loaded: int | None, memory_limit: int | None,
-        log: Callable[[str, str], object] = lambda name, why: None, patience: float = 5.0,
+        log: Callable[[ServedModel, str], object] = lambda served, what: None, patience: float = 5.0,
     ) -> None:  # fmt: skip
         self.max_loaded = max_loaded
         self.memory_limit = memory_limit
         self.residents: dict[tuple[str, str], Resident] = {}
+        self._closed = False
         self._leaving: list[Resident] = []  # no longer served; their last calls are under way
         self._log = log
         self._patience = patience
@@ -59,6 +64,31 @@ class Residency:
             if resident not in kept:
                 self._leaving.append(resident)
                 self._tasks.start(self._let_go(resident))
+
+    async def of(self, chosen: Chosen) -> Resident:
+        """What is to be asked: the served model, or where a call of its binding cannot say which of the binding's own
+        models is meant, a binding of its own for that one.
+
+        Raises:
+            Ending: it is served no longer.
+            ModelNotServed: the binding has no such model, or no choice.
+        """
+        base = self.residents.get(chosen.served.key)
+        if base is None:
+            raise Ending(f"{chosen.name} is no longer served here.", hint="Ask which models are.", retry_after=1.0)
+        if chosen.model is None:
+            return base
+        if base.description is None:
+            await self.look(base, lambda binding: binding.get_settings())
+        assert base.description is not None
+        options = base.description["options"]
+        if any(takes_model({"options": options, **verb}) for verb in base.description["verbs"].values()):
+            return base
+        served = await self.look(base, lambda binding: variant_of(base.served, binding, chosen.model or ""))
+        if (resident := self.residents.get(served.key)) is None:
+            resident = self.residents[served.key] = Resident(served)
+            resident.changes.update(base.changes)
+        return resident
 
     async def _let_go(self, resident: Resident) -> None:
         await resident.queue.empty()
@@ -84,6 +114,7 @@ class Residency:
         Raises:
             LollmsError: it is not to be had.
         """
+        self._check_open()
         while self._pressed:
             async with self._freeing:  # behind the one that waits for room
                 pass
@@ -95,7 +126,7 @@ class Residency:
                     if not resident.loaded:
                         await self._make_room(resident)
                         resident.loaded = True
-                        self._log(resident.served.name, "loaded")
+                        self._log(resident.served, "loaded")
             return await resident.made()
         except BaseException:
             if resident.binding is None:
@@ -118,9 +149,10 @@ class Residency:
     async def look(self, resident: Resident, fn: Callable[[LollmsBinding], _T]) -> _T:
         """Ask the binding something that is no call. That is no use of the model, and loads none."""
         try:
-            return await resident.aside(fn, await resident.made())
-        except BindingClosedError:  # it was unloaded meanwhile
-            return await resident.aside(fn, await resident.made())
+            while True:
+                self._check_open()
+                with contextlib.suppress(BindingClosedError):  # it was unloaded meanwhile
+                    return await resident.aside(fn, await resident.made())
         finally:
             if not resident.loaded and resident.at_work == 0 and resident.timer is None:
                 self._start_timer(resident, _LOOKED_AT)
@@ -132,7 +164,7 @@ class Residency:
         self._stop_timer(resident)
         if resident.binding is not None or resident.loaded:
             self._footprints[resident.served.key] = resident.memory()
-            self._log(resident.served.name, why)
+            self._log(resident.served, why)
         resident.loaded = False
         await resident.end()
         return True
@@ -180,18 +212,24 @@ class Residency:
     def _start_timer(self, resident: Resident, seconds: float | None) -> None:
         self._stop_timer(resident)
         if seconds is not None:
-            loop = asyncio.get_running_loop()
-            resident.timer = loop.call_later(
-                seconds, lambda: self._tasks.start(self.unload(resident, "unloaded when idle"))
-            )
+            resident.timer = asyncio.get_running_loop().call_later(seconds, self._idle_for_long, resident)
+
+    def _idle_for_long(self, resident: Resident) -> None:
+        resident.timer = None
+        self._tasks.start(self.unload(resident, "unloaded when idle"))
 
     def _stop_timer(self, resident: Resident) -> None:
         if resident.timer is not None:
             resident.timer.cancel()
             resident.timer = None
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Ending("The server ends.", hint="Ask again in a while.", retry_after=10.0)
+
     async def close(self) -> None:
         """End all, those at work too."""
+        self._closed = True
         self._tasks.cancel()
         residents = [*self.residents.values(), *self._leaving]
         for resident in residents:
@@ -203,7 +241,7 @@ class Residency:
         try:
             await asyncio.wait_for(resident.end(), _END)
         except Exception as exc:  # an engine in this process that does not listen, for one
-            self._log(resident.served.name, f"could not be ended: {type(exc).__name__}")
+            self._log(resident.served, f"could not be ended: {type(exc).__name__}")
         finally:
             resident.close()
 

@@ -10,12 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import lollms_modalities
-from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, LollmsError, WorkerPolicy
+from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, WorkerPolicy
 
 from lollms_server.room.admission import Admission
 from lollms_server.room.models import ServedModel
 
 _T = TypeVar("_T")
+_LOCAL = "local_files_only"
 _ASIDE = 4  # threads for what is no call: making and ending the binding, lists, settings
 
 
@@ -56,7 +57,7 @@ class Resident:
         self.queue = Admission(served.name, self.at_once, served.max_queue)
         self._aside = ThreadPoolExecutor(_ASIDE, f"lollms-{served.name}-aside")
         self._engine: ThreadPoolExecutor | None = None
-        self._changing: asyncio.Task[Any] | None = None  # makes the binding, or ends it
+        self._changing: asyncio.Task[None] | None = None  # makes the binding, or ends it
 
     @property
     def at_once(self) -> int:
@@ -81,34 +82,30 @@ class Resident:
             LollmsError: it is not to be had, or not with these settings.
         """
         while self.binding is None:
-            if self._changing is None:
-                self._change(self._make())
-            await self._changed()
+            if (changing := self._under_way()) is None:
+                changing = self._change(self._make())
+            await asyncio.shield(changing)
         return self.binding
 
     async def end(self) -> None:
         """End the binding, and with it its processes; the next call makes it again."""
-        while self._changing is not None:
-            with contextlib.suppress(LollmsError):  # it could not be made: that is for those who asked for it
-                await self._changed()
+        while (changing := self._under_way()) is not None:
+            with contextlib.suppress(Exception):  # it could not be made: that is for those who asked for it
+                await asyncio.shield(changing)
         # At once, so that no call is given a binding that is about to end.
         binding, self.binding, self.loaded = self.binding, None, False
         if binding is not None:
-            self._change(self.aside(binding.close))
-            await self._changed()
+            await asyncio.shield(self._change(self.aside(binding.close)))
 
-    def _change(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _under_way(self) -> asyncio.Task[None] | None:
+        """What changes the binding now. One that is done is none, also before anybody was told of it."""
+        return None if self._changing is None or self._changing.done() else self._changing
+
+    def _change(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self._changing = asyncio.get_running_loop().create_task(coroutine)
-        self._changing.add_done_callback(self._has_changed)
-
-    def _has_changed(self, task: asyncio.Task[Any]) -> None:
-        self._changing = None
-        if not task.cancelled():
-            task.exception()  # which those who wait raise; perhaps nobody does any more
-
-    async def _changed(self) -> None:
-        if self._changing is not None:
-            await asyncio.shield(self._changing)
+        # Those who wait raise it; perhaps nobody does any more.
+        self._changing.add_done_callback(_retrieve)
+        return self._changing
 
     async def _make(self) -> None:
         self.binding, self.description = await self.aside(self._open)
@@ -121,7 +118,11 @@ class Resident:
             served.binding, environment=served.environment, isolated=isolated and served.environment is None,
             policy=policy,
         )  # fmt: skip
-        return make({**served.settings, **self.changes}), make.describe()
+        description = make.describe()
+        settings = {**served.settings, **self.changes}
+        if _LOCAL in description["settings"].get("properties", {}):
+            settings.setdefault(_LOCAL, True)  # nothing is fetched because a request names it
+        return make(settings), description
 
     def takes(self, served: ServedModel) -> bool:
         """Be served like this from now on, where that needs no other binding; else False, and all is as before."""
@@ -149,3 +150,8 @@ class Resident:
         """Bytes in memory of its processes; 0 where it has none of its own."""
         binding = self.binding
         return binding.memory() if isinstance(binding, IsolatedBinding) else 0
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

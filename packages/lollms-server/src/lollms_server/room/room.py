@@ -15,8 +15,9 @@ from typing import Any
 from lollms_modalities import Progress
 
 from lollms_server.room import plugins
+from lollms_server.room.asked import Asked
 from lollms_server.room.callers import Caller
-from lollms_server.room.calling import Asked, Calling
+from lollms_server.room.calling import Calling
 from lollms_server.room.configuration import Configuration
 from lollms_server.room.describing import Voice, described, listed, voice_of
 from lollms_server.room.door import Door
@@ -180,7 +181,7 @@ class Room:
             asyncio.CancelledError: the task was cancelled; so is the call then, in the queue and in the engine.
         """
         asked = Asked(verb, args, options, stream=False, progress=progress, deadline=deadline, keep_alive=keep_alive)
-        return await self._calling.call(self._resident(chosen), chosen, caller, request_id, asked)
+        return await self._calling.call(chosen, caller, request_id, asked)
 
     def stream(
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
@@ -193,8 +194,7 @@ class Room:
         it, in the queue and in the engine. The engine works on a step while somebody waits for it.
         """
         asked = Asked(verb, args, options, stream=True, progress=progress, deadline=deadline, keep_alive=keep_alive)
-        resident = self._resident(chosen)
-        return RoomStream(lambda it: self._calling.items(it, resident, chosen, caller, request_id, asked))
+        return RoomStream(lambda stream: self._calling.items(stream, chosen, caller, request_id, asked))
 
     def calls(self, caller: Caller) -> list[RunningCall]:
         """The calls under way: the caller's own, or all for an admin."""
@@ -223,7 +223,7 @@ class Room:
             LollmsError: it cannot be loaded.
         """
         self._admin(caller, "load", model=chosen.served.name)
-        await self._residency.load(self._resident(chosen))
+        await self._residency.load(await self._residency.of(chosen))
 
     async def unload(self, chosen: Chosen, caller: Caller) -> bool:
         """Unload the model; False where it is at work, which it stays.
@@ -232,7 +232,7 @@ class Room:
             NotAllowed: the caller is no admin.
         """
         self._admin(caller, "unload", model=chosen.served.name)
-        return await self._residency.unload(self._resident(chosen), "unloaded by an admin")
+        return await self._residency.unload(await self._residency.of(chosen), "unloaded by an admin")
 
     # -- seen from outside -------------------------------------------------------------------------------------------
 
@@ -248,15 +248,16 @@ class Room:
         """The served models as they are now: loaded, queue, memory."""
         return [
             {
-                "name": served.name,
-                "modality": served.modality,
-                "loaded": (resident := self._residency.residents[served.key]).loaded,
+                "name": resident.served.name,
+                "modality": resident.served.modality,
+                "loaded": resident.loaded,
                 "at_work": resident.queue.at_work,
                 "waiting": resident.queue.waiting,
                 "memory": resident.memory() if caller.is_admin else None,
                 "idle": resident.idle_seconds(),
             }
-            for served in self.models(caller)
+            for resident in self._residency.residents.values()
+            if caller.allowed(resident.served.name.partition("/")[0])
         ]
 
     # -- change and end ----------------------------------------------------------------------------------------------
@@ -332,9 +333,9 @@ class Room:
         finally:
             self._preloading -= 1
 
-    def _model_changed(self, name: str, what: str) -> None:
-        log_model(name, what)
-        self.metrics.model(name, what)
+    def _model_changed(self, served: ServedModel, what: str) -> None:
+        log_model(served, what)
+        self.metrics.model(served, what)
 
     async def _save(self) -> None:
         while True:

@@ -42,7 +42,16 @@ class Terminal:
         Raises:
             ConfigurationError: another server listens there, or the path cannot be used.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            owner = folder.stat().st_uid
+        except OSError as exc:
+            raise ConfigurationError(f"There is no folder for the socket {self._path}: {exc.strerror}.") from exc
+        if owner not in (os.getuid(), 0):
+            raise ConfigurationError(
+                f"The folder of the socket {self._path} is another user's.", hint="Name one of your own with --socket."
+            )
         if await _answers(self._path):
             raise ConfigurationError(
                 f"Another server listens at {self._path}.",
