@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -473,6 +474,30 @@ class LosesASegment(LoudnessSTTBinding):
     def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
         made = super().transcribe_audio(audio_path, model, **kwargs)
         return Transcript(made, segments=made.segments[:-1])
+
+
+class ForgetsWhatItSaid(LoudnessSTTBinding):
+    """Of what it says live nothing is final in the end."""
+
+    def transcribe_live(self, frames: Any, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        for segment in super().transcribe_live(frames, model, **kwargs):
+            yield replace(segment, final=False)
+
+
+class SpeaksAtTheEnd(LoudnessSTTBinding):
+    """Says nothing live before all of it has been given."""
+
+    def transcribe_live(self, frames: Any, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        yield from super().transcribe_live(iter(list(frames)), model, **kwargs)
+
+
+class HearsHalf(LoudnessSTTBinding):
+    """Drops every other sentence of live speech."""
+
+    def transcribe_live(self, frames: Any, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        for segment in super().transcribe_live(frames, model, **kwargs):
+            if segment.id in ("0", "2"):
+                yield segment
 
 
 class ComposesNothing(ChordTTMBinding):

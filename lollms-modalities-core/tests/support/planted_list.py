@@ -86,6 +86,12 @@ _FIRST = (
     Fault("ReadsPathsOnly", "STT", "every_kind_of_media_goes_in", SEEN_BY_ALL),
     Fault("HearsAnything", "STT", "sound_that_is_none"),
     Fault("LosesASegment", "STT", "the_result_is_what_it_says", SEEN_BY_ALL),
+    Fault("ForgetsWhatItSaid", "STT", "live_text_comes_before_its_end_and_is_the_whole", (
+        "live_text_of_an_asynchronous_source",), {"speech": True}),
+    Fault("SpeaksAtTheEnd", "STT", "live_text_comes_before_its_end_and_is_the_whole", (
+        "live_text_that_is_closed_early_frees_everything",), {"speech": True}),
+    Fault("HearsHalf", "STT", "live_text_of_an_asynchronous_source", (
+        "live_text_comes_before_its_end_and_is_the_whole",), {"speech": True}),
     Fault("ComposesNothing", "TTM", "the_result_is_what_it_says", SEEN_BY_ALL),
     Fault("FilmsInMpeg4", "TTV", "the_result_is_what_it_says", SEEN_BY_ALL),
 )  # fmt: skip

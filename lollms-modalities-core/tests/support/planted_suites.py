@@ -62,7 +62,7 @@ def _make_suites() -> None:
         module = import_module(fault.module)
         members = {"binding": getattr(module, fault.name), "__module__": __name__, "patience": 0.5, **fault.extra}
         if fault.suite == "STT":
-            members["sample"] = {"audio_path": _recording()}
+            members = {"sample": {"audio_path": _recording()}, "speech": False, **members}
         base = getattr(testing, f"{fault.suite}BindingSuite")
         globals()[f"Test{fault.name}"] = type(f"Test{fault.name}", (base,), members)
 

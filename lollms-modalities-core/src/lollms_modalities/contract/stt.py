@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
     from lollms_modalities.contract.async_streams import AsyncStream
     from lollms_modalities.contract.providers import VoiceActivity
-    from lollms_modalities.contract.streams import Stream
     from lollms_modalities.media.chunk import AudioChunk
     from lollms_modalities.media.input import MediaInput
     from lollms_modalities.media.transcript import Segment, Transcript
@@ -66,7 +65,7 @@ class LollmsSTTBinding(LollmsBinding):
 
         def transcribe_live(
             self, frames: Iterable[AudioChunk] | AsyncIterable[AudioChunk], model: str | None = None, **kwargs: Any
-        ) -> Stream[Segment]: ...
+        ) -> Iterator[Segment]: ...
 
         def atranscribe_live(
             self, frames: Iterable[AudioChunk] | AsyncIterable[AudioChunk], model: str | None = None, **kwargs: Any

@@ -14,6 +14,7 @@ from lollms_modalities.testing.images import ImageTests
 from lollms_modalities.testing.inputs import PictureTests, RecordingTests
 from lollms_modalities.testing.leaks import LeakTests
 from lollms_modalities.testing.life import LifeTests
+from lollms_modalities.testing.live import LiveTests
 from lollms_modalities.testing.music import MusicTests
 from lollms_modalities.testing.process import ProcessTests
 from lollms_modalities.testing.programs import ProgramTests
@@ -55,7 +56,7 @@ class TTMBindingSuite(MusicTests, SoundTests, PromptTests, _Common):
     """For bindings of ``LollmsTTMBinding``."""
 
 
-class STTBindingSuite(TimesTests, RecordingTests, TranscriptTests, _Common):
+class STTBindingSuite(LiveTests, TimesTests, RecordingTests, TranscriptTests, _Common):
     """For bindings of ``LollmsSTTBinding``."""
 
 
