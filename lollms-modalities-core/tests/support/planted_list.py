@@ -89,7 +89,7 @@ _FIRST = (
     Fault("ForgetsWhatItSaid", "STT", "live_text_comes_before_its_end_and_is_the_whole", (
         "live_text_of_an_asynchronous_source",), {"speech": True}),
     Fault("SpeaksAtTheEnd", "STT", "live_text_comes_before_its_end_and_is_the_whole", (
-        "live_text_that_is_closed_early_frees_everything",), {"speech": True}),
+        "live_text_that_is_closed_early_frees_everything",), {"speech": True, "live_within": 2.0}),
     Fault("HearsHalf", "STT", "live_text_of_an_asynchronous_source", (
         "live_text_comes_before_its_end_and_is_the_whole",), {"speech": True}),
     Fault("ComposesNothing", "TTM", "the_result_is_what_it_says", SEEN_BY_ALL),

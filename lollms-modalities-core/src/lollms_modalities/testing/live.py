@@ -26,13 +26,13 @@ class LiveTests(Suite):
 
     Attributes:
         speech: whether the sample is speech, or whatever the binding's own ``transcribe_live`` hears.
-        patience: seconds in which something that is waited for comes.
+        live_within: seconds in which what is waited for comes.
         live_error: how much of the words, of all that are said, may differ between live text and the whole transcript.
     """
 
     speech: ClassVar[bool] = True
     live_error: ClassVar[float] = 0.34
-    patience: ClassVar[float] = 60.0
+    live_within: ClassVar[float] = 60.0
 
     def frames(self) -> list[AudioChunk]:
         """The sample's sound as a microphone gives it."""
@@ -50,13 +50,13 @@ class LiveTests(Suite):
     @crosses
     @applies(lambda suite: suite.speech)
     def test_live_text_comes_before_its_end_and_is_the_whole(self, bound: Any, result: Any) -> None:
-        """Leave ``transcribe_live`` to the core; or give partial segments as they are known, each id's last one ``final``."""
+        """Leave ``transcribe_live`` to the core; or give segments as they are known, the last of each id ``final``."""
         came, waited = threading.Event(), list[bool]()
 
         def frames() -> Iterator[AudioChunk]:
             *before, last = self.frames()
             yield from before
-            waited.append(came.wait(self.patience))  # a source that stalls shows what was heard, too
+            waited.append(came.wait(self.live_within))  # a source that stalls shows what was heard, too
             yield last
 
         segments = []
@@ -127,8 +127,8 @@ class LiveTests(Suite):
 
         with self.live(bound, frames()) as stream:
             next(stream)
-        contract(closed.wait(self.patience), "A live stream that is closed closes its source.", "live")
-        self.check(self.call(bound, timeout=self.patience))
+        contract(closed.wait(self.live_within), "A live stream that is closed closes its source.", "live")
+        self.check(self.call(bound, timeout=self.live_within))
         contract(list(stream) == [], "A live stream that was closed gives nothing more.", "live")
 
     @crosses
