@@ -16,6 +16,7 @@ from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, 
 from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
+from bench.live import live
 from bench.services import services
 from bench.serving_room import room
 from bench.whispercpp import whispercpp
@@ -175,7 +176,7 @@ def faster_whisper() -> None:
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
-    "listing_peers": listing_peers, "serving_room": room,
+    "listing_peers": listing_peers, "live": live, "serving_room": room,
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ manager, or listing what is installed stays quick.
 from __future__ import annotations
 
 from lollms_modalities.exports import exported
+from lollms_modalities.version import CONTRACT_VERSION as CONTRACT_VERSION
 from lollms_modalities.version import __version__ as __version__
 
 TYPE_CHECKING = False  # without importing typing, which costs more than all the rest here
@@ -152,6 +153,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.places import Running as Running
     from lollms_modalities.workers.policy import Spec as Spec
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
+    from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
 
 
 __getattr__, __dir__, __all__ = exported(
@@ -217,6 +219,7 @@ __getattr__, __dir__, __all__ = exported(
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",
         "workers.places": "Place ProcessPlace Running",
+        "workers.protocol": "PROTOCOL_VERSION",
         "workers.policy": "Spec WorkerPolicy",
     },
 )

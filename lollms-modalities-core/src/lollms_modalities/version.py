@@ -2,6 +2,9 @@
 
 __version__ = "2.0.0"
 
+CONTRACT_VERSION = ".".join(__version__.split(".")[:2])
+"""Of the contract. A binding made for 2.N works with every core of 2.N or later, up to the next first number."""
+
 
 def requirement(distribution: str, extra: str = "") -> str:
     """A requirement of one of our distributions that fits what is installed here, in quotes for a shell.

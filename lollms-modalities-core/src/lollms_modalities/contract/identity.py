@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.plan import CONTROLS
 from lollms_modalities.entry_points.refs import Origin, installed_bindings
+from lollms_modalities.version import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
@@ -41,6 +42,7 @@ def description_of(cls: type[LollmsBinding], common: type[LollmsBinding]) -> dic
     from lollms_modalities.settings.forms import schema_of
 
     return {
+        "contract": CONTRACT_VERSION,
         "modality": cls.modality,
         "class": f"{cls.__module__}:{cls.__qualname__}",
         "description": (cls.__doc__ or "").strip().split("\n")[0],

@@ -21,6 +21,9 @@ VERSION: Final = 1
 MINOR: Final = 1
 """What a side knows beyond the first protocol of that version; the lower one counts. 1: streams into a worker."""
 
+PROTOCOL_VERSION: Final = f"{VERSION}.{MINOR}"
+"""Both, as text."""
+
 CHUNK: Final = 4 << 20
 """Bytes of payload that one frame holds at most."""
 
