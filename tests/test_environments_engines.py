@@ -79,6 +79,7 @@ def test_the_other_commands_work_there(data: Path, tmp_path: Path) -> None:
     assert Audio((tmp_path / "hello.wav").read_bytes()).duration > 0.5
 
 
+@pytest.mark.full
 def test_making_is_killed_at_random_moments() -> None:
     program = [sys.executable, str(ROOT / "soak" / "environments.py"), "--short"]
     # The core is among the wheels that are tested, and on no index.

@@ -167,6 +167,7 @@ def test_memory_for_a_large_payload(tmp_path: Path, way: str) -> None:
     assert worker <= 2 * size + 64e6
 
 
+@pytest.mark.full
 def test_killed_workers_killed_hosts_and_growth_in_short() -> None:
     command = [sys.executable, str(ROOT / "soak" / "isolation.py"), "--short"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -69,7 +69,7 @@ def hub() -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("telemetry", ["off", "on"])
+@pytest.mark.parametrize("telemetry", [pytest.param("off", marks=pytest.mark.full), "on"])
 def test_the_hub_is_asked_for_files_only(telemetry: str, hub: tuple[str, list[str]], tmp_path: Path) -> None:
     url, asked = hub
     done = subprocess.run(

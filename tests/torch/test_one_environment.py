@@ -67,6 +67,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.full
 def test_one_program_uses_four_engines_offline(models: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(models)], capture_output=True, text=True, timeout=600, check=False,

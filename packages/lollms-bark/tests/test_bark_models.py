@@ -97,7 +97,7 @@ def test_with_a_path_nobody_on_the_network_is_asked(tiny_bark: Path) -> None:
     assert run(NO_NETWORK + BLOCKED.replace("MODEL", repr(str(tiny_bark))), OMP_NUM_THREADS="1") == "[]"
 
 
-@pytest.mark.parametrize("how", ["", ", local_files_only=True"])
+@pytest.mark.parametrize("how", [pytest.param("", marks=pytest.mark.full), ", local_files_only=True"])
 def test_a_model_that_was_fetched_is_taken_from_the_cache(tiny_bark: Path, tmp_path: Path, how: str) -> None:
     cached = tmp_path / "hub" / "models--suno--bark-small"
     shutil.copytree(tiny_bark, cached / "snapshots" / ("a" * 40))

@@ -314,7 +314,7 @@ def test_a_pipeline_for_changing_draws_as_well(model: Models, sd: DiffusersTTIBi
 # --- progress and stopping ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["sd", "flux", "pixart"])
+@pytest.mark.parametrize("kind", ["sd", "flux", pytest.param("pixart", marks=pytest.mark.full)])
 def test_progress_by_steps_and_cancel_at_one(model: Models, kind: str) -> None:
     with bound(model(kind)) as binding:
         seen: list[Progress] = []

@@ -1,0 +1,20 @@
+"""Which tests of the conformance suite wait for `nox -s full`, by the distribution whose engine makes them long."""
+
+from __future__ import annotations
+
+import pytest
+
+_TORCH = {"lollms-audiocraft", "lollms-bark", "lollms-diffusers", "lollms-whisper", "lollms-xtts"}
+_LONG = {
+    # Dozens of calls each; in `nox -s tests` quicker engines show what the core and the kit leave behind.
+    "test_nothing_grows": {"lollms-faster-whisper", "lollms-whispercpp", *_TORCH},
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    for item in items:
+        for name, distributions in _LONG.items():
+            if item.name.startswith(name) and not distributions.isdisjoint(item.path.parts):
+                item.add_marker(pytest.mark.full)
