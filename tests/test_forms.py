@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 # The kinds that are not plain, of each setting and option by its name. Where one name means two things, by its binding.
 KINDS = {
     "api_key": "secret",
+    "audio": "media",
     "continue_from": "media",
     "default_speaker_wav": "path",
     "default_voice_model_path": "path",

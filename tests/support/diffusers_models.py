@@ -69,9 +69,9 @@ def _vae(latent_channels: int = 4, **more: Any) -> Any:
 def _unet(**more: Any) -> Any:
     from diffusers import UNet2DConditionModel
 
-    kinds = {"cross_attention_dim": 32, "attention_head_dim": 4, **more}
+    kinds = {"cross_attention_dim": 32, "attention_head_dim": 4, "in_channels": 4, **more}
     return UNet2DConditionModel(
-        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, in_channels=4, out_channels=4,
+        block_out_channels=(8, 16), layers_per_block=1, sample_size=32, out_channels=4,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         norm_num_groups=4, **kinds,
     ).eval()  # fmt: skip
@@ -255,6 +255,126 @@ def ltx(folder: Path) -> Path:
     return folder
 
 
+def _gemma() -> tuple[Any, Any]:
+    """Gemma 3's tokenizer (one letter, one token) and a tiny model of it."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, GemmaTokenizer
+
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", "▁", *(chr(n) for n in range(33, 127))]
+    tokenizer = GemmaTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=64)
+    size = len(tokenizer)
+    config = Gemma3Config(
+        text_config={
+            "vocab_size": size, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 128,
+            "sliding_window": 32, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
+        },
+        vision_config={
+            "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14,
+        },
+        mm_tokens_per_image=4, image_token_index=size - 1, boi_token_index=size - 2, eoi_token_index=size - 3,
+    )  # fmt: skip
+    return tokenizer, Gemma3ForConditionalGeneration(config).eval()
+
+
+def ltx_2(folder: Path) -> Path:
+    """LTX-2 video with sound in stereo at 16 kHz: sides in steps of 8, frames in steps of 2 and one more."""
+    from diffusers import (
+        AutoencoderKLLTX2Audio,
+        AutoencoderKLLTX2Video,
+        FlowMatchEulerDiscreteScheduler,
+        LTX2Pipeline,
+        LTX2VideoTransformer3DModel,
+    )
+    from diffusers.pipelines.ltx2 import LTX2TextConnectors
+    from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _gemma()
+    transformer = LTX2VideoTransformer3DModel(
+        in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
+        audio_in_channels=4, audio_out_channels=4, audio_num_attention_heads=2, audio_attention_head_dim=4,
+        audio_cross_attention_dim=8, num_layers=2, caption_channels=16, rope_double_precision=False, rope_type="split",
+    )  # fmt: skip
+    connectors = LTX2TextConnectors(
+        caption_channels=16, text_proj_in_factor=3, video_connector_num_attention_heads=4,
+        video_connector_attention_head_dim=4, video_connector_num_layers=1,
+        video_connector_num_learnable_registers=None, audio_connector_num_attention_heads=4,
+        audio_connector_attention_head_dim=4, audio_connector_num_layers=1,
+        audio_connector_num_learnable_registers=None, connector_rope_base_seq_len=32, rope_double_precision=False,
+        rope_type="split",
+    )  # fmt: skip
+    vae = AutoencoderKLLTX2Video(
+        latent_channels=4, block_out_channels=(8,), down_block_types=("LTX2VideoDownBlock3D",),
+        decoder_block_out_channels=(8,), layers_per_block=(1, 1), decoder_layers_per_block=(1, 1),
+        spatio_temporal_scaling=(True,), decoder_spatio_temporal_scaling=(True,), decoder_inject_noise=(False, False),
+        downsample_type=("spatiotemporal",), upsample_type=("spatiotemporal",), upsample_residual=(False,),
+        upsample_factor=(1,), patch_size=4, encoder_causal=True, decoder_causal=False,
+    )  # fmt: skip
+    audio_vae = AutoencoderKLLTX2Audio(
+        base_channels=4, ch_mult=(1,), num_res_blocks=1, resolution=32, latent_channels=2, mel_bins=8
+    )
+    vocoder = LTX2Vocoder(
+        in_channels=16, hidden_channels=32, upsample_kernel_sizes=[20, 32], upsample_factors=[10, 16],
+        resnet_kernel_sizes=[3], resnet_dilations=[[1, 3, 5]], output_sampling_rate=16000,
+    )  # fmt: skip
+    LTX2Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(), vae=vae.eval(), audio_vae=audio_vae.eval(),
+        text_encoder=text_encoder, tokenizer=tokenizer, connectors=connectors.eval(), transformer=transformer.eval(),
+        vocoder=vocoder.eval(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def upscaler(folder: Path) -> Path:
+    """Stable Diffusion's upscaler: 4 times."""
+    from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionUpscalePipeline
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    unet = _unet(num_class_embeds=1000, only_cross_attention=(True, False), use_linear_projection=True, in_channels=7)
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 16), in_channels=3, out_channels=3, norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, latent_channels=4,
+    )  # fmt: skip
+    StableDiffusionUpscalePipeline(
+        vae=vae.eval(), text_encoder=_clip_text(tokenizer), tokenizer=tokenizer, unet=unet,
+        low_res_scheduler=DDPMScheduler(), scheduler=DDIMScheduler(prediction_type="v_prediction"),
+        max_noise_level=350,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def latent_upscaler(folder: Path) -> Path:
+    """Stable Diffusion's latent upscaler: 2 times."""
+    from diffusers import (
+        AutoencoderKL,
+        EulerDiscreteScheduler,
+        StableDiffusionLatentUpscalePipeline,
+        UNet2DConditionModel,
+    )
+
+    torch.manual_seed(0)
+    tokenizer = _clip_tokenizer()
+    unet = UNet2DConditionModel(
+        act_fn="gelu", attention_head_dim=8, norm_num_groups=None, block_out_channels=[32, 32, 64, 64],
+        time_cond_proj_dim=160, conv_in_kernel=1, conv_out_kernel=1, cross_attention_dim=32,
+        down_block_types=("KDownBlock2D", *("KCrossAttnDownBlock2D",) * 3), in_channels=8, mid_block_type=None,
+        only_cross_attention=False, out_channels=5, resnet_time_scale_shift="scale_shift",
+        time_embedding_type="fourier", timestep_post_act="gelu",
+        up_block_types=(*("KCrossAttnUpBlock2D",) * 3, "KUpBlock2D"),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 16), in_channels=3, out_channels=3, norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4,
+    )  # fmt: skip
+    StableDiffusionLatentUpscalePipeline(
+        vae=vae.eval(), text_encoder=_clip_text(tokenizer), tokenizer=tokenizer, unet=unet.eval(),
+        scheduler=EulerDiscreteScheduler(prediction_type="sample"),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def wan(folder: Path, *, from_images: bool = False) -> Path:
     """Wan video: sides in steps of 16, frames in steps of 4 and one more; the kind that also begins with images, or not."""
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
@@ -391,7 +511,7 @@ class QwenProcessor:
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
-    "ltx": ltx, "wan": wan, "flux2": flux_2,
+    "ltx": ltx, "ltx2": ltx_2, "wan": wan, "flux2": flux_2, "upscaler": upscaler, "latent_upscaler": latent_upscaler,
 }  # fmt: skip
 
 

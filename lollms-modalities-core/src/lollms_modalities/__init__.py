@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.async_streams import AsyncStream as AsyncStream
     from lollms_modalities.contract.binding import LollmsBinding as LollmsBinding
     from lollms_modalities.contract.capabilities import Capabilities as Capabilities
+    from lollms_modalities.contract.composing import ContinueOptions as ContinueOptions
+    from lollms_modalities.contract.composing import Lyrics as Lyrics
+    from lollms_modalities.contract.composing import NegativePrompt as NegativePrompt
+    from lollms_modalities.contract.composing import RepaintOptions as RepaintOptions
     from lollms_modalities.contract.editing import EditOptions as EditOptions
     from lollms_modalities.contract.editing import ImageInput as ImageInput
     from lollms_modalities.contract.encoded import AsyncEncodedStream as AsyncEncodedStream
@@ -168,6 +172,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.async_streams": "AsyncStream",
         "contract.binding": "LollmsBinding",
         "contract.capabilities": "Capabilities",
+        "contract.composing": "ContinueOptions Lyrics NegativePrompt RepaintOptions",
         "contract.editing": "EditOptions ImageInput",
         "contract.providers": "Aligner Diarizer Provider Turn VoiceActivity VoiceStream has_provider provider",
         "contract.encoded": "AsyncEncodedStream EncodedStream",

@@ -220,6 +220,16 @@ def test_a_continuation_is_the_library_s(musicgen: AudioCraftTTMBinding, library
     assert np.array_equal(made[len(given) :, 0], to_16_bit(theirs[len(given) :, 0]))
 
 
+def test_the_common_name_of_what_goes_on(musicgen: AudioCraftTTMBinding, begun: Audio) -> None:
+    older = musicgen.generate_music(PROMPT, duration=1.5, seed=7, continue_from=begun)
+    assert musicgen.generate_music(PROMPT, duration=1.5, seed=7, audio=begun) == older
+    with pytest.raises(OptionError, match="one option"):
+        musicgen.generate_music(PROMPT, duration=1.5, audio=begun, continue_from=begun)
+    for absent in ("lyrics", "start", "negative_prompt"):
+        with pytest.raises(OptionError, match=absent):
+            musicgen.generate_music(PROMPT, **{absent: "x"})
+
+
 def test_a_continuation_hears_what_was_given(musicgen: AudioCraftTTMBinding, begun: Audio) -> None:
     silence = Audio.from_samples(np.zeros(RATE // 2, np.float32), RATE)
     one = musicgen.generate_music(PROMPT, duration=1, seed=1, continue_from=begun).to_numpy()

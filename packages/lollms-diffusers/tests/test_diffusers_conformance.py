@@ -18,6 +18,7 @@ pytestmark = [
 class TestImages(TTIBindingSuite):
     binding = DiffusersTTIBinding_Impl
     long_sample = {"num_inference_steps": 300}
+    enlarges = False  # this model draws; test_diffusers_enlarging.py has others
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
@@ -34,3 +35,16 @@ class TestVideos(TTVBindingSuite):
     @classmethod
     def _model(cls, model: Callable[[str], Path]) -> None:
         cls.settings = {"model_id_or_path": str(model("ltx")), "num_inference_steps": 2, "n_threads": 1}
+
+
+class TestFilms(TTVBindingSuite):
+    """The same with sound."""
+
+    binding = DiffusersTTVBinding
+    sample = {"prompt": "a ball that falls", "width": 32, "height": 32, "num_frames": 9}
+    long_sample = {"num_inference_steps": 500}
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _model(cls, model: Callable[[str], Path]) -> None:
+        cls.settings = {"model_id_or_path": str(model("ltx2")), "num_inference_steps": 2, "n_threads": 1}

@@ -89,6 +89,45 @@ def test_the_frames_are_the_library_s_own(model: Models, kind: str, fps: int) ->
         assert (video.provenance.seed, video.provenance.model) == (5, str(model(kind)))
 
 
+def test_the_sound_of_a_film_is_the_library_s_own(model: Models) -> None:
+    from diffusers import DiffusionPipeline
+
+    pipe = DiffusionPipeline.from_pretrained(model("ltx2"), local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe(
+        "a ball", width=64, height=32, num_frames=25, frame_rate=24.0, num_inference_steps=3, output_type="np",
+        generator=torch.Generator("cpu").manual_seed(5),
+    )  # fmt: skip
+    expected = made.audio[0].T.numpy()
+    with bound(model("ltx2")) as binding:
+        film = binding.generate_video("a ball", **{**SMALL, "num_frames": 25})
+    assert shape(film) == (64, 32, 25, 24)
+    sound = film.audio
+    assert sound is not None
+    assert (sound.sample_rate, sound.channels) == (16000, 2)
+    assert sound.duration == pytest.approx(film.duration, abs=0.002)
+    heard = sound.to_numpy()[: len(expected)]
+    # AAC is not exact: the loudest stands where it stood, and most of the rest, too.
+    wanted = expected[: len(heard)]
+    likeness = (heard * wanted).sum() / np.sqrt((heard**2).sum() * (wanted**2).sum())
+    assert likeness > 0.9
+    assert film.provenance is not None
+    missing = round(25 / 24 - len(expected) / 16000, 3)
+    assert film.provenance.extra["sound_padded_seconds"] == missing
+
+
+def test_a_film_with_sound_begins_with_an_image(model: Models, start: Image) -> None:
+    with bound(model("ltx2")) as binding:
+        film = binding.generate_video("a ball", image=start, **SMALL)
+        assert film.provenance is not None
+        assert film.provenance.extra["pipeline"] == "LTX2ImageToVideoPipeline"
+        assert film.has_audio
+
+
+def test_a_film_of_a_model_without_sound_has_none(ltx: DiffusersTTVBinding) -> None:
+    assert not ltx.generate_video("a ball", **SMALL).has_audio
+
+
 def test_a_duration_is_the_nearest_number_of_frames(either: DiffusersTTVBinding) -> None:
     own = own_fps(either.model.pipe)
     step = {25.0: 8, 16.0: 4}[own]

@@ -100,7 +100,7 @@ OF_CALLS: dict[str, str] = {
     "device": "It is a setting of the binding.",
     "filename": "What bytes hold is seen from the bytes.",
     "do_sample": "temperature=0 takes the likeliest.",
-    "lyrics": "Write them into the prompt.",
+    "lyrics": "Write them into the prompt: this engine has no lyrics.",
     "modalities": "One verb makes one kind of result.",
     "metadata": "A result's .provenance says where it comes from.",
     "participants": "Speakers are not told apart here.",

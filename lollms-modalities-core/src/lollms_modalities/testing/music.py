@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lollms_modalities.testing.contract import applies, contract
+import numpy as np
+
+from lollms_modalities.errors import OptionError
+from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.prompts import differing_prompts
 from lollms_modalities.testing.suite import Suite
 
@@ -38,3 +41,54 @@ class MusicTests(Suite):
                 "arguments",
                 (seconds, made.duration),
             )
+
+    @crosses
+    @applies(lambda suite: "audio" in suite.option_names() and "duration" in suite.option_names())
+    def test_music_goes_on(self, bound: Any) -> None:
+        """Begin the result with ``audio`` where that is given, and let ``duration`` count it."""
+        piece = self.call(bound)
+        made = self.call(bound, audio=piece, duration=2 * piece.duration)
+        self.check(made)
+        given, heard = piece.to_numpy().mean(axis=1), made.to_numpy().mean(axis=1)
+        count = min(len(given), len(heard)) // 2
+        contract(made.duration > piece.duration * 1.5, "Music that goes on is longer.", "arguments", made.duration)
+        contract(
+            made.sample_rate != piece.sample_rate or _alike(given[:count], heard[:count]) > 0.5,
+            "Music that goes on begins with what was given.",
+            "arguments",
+        )
+
+    @crosses
+    @applies(lambda suite: {"audio", "start", "end"} <= {*suite.option_names()})
+    def test_a_part_is_made_anew(self, bound: Any) -> None:
+        """Derive the options from ``RepaintOptions``: what is outside ``start`` and ``end`` stays as it was."""
+        piece = self.call(bound)
+        third = piece.duration / 3
+        other = self.variants()[1]
+        made = self.call(bound, **{**other, "audio": piece, "start": third, "end": 2 * third})
+        before, after = piece.to_numpy().mean(axis=1), made.to_numpy().mean(axis=1)
+        contract(
+            abs(made.duration - piece.duration) < 0.1 * piece.duration and made.sample_rate == piece.sample_rate,
+            "Music of which a part is made anew is as long as it was.",
+            "arguments",
+            (made.duration, piece.duration),
+        )
+        edge = len(before) // 4
+        contract(
+            _alike(before[:edge], after[:edge]) > 0.9 and _alike(before[-edge:], after[-edge:]) > 0.9,
+            "What is outside the part that is made anew stays as it was.",
+            "arguments",
+        )
+        middle = slice(len(before) * 4 // 10, len(before) * 6 // 10)
+        contract(
+            not np.array_equal(before[middle], after[middle]), "The part from start to end is made anew.", "arguments"
+        )
+        for wrong in ({"start": 0.1}, {"end": 0.1}, {"audio": piece, "start": 0.2, "end": 0.1}):
+            with raises(OptionError, "A part that is none is an OptionError.", "arguments"):
+                self.call(bound, **wrong)
+
+
+def _alike(one: Any, other: Any) -> float:
+    """From -1 to 1: the cosine between two sounds; 1 of two silences."""
+    size = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum()) / size if size else float(np.array_equal(one, other))

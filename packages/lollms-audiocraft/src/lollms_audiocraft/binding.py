@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from lollms_modalities import (
     Audio,
     BindingSettings,
-    CallOptions,
     Capabilities,
+    ContinueOptions,
     Duration,
     LollmsError,
     LollmsTTMBinding,
     MediaInput,
+    OptionError,
     Seed,
     SharedModel,
     Temperature,
@@ -54,7 +55,7 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
             "facebook/musicgen-small", description="Name or path of the model.", reload=True, env="HF_TOKEN"
         )
         device: Device = setting("auto", description="Where it runs: auto, cpu, cuda, cuda:1, mps.", reload=True)
-        output_format: Literal["wav", "mp3", "flac", "ogg", "opus"] = setting(
+        output_format: Literal["wav", "mp3", "flac", "ogg", "opus", "aac"] = setting(
             "wav", description="Format of the sound where a call asks for none."
         )
         engine: models.EngineName = setting(
@@ -74,7 +75,7 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
         default_top_p: TopP = setting(0.0, description="Where above 0, takes the place of top_k.")
         default_cfg_coef: float = setting(3.0, description=_FOLLOW, ge=1, le=100)
 
-    class Options(CallOptions):
+    class Options(ContinueOptions):
         duration: Duration = option(10.0, description="Length of the result in seconds.", le=_LONGEST)
         temperature: Temperature = 1.0
         top_k: TopK = 250
@@ -83,9 +84,7 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
         )
         cfg_coef: float = option(3.0, description=_FOLLOW, ge=1, le=100)
         seed: Seed = None
-        continue_from: MediaInput | None = option(
-            None, description="Music to go on from: the result begins with it, and duration counts it."
-        )
+        continue_from: MediaInput | None = option(None, description="Older name of audio.")
         overlap: float | None = option(
             None,
             description="Seconds of what there is that each further window hears; 0.4 of a window (12 s) when empty.",
@@ -101,7 +100,14 @@ class AudioCraftTTMBinding(LollmsTTMBinding):
         use_threads(self.settings.n_threads)
         call = current_call()
         call.record(engine=engine.library)
-        begun = None if options.continue_from is None else _sound(options.continue_from, engine)
+        if options.audio is not None and options.continue_from is not None:
+            raise OptionError(
+                "audio and continue_from were both given, which are one option.",
+                hint="Give audio.",
+                names=["audio", "continue_from"],
+            )
+        given = options.continue_from if options.audio is None else options.audio
+        begun = None if given is None else _sound(given, engine)
         sampling = Sampling(options.temperature, options.top_k, options.top_p, options.cfg_coef)
         with seeded(options.seed or 0, engine.device):
             samples = compose(engine, prompt, options.duration, sampling, begun=begun, overlap=options.overlap)

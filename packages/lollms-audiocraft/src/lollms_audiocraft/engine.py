@@ -136,11 +136,11 @@ def _heard(engine: Engine, begun: npt.NDArray[np.float32], hears: int, hop: int,
         raise OptionError(
             f"The sound to continue lasts {seconds:.2f} s, the result is to last {length / engine.sample_rate:.2f} s.",
             hint="duration counts the given sound too: ask for more, or give less of it.",
-            names=["duration", "continue_from"],
+            names=["duration", "audio"],
         )
     frames = min(hears, len(begun) // hop)
     if not frames:
-        raise OptionError(f"The sound to continue lasts {seconds:.3f} s only.", names=["continue_from"])
+        raise OptionError(f"The sound to continue lasts {seconds:.3f} s only.", names=["audio"])
     return engine.encode(begun[-frames * hop :])
 
 

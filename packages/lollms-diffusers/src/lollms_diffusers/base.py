@@ -96,7 +96,7 @@ class PipelineOptions(CallOptions):
     )
     seed: Seed = None
     scheduler_name: str = option("default", description="Scheduler; the default is the model's own.", min_length=1)
-    loras: dict[str, float] = option({}, description="LoRAs by path or name, each with its weight.")
+    loras: dict[str, float] = option({}, description="LoRAs by path or name, each with its weight.", kind="path")
 
 
 class DiffusersBinding(LollmsBinding):
@@ -172,7 +172,7 @@ class DiffusersBinding(LollmsBinding):
 
     # -- the parts of a call -----------------------------------------------------------------------------------------
 
-    def _prepare(self, pipe: Any, options: PipelineOptions) -> None:
+    def _prepare(self, pipe: Any, options: Any) -> None:
         """Threads, scheduler, LoRAs; and what provenance says."""
         if self.settings.n_threads is not None:
             use_threads(self.settings.n_threads)

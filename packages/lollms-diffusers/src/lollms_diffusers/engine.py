@@ -15,6 +15,7 @@ from lollms_modalities import OptionError, UnsupportedError, report_progress
 from lollms_modalities.kit import near_miss
 
 from lollms_diffusers import schedulers
+from lollms_diffusers.enlarging import refuse_enlarger
 from lollms_diffusers.loras import Loras
 
 
@@ -39,12 +40,14 @@ class Engine:
     def to_draw(self) -> Any:
         """The pipeline that draws from text alone."""
         known = parameters(self.pipe)
+        refuse_enlarger(self.pipe, "draws none")
         if _needs(self.pipe, "image") or ("image" in known and "strength" in known):
             return self._auto("AutoPipelineForText2Image", "draws nothing from text alone")
         return self.pipe
 
     def to_change(self, *, masked: bool) -> Any:
         """The pipeline that changes an image, all of it or where a mask says."""
+        refuse_enlarger(self.pipe, "changes none otherwise")
         if "image" in parameters(self.pipe) and ("mask_image" in parameters(self.pipe)) == masked:
             return self.pipe
         if masked:
@@ -61,7 +64,7 @@ class Engine:
         if not from_image or "image" in parameters(pipe):
             return pipe
         # Of these two the same weights do both.
-        if kind == "LTXPipeline" or (kind == "WanPipeline" and pipe.config.get("expand_timesteps")):
+        if kind in ("LTXPipeline", "LTX2Pipeline") or (kind == "WanPipeline" and pipe.config.get("expand_timesteps")):
             other = kind.replace("Pipeline", "ImageToVideoPipeline")
             if other not in self._others:
                 self._others[other] = _sharing(pipe, other)

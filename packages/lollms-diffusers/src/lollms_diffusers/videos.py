@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import (
+    Audio,
     Capabilities,
     Duration,
     Fps,
@@ -47,7 +49,7 @@ class VideoOptions(PipelineOptions):
 
 
 class DiffusersTTVBinding(DiffusersBinding, LollmsTTVBinding):
-    """Videos from any text-to-video model of Diffusers: Wan, LTX and many more.
+    """Videos from any text-to-video model of Diffusers: Wan, LTX and many more; with sound, where the model makes it.
 
     ``model_id_or_path`` is a folder's path, a folder in ``lollms_paths`` or ``models_path``, or a repository of the
     model hub, which is fetched when first used.
@@ -58,6 +60,7 @@ class DiffusersTTVBinding(DiffusersBinding, LollmsTTVBinding):
         "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
         "Lightricks/LTX-Video",
+        "Lightricks/LTX-2",
         "zai-org/CogVideoX-2b",
     )
     Options = VideoOptions
@@ -94,7 +97,7 @@ class DiffusersTTVBinding(DiffusersBinding, LollmsTTVBinding):
         self._prepare(pipe, options)
         generator = torch.Generator("cpu").manual_seed(options.seed or 0)
         made = engines.run(pipe, {**arguments, "generator": generator, "output_type": "np"})
-        return Video.from_frames(_pixels(made.frames[0]), fps)
+        return Video.from_frames(_pixels(made.frames[0]), fps, audio=sound_of(pipe, made))
 
 
 def frames_for(pipe: Any, options: VideoOptions, fps: float) -> int | None:
@@ -128,6 +131,24 @@ def own_fps(pipe: Any) -> float:
         if isinstance(default := engines.parameters(pipe).get(name), (int, float)):
             return float(default)
     return next((fps for begin, fps in _FPS.items() if type(pipe).__name__.startswith(begin)), _OTHER_FPS)
+
+
+def sound_of(pipe: Any, made: Any) -> Audio | None:
+    """The sound of what a pipeline made, where it makes one (LTX-2): float of shape (batch, channels, samples)."""
+    samples = getattr(made, "audio", None)
+    if samples is None:
+        return None
+    vocoder = getattr(getattr(pipe, "vocoder", None), "config", None)
+    rate = getattr(vocoder, "output_sampling_rate", None) or getattr(pipe, "audio_sampling_rate", None)
+    if not rate:
+        warnings.warn(
+            f"{type(pipe).__name__} made a sound and does not tell its rate: the film is silent.", stacklevel=2
+        )
+        return None
+    first = samples[0]
+    if hasattr(first, "detach"):
+        first = first.detach().float().cpu().numpy()
+    return Audio.from_samples(first.reshape(-1, first.shape[-1]).T, int(rate))
 
 
 def _pixels(frames: Any) -> Iterator[npt.NDArray[np.uint8]]:
