@@ -87,6 +87,7 @@ def test_what_is_needed_has_no_default() -> None:
     assert row("quick", quick=2)["value"] == 2.0
     assert row("made")["default"] == [1, 2]
     assert row("colour")["default"] == "red"
+    assert row("colour")["options"] == ["red", "blue"]
     assert row("shut")["default"] == row("shut")["value"] != "hush"
 
 
@@ -251,7 +252,8 @@ def test_a_form_that_comes_back_with_empty_fields() -> None:
 def test_options_as_rows() -> None:
     rows = {row["name"]: row for row in Shouts().get_options()}
     json.dumps(list(rows.values()))
-    assert list(rows) == ["voice", "speed", "seed", "language", "sample", "mood"]
+    assert list(rows) == ["voice", "speed", "seed", "language", "sample", "mood", "timestamps"]
+    assert (rows["timestamps"]["options"], rows["timestamps"]["value"]) == (["none", "word"], "none")
     voice = rows["voice"]
     assert (voice["value"], voice["default"], voice["nullable"], voice["kind"]) == ("loud", None, True, "plain")
     assert voice["choices_from"] == "list_voices"

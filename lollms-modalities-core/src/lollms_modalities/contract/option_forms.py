@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities.errors import OptionError
 from lollms_modalities.settings.base import CallOptions
 from lollms_modalities.settings.checking import near_miss
-from lollms_modalities.settings.fields import Height, Width, option
+from lollms_modalities.settings.fields import Height, Width, WordTimes, option
 from lollms_modalities.settings.forms import dump_public, field_kind, rows_of
 from lollms_modalities.settings.shown import shown
 
@@ -24,6 +24,12 @@ class Documented(CallOptions):
     negative_prompt: str = option("", description="What not to show.")
     width: Width = 512
     height: Height = 512
+
+
+class Common(CallOptions):
+    """The options that the core sees to, for bindings that have none of the name."""
+
+    timestamps: WordTimes = "none"
 
 
 # Settings of which the kind is that of the argument.
@@ -47,7 +53,8 @@ def option_rows(binding: LollmsBinding, verb: str) -> list[dict[str, Any]]:
         if name in spec.params[1:] and name not in fields:
             default = parameters[name].default if name in parameters else row["default"]
             rows.append(row | {"default": shown(default), "nullable": default is None, "kind": _kind(binding, row)})
-    rows += rows_of(options, {})
+    common = [name for name in binding._common_options(spec) if name not in fields]
+    rows += [*rows_of(options, {}), *(row for row in rows_of(Common, {}) if row["name"] in common)]
     public = dump_public(binding.settings)
     for row in rows:
         settings = (public.get(name) for name in (f"default_{row['name']}", row["name"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -65,14 +66,20 @@ def _form_row(
     }
     if not field.is_required():
         row["default"] = shown(field.get_default(call_default_factory=True))
-    literals = [v for t in members(field.annotation) if get_origin(t) is Literal for v in get_args(t)]
-    if literals:
-        row["options"] = literals
+    if choices := [v for member in members(field.annotation) for v in _choices(member)]:
+        row["options"] = choices
     if choices := described["lollms"].get("choices_from"):
         row["choices_from"] = choices
     if holds_secrets(field):
         row["is_secret"] = True
     return row | _limits(row["type"], described, definitions)
+
+
+def _choices(member: Any) -> tuple[Any, ...]:
+    """The values of a literal or an enumeration."""
+    if get_origin(member) is Literal:
+        return get_args(member)
+    return tuple(v.value for v in member) if isinstance(member, type) and issubclass(member, Enum) else ()
 
 
 # As JSON schemas have them, and as rows have them.
