@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ async def main() -> None:
     from lollms_server.web.settings import Limits, WebSettings
     from lollms_server.web.surfaces import routes_of
 
+    os.environ["LOLLMS_HOPS"] = "1"
     configuration = load_configuration(Path(sys.argv[1]))
     limits = Limits(**json.loads(sys.argv[2]))
     room = Room.open(configuration)

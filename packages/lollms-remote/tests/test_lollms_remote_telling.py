@@ -81,7 +81,7 @@ def test_a_server_of_none_of_them_is_told_by_what_it_answers() -> None:
         pytest.raises(ServiceResponseError) as caught,
     ):
         tts.generate_audio("hi")
-    assert "503 to lollms/v1/capabilities, tts_is_ready, v1/audio/speech" in str(caught.value)
+    assert "503 to lollms/v2, lollms/v1/capabilities, tts_is_ready, v1/audio/speech" in str(caught.value)
     assert "; 429 to v1/models." in str(caught.value)
 
 

@@ -70,6 +70,7 @@ def _described(cls: type[LollmsBinding], spec: Verb) -> dict[str, Any]:
         "content": spec.content,
         "params": list(spec.params),
         "required": list(spec.required),
+        "common": list(cls._common_options(spec)),  # what the core sees to, whatever the binding's options are
         "media": [*(spec.params[:1] if spec.content in ("audio", "image", "images") else ()), *media],
     }
     return described | ({"options": schema} if spec.options is not None else {})

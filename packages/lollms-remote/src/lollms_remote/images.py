@@ -30,6 +30,7 @@ from lollms_modalities.kit import Upload, image_upload, sniff
 from lollms_modalities.kit.http.image_models import UNKNOWN, Rules, nearest_size, rules_of, size_of
 from lollms_modalities.kit.http.reading import decode_base64
 
+from lollms_remote import v2
 from lollms_remote.answers import refuses
 from lollms_remote.binding import Remote, tell_unused
 from lollms_remote.server import RemoteSettings, Server
@@ -57,6 +58,7 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         height: int = option(512, description="Height in pixels.", ge=1, le=16384)
         quality: str | None = option(None, description="As the model has it; not with a classic server.")
         style: str | None = option(None, description="As the model has it; not with a classic server.")
+        extra: dict[str, Any] | None = option(None, description="Further options of the server's binding; v2 only.")
         client_id: str | None = option(None, description="The client's id with a classic server.")
         strict: bool = option(
             False, description="What the server or its model does not take is an error, not a warning."
@@ -69,6 +71,14 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
         model = self.settings.model_name
         with self.asking() as server:
             current_call().record(model=model or "", extra={"protocol": server.protocol})
+            if server.protocol == "v2":
+                tell_unused(server, options.strict, client_id=options.client_id)
+                given = {"negative_prompt": negative_prompt or None, "width": width, "height": height,
+                         "quality": options.quality, "style": options.style}  # fmt: skip
+                name, arguments = server.called("tti", model, "generate_image", options.strict, options.extra, **given)
+                made: Image = v2.call(server.client, "tti", name, "generate_image", {"prompt": prompt, **arguments})
+                return made
+            tell_unused(server, options.strict, extra=options.extra)
             report_progress(0, 1)
             if server.protocol == "classic":
                 tell_unused(server, options.strict, quality=options.quality, style=options.style)
@@ -97,11 +107,17 @@ class LollmsTTIBinding_Impl(Remote, LollmsTTIBinding):
     ) -> list[Image]:  # fmt: skip
         """``images`` changed as ``prompt`` says: a list of one. A classic server cannot (``UnsupportedError``)."""
         model = self.settings.model_name
-        if size is None and (width or height):
-            size = f"{width or height}x{height or width}"
         with self.asking() as server:
             if server.protocol == "classic":
                 raise UnsupportedError("A classic server does not edit images.")
+            if server.protocol == "v2":
+                given = {"negative_prompt": negative_prompt or None, "width": width, "height": height, "size": size}
+                name, arguments = server.called("tti", model, "edit_images", strict, None, **given)
+                media: dict[str, Any] = {"images": list(images), "mask": mask}
+                changed = v2.call(server.client, "tti", name, "edit_images", {"prompt": prompt, **arguments}, media)
+                return list(changed)
+            if size is None and (width or height):
+                size = f"{width or height}x{height or width}"
             modern, rules = server.protocol == "modern", _rules(server, model)
             uploads = [image_upload(image, "image") for image in images]
             files: dict[str, Upload | list[Upload]] = {"image" if modern or len(uploads) == 1 else "image[]": uploads}

@@ -23,6 +23,7 @@ from lollms_modalities import (
     report_progress,
 )
 
+from lollms_remote import v2
 from lollms_remote.answers import is_missing
 from lollms_remote.binding import Remote
 from lollms_remote.server import RemoteSettings, Server
@@ -37,6 +38,7 @@ class JobOptions(CallOptions):
 
     duration: Duration | None = option(None, description="Length of the result in seconds.")
     model: str | None = option(None, description="Model of the server.", kind="plain")
+    extra: dict[str, Any] | None = option(None, description="Further options of the server's binding; v2 only.")
 
 
 class LollmsTTMBinding_Impl(Remote, LollmsTTMBinding):
@@ -47,6 +49,8 @@ class LollmsTTMBinding_Impl(Remote, LollmsTTMBinding):
 
     def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
+        if (made := _called(self, "ttm", "generate_music", prompt, options, duration=options.duration)) is not None:
+            return made if made.format == "wav" else made.convert("wav")  # type: ignore[no-any-return]
         audio = Audio(_job(self, "v1/music", "music", {"prompt": prompt, "duration": options.duration}, options))
         return audio if audio.format == "wav" else audio.convert("wav")
 
@@ -66,6 +70,10 @@ class LollmsTTVBinding_Impl(Remote, LollmsTTVBinding):
 
     def generate_video(self, prompt: str, **kwargs: Any) -> Video:
         options = self.Options(**kwargs)
+        size_of: dict[str, Any] = {"width": options.width, "height": options.height}
+        made = _called(self, "ttv", "generate_video", prompt, options, duration=options.duration, **size_of)
+        if made is not None:
+            return made  # type: ignore[no-any-return]
         seconds = None if options.duration is None else f"{options.duration:g}"
         width, height = options.width or options.height, options.height or options.width
         size = f"{width}x{height}" if width else None
@@ -74,6 +82,18 @@ class LollmsTTVBinding_Impl(Remote, LollmsTTVBinding):
     def list_models(self, **kwargs: Any) -> list[str]:
         """Servers tell of none."""
         return []
+
+
+def _called(binding: Remote, modality: str, verb: str, prompt: str, options: Any, **given: Any) -> Any:
+    """What ``lollms serve`` makes; None where the server is another."""
+    server: Server = binding.model
+    with binding.asking():
+        if server.protocol != "v2":
+            return None
+        model = options.model or binding.settings.model_name
+        current_call().record(model=model or "", extra={"protocol": server.protocol})
+        name, arguments = server.called(modality, model, verb, False, options.extra, **given)
+        return v2.call(server.client, modality, name, verb, {"prompt": prompt, **arguments})
 
 
 def _job(binding: Remote, path: str, what: str, body: dict[str, Any], options: Any) -> bytes:

@@ -11,7 +11,7 @@ from lollms_modalities import ServiceAuthError, ServiceError, ServiceResponseErr
 from lollms_modalities.kit import Answer, HttpClient
 from lollms_modalities.kit.http.reading import parse_json
 
-Protocol = Literal["classic", "modern", "openai"]
+Protocol = Literal["classic", "modern", "openai", "v2"]
 FINDING = threading.Lock()  # held while it is found out
 _found: dict[str, Protocol] = {}
 _ROUTES = ("v1/audio/speech", "v1/audio/transcriptions", "v1/images/generations")
@@ -47,6 +47,9 @@ def find_protocol(client: HttpClient, with_key: HttpClient) -> Protocol:
         answered[path], json = _probe(asker, path, body)
         return answered[path], json
 
+    status, json = probe(client, "lollms/v2")
+    if status == 200 and isinstance(json, dict) and json.get("protocol") == "lollms/v2":
+        return "v2"
     capabilities = "lollms/v1/capabilities"
     modern = _is_modern(*probe(client, capabilities))
     if modern and with_key is client:
@@ -79,7 +82,7 @@ def find_protocol(client: HttpClient, with_key: HttpClient) -> Protocol:
     for path, status in answered.items():
         by_status.setdefault(status, []).append(path)
     raise ServiceResponseError(
-        f"The server at {client.address} speaks none of the protocols classic, modern and openai: it answers "
+        f"The server at {client.address} speaks none of the protocols classic, modern, openai and v2: it answers "
         + "; ".join(f"{status} to {', '.join(paths)}" for status, paths in by_status.items())
         + ".",
         hint="Check the address, or say which with protocol=.",

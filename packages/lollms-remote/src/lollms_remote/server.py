@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from lollms_modalities import (
@@ -12,6 +13,7 @@ from lollms_modalities import (
     ServiceAuthError,
     ServiceError,
     SettingsError,
+    UnsupportedError,
     setting,
 )
 from lollms_modalities.kit import HttpClient, clean_address
@@ -19,10 +21,11 @@ from lollms_modalities.kit.http.address import is_loopback, origin
 from lollms_modalities.kit.http.reading import parse_json
 from pydantic import SecretStr
 
+from lollms_remote import v2
 from lollms_remote.answers import is_missing, names_in
 from lollms_remote.protocols import FINDING, Protocol, find_protocol, protocol_at
 
-PATHS = ("/lollms/v1", "/v1")  # ends of addresses that mean the server itself
+PATHS = ("/lollms/v1", "/lollms/v2", "/v1")  # ends of addresses that mean the server itself
 _one_file: dict[str, threading.Lock] = {}
 _naming = threading.Lock()
 _OF_USERS = "This server transcribes for its users only."
@@ -39,7 +42,7 @@ class RemoteSettings(BindingSettings):
         None, description="Bearer key; with a classic server the client's id.", shared=True, reload=True
     )
     client_id: str | None = setting(None, description="The client's id with a classic server.")
-    protocol: Literal["auto", "classic", "modern", "openai"] = setting(
+    protocol: Literal["auto", "classic", "modern", "openai", "v2"] = setting(
         "auto", description="What the server speaks; found out when auto.", reload=True
     )
     user_name: str | None = setting(None, description="User, for what a modern server gives users only.", reload=True)
@@ -63,6 +66,7 @@ class Server:
         self._clients: dict[str, HttpClient] = {}
         self.first_voice = ""  # of a classic server, once it has told
         self._token = ""
+        self._described: dict[tuple[str, str], dict[str, Any]] = {}  # by modality and model, of lollms serve
         self._lock = threading.Lock()
         self._making = threading.Lock()
 
@@ -115,8 +119,38 @@ class Server:
             told = self.client.get_json("lollms/v1/capabilities")
             active = told.get("active_bindings") if isinstance(told, dict) else None
             return names_in(active.get(modality) if isinstance(active, dict) else None)
+        if self.protocol == "v2":
+            return v2.names(self.client, modality)
         told = self.client.get_json("v1/models")
         return names_in(told.get("data") if isinstance(told, dict) else told)
+
+    def called(self, modality: str, model: str | None, verb: str, strict: bool, extra: Mapping[str, Any] | None,
+               **given: Any) -> tuple[str | None, dict[str, Any]]:  # fmt: skip
+        """What a verb of a binding that ``lollms serve`` serves is asked with: the binding's name, and its arguments.
+
+        Args:
+            model: the binding, or None for the default one.
+            extra: options of the binding's own; whether it has them the server says.
+            given: what it may not know; None is left out.
+
+        Raises:
+            UnsupportedError: the binding has no such verb.
+            OptionError: it does not know one of those given, and ``strict``.
+        """
+        key = (modality, model or "")
+        if key not in self._described:
+            self._described[key] = v2.describe(self.client, modality, model)
+        if verb not in self._described[key]["verbs"]:
+            has = ", ".join(sorted(self._described[key]["verbs"]))
+            raise UnsupportedError(f"The server's {model or modality} has no verb {verb!r}.", hint=f"It has: {has}.")
+        known = v2.takes(self._described[key], verb)
+        if given.get("timestamps") == "segment" and "timestamps" not in known:
+            given["timestamps"] = None  # segments it tells, or it would not be asked for less
+        from lollms_remote.binding import tell_unused
+
+        tell_unused(self, strict, **{name: value for name, value in given.items() if name not in known})
+        taken = {name: value for name, value in given.items() if name in known and value is not None}
+        return model, taken | dict(extra or {})
 
     def client_id(self, given: str | None) -> str | None:
         """The client's id with a classic server."""
@@ -173,7 +207,7 @@ class Server:
             settings = self._settings
             made = self._clients[kind] = HttpClient(
                 self.address,
-                headers=headers,
+                headers=headers | _hops(),
                 secrets=(self._key, self._password, self._token),
                 verify=settings.verify_ssl_certificate,
                 connect_timeout=settings.connect_timeout,
@@ -183,6 +217,12 @@ class Server:
                 name="The server",
             )
         return made
+
+
+def _hops() -> dict[str, str]:
+    """Within a server it is told that a server asks, so that servers do not ask each other in a circle."""
+    passed = os.environ.get("LOLLMS_HOPS", "")
+    return {"X-Lollms-Hops": passed} if passed.isdigit() else {}
 
 
 def _open(secret: SecretStr | None) -> str:

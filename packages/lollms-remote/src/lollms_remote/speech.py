@@ -6,17 +6,21 @@ import logging
 import re
 import secrets
 import warnings
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 from lollms_modalities import (
     Audio,
+    AudioChunk,
     CallOptions,
+    Capabilities,
     Language,
     LollmsTTSBinding,
     ServiceError,
     ServiceResponseError,
     Speed,
+    WordTimes,
     current_call,
     option,
     report_progress,
@@ -26,6 +30,7 @@ from lollms_modalities import (
 from lollms_modalities.kit import sniff
 from lollms_modalities.kit.languages import language_code
 
+from lollms_remote import v2
 from lollms_remote.answers import is_missing, names_in
 from lollms_remote.binding import Remote, first_that_works, tell_unused, waiting_for
 from lollms_remote.server import RemoteSettings, Server
@@ -48,6 +53,8 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         language: Language = None
         model: str | None = option(None, description="Model of the server that speaks.", kind="plain")
         client_id: str | None = option(None, description="The client's id with a classic server.")
+        timestamps: WordTimes = "none"
+        extra: dict[str, Any] | None = option(None, description="Further options of the server's binding; v2 only.")
         fn: str | None = option(
             None,
             description="Name of the file that a classic server is to keep.",
@@ -61,6 +68,10 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         voice = voice or self.settings.model_name
         with self.asking() as server:
             current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
+            if server.protocol == "v2":
+                name, arguments = _arguments(server, "generate_audio", text, voice, options)
+                made: Audio = v2.call(server.client, "tts", name, "generate_audio", arguments)
+                return made if made.format == "wav" else made.convert("wav")
             report_progress(0, 1)
             if server.protocol == "classic":
                 data = _classic(server, text, voice, options)
@@ -76,6 +87,25 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         audio = Audio(data)
         return audio if audio.format == "wav" else audio.convert("wav")
 
+    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        """Part by part, as the server makes it, where it is ``lollms serve``; of others the whole as one part."""
+        options = self.Options(**kwargs)
+        with self.asking() as server:
+            if server.protocol != "v2":
+                audio = self.generate_audio(text, voice, **kwargs)
+                if audio:
+                    yield AudioChunk.from_audio(audio, text=text)
+                return
+            voice = voice or self.settings.model_name
+            current_call().record(model=options.model or voice or "", extra={"protocol": server.protocol})
+            name, arguments = _arguments(server, "stream_audio", text, voice, options)
+            yield from v2.stream(server.client, "tts", name, "stream_audio", arguments)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whether it streams is known where the protocol is."""
+        return Capabilities(streaming=self.settings.protocol == "v2")
+
     def list_voices(self, **kwargs: Any) -> list[str]:
         """The voices that the server tells of; empty where it tells of none."""
         return [row["name"] for row in self.describe_voices()]
@@ -85,6 +115,8 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         with self.asked() as server:
             if server.protocol == "classic":
                 told: Any = _classic_voices(server)
+            elif server.protocol == "v2":
+                return v2.voices(server.client)
             elif server.protocol == "modern":
                 told = _under(server.client.get_json("lollms/v1/audio/voices"), "data")
             else:
@@ -104,6 +136,19 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             )
             for name in names_in(told)
         ]
+
+
+def _arguments(
+    server: Server, verb: str, text: str, voice: str | None, options: Any
+) -> tuple[str | None, dict[str, Any]]:
+    tell_unused(server, options.strict, client_id=options.client_id, fn=options.fn)
+    speed = None if options.speed == 1 else options.speed
+    timestamps = None if options.timestamps == "none" else options.timestamps
+    name, arguments = server.called(
+        "tts", options.model, verb, options.strict, options.extra, voice=voice, speed=speed,
+        language=options.language, timestamps=timestamps,
+    )  # fmt: skip
+    return name, {"text": text, **arguments}
 
 
 def _language(tag: str | None) -> str | None:

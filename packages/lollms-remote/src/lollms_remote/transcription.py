@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from lollms_modalities import (
     CallOptions,
+    Capabilities,
     Language,
     LollmsSTTBinding,
     MediaInput,
+    Segment,
     ServiceAuthError,
     ServiceError,
     ServiceResponseError,
@@ -39,6 +41,7 @@ from lollms_modalities.kit import (
     whisper_language,
 )
 
+from lollms_remote import v2
 from lollms_remote.answers import names_in, refuses
 from lollms_remote.binding import Remote, first_that_works, tell_unused
 from lollms_remote.server import RemoteSettings, Server
@@ -64,6 +67,8 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         prompt: str | None = option(None, description="Words that the speech is likely to hold; openai only.")
         timestamps: Timestamps = "none"
         track: Track = None
+        translate: bool = option(False, description="Give the text in English; v2 only.")
+        extra: dict[str, Any] | None = option(None, description="Further options of the server's binding; v2 only.")
         client_id: str | None = option(None, description="The client's id with a classic server.")
         strict: bool = option(False, description="An option that the server does not take is an error, not a warning.")
 
@@ -74,7 +79,13 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         duration = probe_audio(audio_path, track=options.track)[2]  # sound it is, before it is sent away
         with self.asking() as server:
             current_call().record(model=model or "", extra={"protocol": server.protocol})
+            if server.protocol == "v2":
+                name, arguments = _arguments(server, "transcribe_audio", model, options)
+                heard = {"audio_path": audio_path}
+                made: Transcript = v2.call(server.client, "stt", name, "transcribe_audio", arguments, heard)
+                return made
             report_progress(0, 1)
+            tell_unused(server, options.strict, translate=options.translate or None, extra=options.extra)
             if server.protocol != "classic":
                 tell_unused(server, options.strict, client_id=options.client_id)
             if server.protocol == "openai":
@@ -89,6 +100,24 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
                 made = Transcript(text, duration=duration)
             report_progress(1, 1)
         return made
+
+    def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
+        """Segment by segment, as the server hears them, where it is ``lollms serve``; of others all at the end."""
+        options = self.Options(**kwargs)
+        with self.asking() as server:
+            if server.protocol != "v2":
+                yield from self.transcribe_audio(audio_path, model, **kwargs).as_segments()
+                return
+            model = model or self.settings.model_name
+            current_call().record(model=model or "", extra={"protocol": server.protocol})
+            name, arguments = _arguments(server, "stream_transcript", model, options)
+            heard = {"audio_path": audio_path}
+            yield from v2.stream(server.client, "stt", name, "stream_transcript", arguments, heard)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whether it streams is known where the protocol is."""
+        return Capabilities(streaming=self.settings.protocol == "v2")
 
     def _text_of(self, server: Server, audio: MediaInput, options: Any) -> str:
         upload = _upload(audio, options.track)
@@ -108,6 +137,16 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
                     raise
                 return []  # it often fails where it has none
         return names_in((answer.get("models") or answer.get("voices")) if isinstance(answer, dict) else answer)
+
+
+def _arguments(server: Server, verb: str, model: str | None, options: Any) -> tuple[str | None, dict[str, Any]]:
+    tell_unused(server, options.strict, client_id=options.client_id)
+    name, arguments = server.called(
+        "stt", model, verb, options.strict, options.extra, language=options.language, initial_prompt=options.prompt,
+        timestamps=None if options.timestamps == "none" else options.timestamps, track=options.track,
+        translate=options.translate or None,
+    )  # fmt: skip
+    return name, arguments
 
 
 def _language(tag: str | None, model: str | None) -> str | None:

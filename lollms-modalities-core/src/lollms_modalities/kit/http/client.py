@@ -5,12 +5,14 @@ from __future__ import annotations
 import json as jsonlib
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lollms_modalities.calls.call import current_call
 from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseError
 from lollms_modalities.kit.http import reading
+from lollms_modalities.kit.http.events import parse_events
 from lollms_modalities.kit.http.links import Links
 from lollms_modalities.kit.http.reading import Answer as Answer
 from lollms_modalities.kit.http.transport import Transport
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.http.upload import Upload
 
 _E = TypeVar("_E", bound=LollmsError)
+_T = TypeVar("_T")
 
 _REDIRECTS = 3
 _LONGEST_PAUSE = 60.0  # seconds between two tries; a server that asks for more is left to the caller
@@ -88,40 +91,67 @@ class HttpClient:
         """
         call = current_call()
         url = self._links.url(path)
-        left = self._retries if retries is None else retries
+
+        def send(url: str = url) -> Answer:
+            with _body(json, fields, files, form) as (body, extra):
+                extra = {"Accept": accept, **extra, **(headers or {})}
+                return self._transport.ask(call, method, url, body, params, extra, max_bytes or self._max_bytes)
+
+        def ask() -> Answer:
+            answer = self._following(method, url, send)
+            if answer.status >= 400:
+                raise self._error(reading.error_of(answer.status, answer.headers, answer.body, self.name))
+            return answer
+
+        return self._trying(call, method, self._retries if retries is None else retries, ask)
+
+    def events(
+        self, path: str, *, json: Any = None, fields: Mapping[str, str | Sequence[str]] | None = None,
+        files: Mapping[str, Upload | Sequence[Upload]] | None = None, headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Any]:  # fmt: skip
+        """POST, and the JSON values of the server-sent events that come, one by one, as they come.
+
+        Closing the iterator ends the request. Tried again as ``request`` is, before the answer has begun.
+
+        Raises:
+            ServiceError: as ``request``; ``ServiceResponseError`` for an answer that is no stream of events.
+            CallCancelled, CallTimeout: the call was stopped; the connection is closed at once.
+        """
+        call = current_call()
+        url = self._links.url(path)
+
+        def begin() -> tuple[ExitStack, Iterator[bytes]]:
+            with ExitStack() as stack:
+                body, extra = stack.enter_context(_body(json, fields, files, None))
+                extra = {"Accept": "text/event-stream", **extra, **(headers or {})}
+                status, told, chunks = stack.enter_context(self._transport.opened(call, "POST", url, body, extra))
+                if status >= 400:
+                    data = reading.bounded(chunks, told.get("Content-Encoding", ""), self._max_bytes)
+                    raise self._error(reading.error_of(status, told, data, self.name))
+                kind = told.get("Content-Type", "").partition(";")[0].strip().lower()
+                if status != 200 or kind != "text/event-stream":
+                    raise self._error(
+                        ServiceResponseError(
+                            f"{self.name} answered {status} with {kind or 'nothing'!r}, not with events."
+                        )
+                    )
+                return stack.pop_all(), chunks
+
+        stack, chunks = self._trying(call, "POST", self._retries, begin)
+        with stack:
+            yield from parse_events(chunks, self._max_bytes, self.name)
+
+    def _trying(self, call: Call, method: str, left: int, ask: Callable[[], _T]) -> _T:
+        """Ask, and again where that may help."""
         for number in range(left + 1):
-            last = number == left
-
-            def send(url: str = url) -> Answer:
-                body: Any = None
-                extra = {"Accept": accept, **(headers or {})}
-                if json is not None:
-                    body = jsonlib.dumps(json).encode()
-                    extra["Content-Type"] = "application/json"
-                elif files is not None:
-                    body = Multipart(fields or {}, files)
-                    extra["Content-Type"] = body.content_type
-                elif form is not None:
-                    from urllib.parse import urlencode
-
-                    body = urlencode(form).encode()
-                    extra["Content-Type"] = "application/x-www-form-urlencoded"
-                try:
-                    return self._transport.ask(call, method, url, body, params, extra, max_bytes or self._max_bytes)
-                finally:
-                    if isinstance(body, Multipart):
-                        body.close()
-
             try:
-                answer = self._following(method, url, send)
-                if answer.status >= 400:
-                    raise self._error(reading.error_of(answer.status, answer.headers, answer.body, self.name))
-                return answer
+                return ask()
             except ServiceError as exc:
                 again = exc.retryable and (method == "GET" or _not_begun(exc))
                 pause = exc.retry_after if exc.retry_after is not None else 0.5 * 2**number * random.uniform(0.5, 1.5)
                 remaining = call.remaining()
-                if last or not again or pause > _LONGEST_PAUSE or (remaining is not None and pause >= remaining):
+                is_late = pause > _LONGEST_PAUSE or (remaining is not None and pause >= remaining)
+                if number == left or not again or is_late:
                     raise
             self._pause(call, pause)
         raise AssertionError("unreachable")
@@ -181,6 +211,28 @@ class HttpClient:
     def _error(self, error: _E) -> _E:
         """The error without our secrets."""
         return error.hide(self._secrets)
+
+
+@contextmanager
+def _body(
+    json: Any, fields: Mapping[str, str | Sequence[str]] | None, files: Mapping[str, Upload | Sequence[Upload]] | None,
+    form: Mapping[str, str] | None,
+) -> Iterator[tuple[Any, dict[str, str]]]:  # fmt: skip
+    """A request's body, and the header that says what it is."""
+    if json is not None:
+        yield jsonlib.dumps(json).encode(), {"Content-Type": "application/json"}
+    elif files is not None:
+        body = Multipart(fields or {}, files)
+        try:
+            yield body, {"Content-Type": body.content_type}
+        finally:
+            body.close()
+    elif form is not None:
+        from urllib.parse import urlencode
+
+        yield urlencode(form).encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+    else:
+        yield None, {}
 
 
 def _not_begun(error: ServiceError) -> bool:

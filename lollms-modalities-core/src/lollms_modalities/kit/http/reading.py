@@ -167,6 +167,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes, what: str) ->
         code=_told(body, "code"),
         param=_told(body, "param"),  # which was refused
         keys=keys,  # by which servers can be told apart
+        told=_ours(body),
     )
 
 
@@ -175,6 +176,15 @@ def _told(body: bytes, key: str) -> str | None:
         error = json.loads(body).get("error")
         return str(error[key]) if isinstance(error, dict) and error.get(key) else None
     except (ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _ours(body: bytes) -> Any:
+    """The error as one of ours, where the server says it as JSON values of our own (``LollmsError.to_json``)."""
+    try:
+        found = json.loads(body)["error"]["lollms"]
+        return found if isinstance(found["types"], list) and isinstance(found["fields"], dict) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

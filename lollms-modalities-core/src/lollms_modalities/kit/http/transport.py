@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.deadlines import DEADLINES
@@ -72,10 +73,35 @@ class Transport:
         if session is not None:
             session.close()
 
+    @contextmanager
+    def opened(
+        self, call: Call, method: str, url: str, body: Any, headers: Mapping[str, str]
+    ) -> Iterator[tuple[int, Mapping[str, str], Iterator[bytes]]]:
+        """Ask once: the status, the headers, and what follows as it comes. Leaving the block ends the request."""
+        call.check()
+        with self._asked(self._pooled(), call, method, url, body, None, headers) as (response, chunks):
+            yield response.status_code, response.headers, chunks
+
     def _once(
         self, session: requests.Session, call: Call, method: str, url: str, body: Any,
         params: Mapping[str, str] | None, headers: Mapping[str, str], max_bytes: int,
     ) -> Answer:  # fmt: skip
+        status: tuple[int, Mapping[str, str]] | None = None
+        try:
+            with self._asked(session, call, method, url, body, params, headers) as (response, chunks):
+                status = response.status_code, response.headers
+                data = reading.bounded(chunks, response.headers.get("Content-Encoding", ""), max_bytes)
+                return Answer(*status, data, url)
+        except ServiceError as exc:
+            if status is None or status[0] < 400 or exc.status is not None or not getattr(exc, "broke_off", False):
+                raise
+            return Answer(*status, b"", url)  # that says enough
+
+    @contextmanager
+    def _asked(
+        self, session: requests.Session, call: Call, method: str, url: str, body: Any,
+        params: Mapping[str, str] | None, headers: Mapping[str, str],
+    ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:  # fmt: skip
         import requests
         import urllib3
 
@@ -86,30 +112,27 @@ class Transport:
         read = self._timeouts[1] if remaining is None else max(0.01, min(self._timeouts[1], remaining + 1))
         response: requests.Response | None = None
         with Attempt(call) as trial:
-            token = attempt.set(trial)
             # Headers and uploads can trickle as a body can.
             late = DEADLINES.at(until, trial.abort)
             try:
-                response = session.request(
-                    method, url, data=body, params=params, headers=dict(headers), timeout=(self._timeouts[0], read),
-                    allow_redirects=False, stream=True, verify=self._verify,
-                )  # fmt: skip
-                data = reading.bounded(
-                    self._chunks(response, call, until), response.headers.get("Content-Encoding", ""), max_bytes
-                )
-                return Answer(response.status_code, response.headers, data, url)
+                token = attempt.set(trial)
+                try:
+                    response = session.request(
+                        method, url, data=body, params=params, headers=dict(headers), allow_redirects=False,
+                        timeout=(self._timeouts[0], read), stream=True, verify=self._verify,
+                    )  # fmt: skip
+                finally:
+                    attempt.reset(token)
+                yield response, self._chunks(response, call, until)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
                 if isinstance(exc, LollmsError):
                     raise exc.hide(self._secrets) from exc.__cause__
                 call.check()  # closed because the call was stopped
                 if time.monotonic() >= until:
                     raise self._too_long() from None
-                if response is not None and response.status_code >= 400:
-                    return Answer(response.status_code, response.headers, b"", url)  # that says enough
                 raise self._unanswered(exc, trial.sent) from None
             finally:
                 late.cancel()
-                attempt.reset(token)
                 if response is not None:
                     response.close()
 
@@ -158,6 +181,7 @@ class Transport:
                 hint="Check that it runs, and its address." if unreached else "",
                 retryable=True,
                 unsent=not sent,
+                broke_off=not unreached,
             )
         )
 

@@ -45,6 +45,7 @@ def run(given: argparse.Namespace) -> int:
         for model in catalogue_of(configuration).served.values():
             out(f"{model.modality}:{model.name}  {model.binding}")
         return 0
+    os.environ["LOLLMS_HOPS"] = "1"  # what our bindings ask of other servers they ask for those who ask us
     lines = log_to(sys.stderr)
     try:
         code = asyncio.run(_Server(configuration, lambda: configured(given)).serve())

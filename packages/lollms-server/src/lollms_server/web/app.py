@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
@@ -108,7 +107,7 @@ class _Exchange:
             answer = await self._answer()
             if answer is not None:
                 await answer.send(self._forward)
-        except (Gone, ConnectionError):
+        except Gone:
             pass
         except asyncio.CancelledError:
             if self._asked is None or not self._asked.left():
@@ -175,8 +174,7 @@ class _Exchange:
             # The half of an answer must not pass for the whole: the connection is cut.
             _log.info("request %s was cut: %s", self._id, type(exc).__name__)
             return
-        with suppress(ConnectionError):
-            await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
+        await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
 
 
 def _bearer(headers: Headers) -> str | None:

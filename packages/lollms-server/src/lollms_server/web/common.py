@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from lollms_modalities import MediaError, open_media, probe_audio
 
 from lollms_server.room.callers import Caller
+from lollms_server.room.errors import ModelNotServed
 from lollms_server.room.models import Chosen, ServedModel
 from lollms_server.web import sse
 from lollms_server.web.asked import Asked
+from lollms_server.web.errors import Refused
 from lollms_server.web.options import VerbOptions
 
 if TYPE_CHECKING:
@@ -53,6 +55,34 @@ class Meant(NamedTuple):
         return {name: value.encode("ascii", "replace").decode() for name, value in told.items()}
 
 
+HOPS = "x-lollms-hops"
+DEFAULT = "default"  # in the place of a name
+
+
+def find(asked: Asked, name: str | None, modality: str) -> Chosen:
+    """The model of that name, for this caller.
+
+    Raises:
+        ModelNotServed: nothing of that name is served to it.
+        Refused: 508, where a server asks a server that would ask a server.
+    """
+    passed = asked.headers.get(HOPS) or "0"
+    hops = int(passed) if passed.isascii() and passed.isdigit() and len(passed) < 4 else 0
+    try:
+        chosen = asked.room.find(name, modality, asked.caller)
+    except ModelNotServed:
+        if name != DEFAULT:
+            raise
+        chosen = asked.room.find(None, modality, asked.caller)
+    # A binding that asks another server sends one more than it was reached with, which it does not know: one is enough.
+    if hops > 1 or (hops and chosen.served.binding == "lollms"):
+        raise Refused(
+            f"{chosen.name} would ask another server, for a server that asks this one.", status=508, code="loop",
+            hint="Let one of them have the engine.",
+        )  # fmt: skip
+    return chosen
+
+
 async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Meant:
     """The model of that name, for this caller.
 
@@ -60,7 +90,7 @@ async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Mea
         ModelNotServed: nothing of that name is served to it.
         Refused: it has no such verb.
     """
-    chosen = asked.room.find(name, modality, asked.caller)
+    chosen = find(asked, name, modality)
     return Meant(chosen, VerbOptions(await asked.app.descriptions.of(chosen, asked.caller), verb))
 
 

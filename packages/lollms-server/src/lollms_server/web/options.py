@@ -51,8 +51,12 @@ class VerbOptions:
         )
         self.content: str = self.spec["params"][0] if self.spec["params"] else ""
         # The documented arguments of a verb are options like any other.
-        self.names = frozenset((*self.properties, *self.spec["params"][1:]))
+        common = [*self.spec.get("common", ()), *(["output_format"] if self._makes_a_file() else [])]
+        self.names = frozenset((*self.properties, *self.spec["params"][1:], *common))
         self.media = frozenset(self.spec.get("media", ()))
+
+    def _makes_a_file(self) -> bool:
+        return self.spec["returns"] in ("Audio", "Image", "Video") and not self.spec["stream"]
 
     def has(self, name: str) -> bool:
         """Whether there is such an option."""

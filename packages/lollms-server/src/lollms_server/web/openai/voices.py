@@ -10,13 +10,14 @@ from lollms_modalities import LollmsError
 from lollms_server.room.models import ServedModel
 from lollms_server.web.answers import Answer, big_json_answer
 from lollms_server.web.asked import Asked
+from lollms_server.web.common import find
 
 
 async def list_voices(asked: Asked) -> Answer:
     """The voices of all speech models, or of one: under ``data``, ``voices`` and ``items``, since readers differ."""
     name = asked.query.get("model")
     if name is not None:
-        models = [asked.room.find(name, "tts", asked.caller).served]
+        models = [find(asked, name, "tts").served]
     else:
         models = [model for model in asked.room.models(asked.caller) if model.modality == "tts"]
     found = await asyncio.gather(*(_rows(asked, model) for model in models), return_exceptions=True)
@@ -31,7 +32,7 @@ async def list_voices(asked: Asked) -> Answer:
 
 
 async def _rows(asked: Asked, model: ServedModel) -> list[dict[str, Any]]:
-    chosen = asked.room.find(model.name, "tts", asked.caller)
+    chosen = find(asked, model.name, "tts")
     names = await asked.room.voices(chosen)
     aliases = [name for name in model.voices if name not in names]
     return [_row(name, model, "premade") for name in names] + [_row(name, model, "alias") for name in aliases]

@@ -11,6 +11,7 @@ from lollms_server.room.models import Chosen
 from lollms_server.web.answers import Answer, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody
+from lollms_server.web.common import find
 
 PROTOCOL = "lollms/v2"
 
@@ -60,4 +61,4 @@ async def unload(asked: Asked) -> Answer:
 
 
 def _chosen(asked: Asked) -> Chosen:
-    return asked.room.find(asked.params["name"], asked.params["modality"], asked.caller)
+    return find(asked, asked.params["name"], asked.params["modality"])
