@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lollms_modalities import (
@@ -25,6 +26,7 @@ from lollms_modalities import (
     read_media,
     report_progress,
 )
+from lollms_modalities.kit import VoiceStore
 
 RATE = 8000
 STEP, PAUSE = 0.01, 1.0  # seconds
@@ -41,7 +43,7 @@ class CountingTTS(LollmsTTSBinding):
     """Does what its text says."""
 
     engine = "counting"
-    capabilities = Capabilities(streaming=True)
+    capabilities = Capabilities(streaming=True, cloning=True, keeps_voices=True)
 
     class Options(CallOptions):
         loud: bool = option(False, description="Whether it is loud.")
@@ -76,7 +78,17 @@ class CountingTTS(LollmsTTSBinding):
         note("ended")
 
     def list_voices(self, **kwargs: Any) -> list[str]:
-        return ["one", "two"]
+        return ["one", "two", *self._kept.names()]
+
+    @property
+    def _kept(self) -> VoiceStore:
+        return VoiceStore(Path(os.environ["COUNTING_LOG"] + "-voices"))
+
+    def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
+        self._kept.add(name, recording, consent)
+
+    def drop_voice(self, name: str) -> None:
+        self._kept.remove(name)
 
 
 class CountingSTT(LollmsSTTBinding):

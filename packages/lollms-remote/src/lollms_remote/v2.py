@@ -22,6 +22,7 @@ from lollms_modalities import (
     Word,
     current_call,
     report_progress,
+    voice_row,
 )
 from lollms_modalities.kit import HttpClient, Upload
 from lollms_modalities.kit.http.reading import decode_base64

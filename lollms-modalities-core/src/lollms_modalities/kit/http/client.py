@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,7 +108,7 @@ class HttpClient:
     def events(
         self, path: str, *, json: Any = None, fields: Mapping[str, str | Sequence[str]] | None = None,
         files: Mapping[str, Upload | Sequence[Upload]] | None = None, headers: Mapping[str, str] | None = None,
-    ) -> Iterator[Any]:  # fmt: skip
+    ) -> Generator[Any, None, None]:  # fmt: skip
         """POST, and the JSON values of the server-sent events that come, one by one, as they come.
 
         Closing the iterator ends the request. Tried again as ``request`` is, before the answer has begun.

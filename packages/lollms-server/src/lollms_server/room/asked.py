@@ -8,8 +8,10 @@ from typing import Any
 
 from lollms_modalities import LollmsBinding, OptionError, Progress, UnsupportedError
 
+from lollms_server.room.callers import Caller
 from lollms_server.room.inputs import LISTS, check_arguments, check_listed
 from lollms_server.room.models import Chosen
+from lollms_server.room.recorded import RecordedVoices
 from lollms_server.room.resident import Resident
 
 
@@ -31,7 +33,9 @@ class Asked:
         self.deadline = deadline
         self.keep_alive = keep_alive
 
-    async def check(self, resident: Resident, binding: LollmsBinding, chosen: Chosen) -> None:
+    async def check(
+        self, resident: Resident, binding: LollmsBinding, chosen: Chosen, caller: Caller, recorded: RecordedVoices
+    ) -> None:
         """Whether the verb is one of the binding's, and its arguments fit for a server.
 
         Raises:
@@ -55,10 +59,12 @@ class Asked:
         given = {**dict(zip(verb["params"], self.args, strict=False)), **self.options}
         for kind, name in LISTS.items():
             value = given.get(kind)
+            if kind == "voice" and isinstance(value, str) and recorded.is_own(value, caller):
+                continue
             if isinstance(value, str) and hasattr(binding, name) and value not in chosen.served.voices.values():
                 if value not in resident.lists.get(kind, ()):
                     resident.lists[kind] = frozenset(await resident.aside(getattr(binding, name)))
-                check_listed(kind, value, resident.lists[kind])
+                check_listed(kind, value, recorded.others(resident.lists[kind]))
 
 
 def takes_model(verb: Mapping[str, Any]) -> bool:

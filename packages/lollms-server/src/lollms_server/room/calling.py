@@ -28,6 +28,7 @@ from lollms_server.room.errors import Ending, Later, QueueFull
 from lollms_server.room.log import log_call
 from lollms_server.room.metrics import Metrics, outcome_of, sound_of
 from lollms_server.room.models import Chosen
+from lollms_server.room.recorded import RecordedVoices
 from lollms_server.room.residency import Residency
 from lollms_server.room.running import RunningCall
 from lollms_server.room.streaming import OnLoop, RoomStream
@@ -40,7 +41,7 @@ _END: Any = object()
 class Calling:
     """The calls under way in a room."""
 
-    def __init__(self, residency: Residency, usage: Usage, metrics: Metrics) -> None:
+    def __init__(self, residency: Residency, usage: Usage, metrics: Metrics, recorded: RecordedVoices) -> None:
         self.calls: dict[str, RunningCall] = {}
         self.ending = False
         self.idle = asyncio.Event()  # set while no call is under way
@@ -48,6 +49,7 @@ class Calling:
         self._residency = residency
         self._usage = usage
         self._metrics = metrics
+        self._recorded = recorded
         self._having: Counter[str] = Counter()  # calls under way, by caller
         self._stopping = ThreadPoolExecutor(4, "lollms-stopping")
         self._tasks = Tasks()
@@ -174,7 +176,7 @@ class Calling:
                 if resident.at_once != queue.at_once:
                     queue.resize(resident.at_once)
                 call.loading = time.monotonic() - call.admitted
-                await asked.check(resident, binding, call.chosen)
+                await asked.check(resident, binding, call.chosen, call.caller, self._recorded)
                 call.scope = None
                 return binding
         except BaseException as exc:

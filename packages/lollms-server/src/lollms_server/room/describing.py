@@ -73,7 +73,7 @@ async def listed(residency: Residency, resident: Resident, kind: str) -> list[st
     return names
 
 
-async def voice_of(residency: Residency, resident: Resident, chosen: Chosen, name: str) -> Voice:
+def voice_of(known: list[str], chosen: Chosen, name: str) -> Voice:
     """What a voice's name means to the model.
 
     A name of the binding's own comes first, then those of the configuration. OpenAI's mean the default voice.
@@ -81,7 +81,6 @@ async def voice_of(residency: Residency, resident: Resident, chosen: Chosen, nam
     Raises:
         VoiceNotFoundError: nothing.
     """
-    known = await listed(residency, resident, "voice")
     if name in known:
         return Voice(name)
     if (meant := chosen.served.voices.get(name)) is not None:

@@ -27,6 +27,7 @@ from lollms_server.room.keys import Keys
 from lollms_server.room.log import log_act, log_model
 from lollms_server.room.metrics import Metrics
 from lollms_server.room.models import Chosen, ServedModel
+from lollms_server.room.recorded import RecordedVoices
 from lollms_server.room.residency import Residency
 from lollms_server.room.resident import Resident
 from lollms_server.room.running import RunningCall
@@ -45,6 +46,7 @@ class Room:
     Attributes:
         configuration: of now; ``reconfigure`` changes it.
         metrics: with their ``registry``.
+        recorded: the voices that callers have registered.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -55,7 +57,10 @@ class Room:
         self._usage = Usage(serve.keys_path().with_name("usage.json"))
         self._residency = Residency(serve.max_loaded, serve.memory_limit, self._model_changed)
         self.metrics = Metrics(lambda: self._residency.residents.values())
-        self._calling = Calling(self._residency, self._usage, self.metrics)
+        self.recorded = RecordedVoices(
+            serve.keys_path().with_name("voices.json"), lambda c, fn: self._residency.look(self._resident(c), fn)
+        )
+        self._calling = Calling(self._residency, self._usage, self.metrics, self.recorded)
         self._tasks = Tasks()
         self._preloading = 0
         self._closed = False
@@ -113,23 +118,25 @@ class Room:
 
         It is no use of the model: it stays loaded no longer for it.
         """
-        return await described(self._residency, self._resident(chosen), caller)
+        told = await described(self._residency, self._resident(chosen), caller)
+        return told if told["voices"] is None else told | {"voices": self.recorded.others(told["voices"])}
 
     async def voices(self, chosen: Chosen) -> list[str]:
-        """The voices that the binding lists."""
-        return await listed(self._residency, self._resident(chosen), "voice")
+        """The voices that the binding lists, without those that callers have registered."""
+        return self.recorded.others(await listed(self._residency, self._resident(chosen), "voice"))
 
     async def binding_models(self, chosen: Chosen) -> list[str]:
         """The models that the binding lists."""
         return await listed(self._residency, self._resident(chosen), "model")
 
     async def voice(self, chosen: Chosen, name: str) -> Voice:
-        """What a voice's name means to the model: one of its own, another name for one, or one of OpenAI's.
+        """What a voice's name means to the model: one of its own, another name for one, or one of OpenAI's. Of those
+        that callers have registered ``recorded`` knows.
 
         Raises:
             VoiceNotFoundError: nothing.
         """
-        return await voice_of(self._residency, self._resident(chosen), chosen, name)
+        return voice_of(await self.voices(chosen), chosen, name)
 
     async def set_settings(
         self, chosen: Chosen, rows: Iterable[Mapping[str, Any]] | Mapping[str, Any], caller: Caller

@@ -35,7 +35,7 @@ async def speak(asked: Asked) -> Answer:
     named = body.voice.get("id") if isinstance(body.voice, dict) else body.voice
     if named is not None and not isinstance(named, str):
         raise Refused("A voice is a name, or {id: NAME}.", code="invalid_value", param="voice")
-    voice = await asked.room.voice(model.chosen, named) if named else Voice(None)
+    voice = await _voice(asked, model, named) if named else Voice(None)
     headers = {**model.headers, "content-type": _TYPES[body.response_format]}
     if voice.alias is not None:
         headers["x-lollms-voice-alias"] = voice.alias.encode("ascii", "replace").decode()
@@ -50,6 +50,11 @@ async def speak(asked: Asked) -> Answer:
         return Streamed(sound, headers)
     events = _events(sound)
     return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**headers, **sse.HEADERS})
+
+
+async def _voice(asked: Asked, model: Meant, name: str) -> Voice:
+    own = asked.room.recorded.meant(model.chosen, name, asked.caller)
+    return await asked.room.voice(model.chosen, name) if own is None else Voice(own.id)
 
 
 def _options(body: SpeechBody, model: Meant) -> tuple[dict[str, Any], list[str]]:

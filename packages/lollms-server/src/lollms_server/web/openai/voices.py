@@ -1,4 +1,4 @@
-"""``/v1/audio/voices``: a list that each of its readers understands."""
+"""``/v1/audio/voices``: a list that each of its readers understands, and recordings that become voices."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import asyncio
 from typing import Any
 
 from lollms_modalities import LollmsError
+from pydantic import Field
 
 from lollms_server.room.models import ServedModel
-from lollms_server.web.answers import Answer, big_json_answer
+from lollms_server.web.answers import Answer, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import find
+from lollms_server.web.checking import RequestBody, refuse_unknown
+from lollms_server.web.common import check_recording, find
+
+_LONGEST = 120.0  # seconds of a recording that a voice is learnt from
+
+
+class VoiceBody(RequestBody):
+    """A voice to be registered."""
+
+    name: str = Field(description="What you call it.", min_length=1, max_length=64)
+    consent: str = Field(description="Who attests, and when, that the person agrees.", min_length=1, max_length=2000)
+    model: str | None = Field(None, description="The speech model that is to keep it.")
 
 
 async def list_voices(asked: Asked) -> Answer:
@@ -32,11 +44,39 @@ async def list_voices(asked: Asked) -> Answer:
 
 
 async def _rows(asked: Asked, model: ServedModel) -> list[dict[str, Any]]:
-    chosen = find(asked, model.name, "tts")
-    names = await asked.room.voices(chosen)
-    aliases = [name for name in model.voices if name not in names]
-    return [_row(name, model, "premade") for name in names] + [_row(name, model, "alias") for name in aliases]
+    known = await asked.room.recorded.rows(find(asked, model.name, "tts"), asked.caller)
+    names = {row["id"] for row in known}
+    aliases = [{"id": name, "name": name, "own": False} for name in model.voices if name not in names]
+    return [
+        {
+            "id": row["id"],
+            "voice_id": row["id"],
+            "name": row["name"],
+            "language": row.get("language") or None,
+            "gender": row.get("gender") or None,
+            "category": "cloned" if row["own"] else "premade",
+            "model": model.name,
+        }
+        for row in (*known, *aliases)
+    ]
 
 
-def _row(name: str, model: ServedModel, category: str) -> dict[str, Any]:
-    return {"id": name, "voice_id": name, "name": name, "language": None, "category": category, "model": model.name}
+async def add_voice(asked: Asked) -> Answer:
+    """Register a recording as a voice. It is for whoever has this key alone."""
+    body = await asked.body(VoiceBody)
+    refuse_unknown(body.options, VoiceBody.model_fields, "A voice")
+    upload = asked.form.file("audio_sample")
+    await check_recording(upload.path, _LONGEST)
+    chosen = find(asked, body.model, "tts")
+    voice = await asked.room.recorded.add(chosen, asked.caller, body.name, upload.path, body.consent)
+    return json_answer(
+        {"id": voice.id, "voice_id": voice.id, "object": "audio.voice", "name": voice.name, "model": voice.model,
+         "created_at": voice.created},
+    )  # fmt: skip
+
+
+async def remove_voice(asked: Asked) -> Answer:
+    """Remove a voice that was registered: its recording, and all that was learnt from it."""
+    voice_id = asked.params["id"]
+    await asked.room.recorded.remove(voice_id, asked.caller, lambda model: find(asked, model, "tts"))
+    return json_answer({"id": voice_id, "object": "audio.voice.deleted", "deleted": True})

@@ -42,6 +42,12 @@ async def describe(asked: Asked) -> Answer:
     return await big_json_answer(await asked.room.describe(_chosen(asked), asked.caller))
 
 
+async def list_voices(asked: Asked) -> Answer:
+    """What is known of the voices that are for the caller."""
+    rows = await asked.room.recorded.rows(_chosen(asked), asked.caller)
+    return await big_json_answer({"object": "list", "data": rows})
+
+
 async def set_settings(asked: Asked) -> Answer:
     """Set what may be set over HTTP: nothing that names a path, a program, an address or an environment."""
     body = await asked.body(SettingsBody)
