@@ -57,6 +57,19 @@ async def described(residency: Residency, resident: Resident, caller: Caller) ->
     }
 
 
+def state_of(resident: Resident, caller: Caller) -> dict[str, Any]:
+    """The model as it is now: loaded, queue, memory."""
+    return {
+        "name": resident.served.name,
+        "modality": resident.served.modality,
+        "loaded": resident.loaded,
+        "at_work": resident.queue.at_work,
+        "waiting": resident.queue.waiting,
+        "memory": resident.memory() if caller.is_admin else None,
+        "idle": resident.idle_seconds(),
+    }
+
+
 def _all_of(binding: LollmsBinding) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, list[str]]]:
     lists = {kind: list(getattr(binding, name)()) for kind, name in LISTS.items() if hasattr(binding, name)}
     return binding.get_settings(), binding.capabilities.to_json(), lists

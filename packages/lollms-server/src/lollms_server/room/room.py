@@ -19,7 +19,7 @@ from lollms_server.room.asked import Asked
 from lollms_server.room.callers import Caller
 from lollms_server.room.calling import Calling
 from lollms_server.room.configuration import Configuration
-from lollms_server.room.describing import Voice, described, listed, voice_of
+from lollms_server.room.describing import Voice, described, listed, state_of, voice_of
 from lollms_server.room.door import Door
 from lollms_server.room.errors import CallNotFound, Ending, NotAllowed
 from lollms_server.room.inputs import LISTS, check_settings
@@ -253,19 +253,8 @@ class Room:
 
     def state(self, caller: Caller) -> list[dict[str, Any]]:
         """The served models as they are now: loaded, queue, memory."""
-        return [
-            {
-                "name": resident.served.name,
-                "modality": resident.served.modality,
-                "loaded": resident.loaded,
-                "at_work": resident.queue.at_work,
-                "waiting": resident.queue.waiting,
-                "memory": resident.memory() if caller.is_admin else None,
-                "idle": resident.idle_seconds(),
-            }
-            for resident in self._residency.residents.values()
-            if caller.allowed(resident.served.name.partition("/")[0])
-        ]
+        residents = self._residency.residents.values()
+        return [state_of(r, caller) for r in residents if caller.allowed(r.served.name.partition("/")[0])]
 
     # -- change and end ----------------------------------------------------------------------------------------------
 
