@@ -28,7 +28,7 @@ TORCH = [ROOT / "packages" / f"lollms-{name}" for name in ("audiocraft", "bark",
 LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in TORCH]
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
-LIGHT_EXTRAS = "align,piper,faster-whisper,whispercpp,dalle,lollms,server"
+LIGHT_EXTRAS = "align,piper,faster-whisper,whispercpp,dalle,lollms,server,speakers"
 
 
 def group(name: str) -> list[str]:
@@ -164,6 +164,7 @@ def torch_tests(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """Run all tests, those too that take long; ``pythons`` and ``torch_full`` follow."""
     environment = install_tests(session)
+    session.install(*group("voices"))
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *LIGHT_TESTS, env=environment)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
     session.notify("pythons")
@@ -219,7 +220,7 @@ def soak(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, with the peer or the floor in the same run. ``nox -s bench -- listing`` runs one."""
-    install_wheels(session, *group("bench"))
+    install_wheels(session, *group("bench"), *group("voices"))
     session.run("python", "-m", "bench.run", *session.posargs)
 
 

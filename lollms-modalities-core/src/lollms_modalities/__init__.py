@@ -131,6 +131,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.base import CallOptions as CallOptions
     from lollms_modalities.settings.fields import Consent as Consent
     from lollms_modalities.settings.fields import Count as Count
+    from lollms_modalities.settings.fields import Diarize as Diarize
     from lollms_modalities.settings.fields import Duration as Duration
     from lollms_modalities.settings.fields import Fps as Fps
     from lollms_modalities.settings.fields import GuidanceScale as GuidanceScale
@@ -138,6 +139,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import Language as Language
     from lollms_modalities.settings.fields import NumFrames as NumFrames
     from lollms_modalities.settings.fields import NumInferenceSteps as NumInferenceSteps
+    from lollms_modalities.settings.fields import NumSpeakers as NumSpeakers
     from lollms_modalities.settings.fields import Scale as Scale
     from lollms_modalities.settings.fields import Seed as Seed
     from lollms_modalities.settings.fields import Speed as Speed
@@ -218,8 +220,8 @@ __getattr__, __dir__, __all__ = exported(
         "models": "ModelCache SharedModel",
         "settings.base": "BindingSettings CallOptions",
         "settings.fields": (
-            "Consent Count Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps Scale Seed Speed "
-            "Temperature Timestamps TopK TopP Track Width WordTimes option setting"
+            "Consent Count Diarize Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps NumSpeakers "
+            "Scale Seed Speed Temperature Timestamps TopK TopP Track Width WordTimes option setting"
         ),
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 class Step(Protocol):
     """What a call does to its result where that arrives. Each may add to the call's record."""
 
+    def heard(self, source: Any, samples: Any, rate: int) -> None:
+        """A recording that was decoded meanwhile: a path or bytes, float samples of shape (n, channels), their rate."""
+
     def whole(self, call: Call, result: Any) -> Any:
         """A result that came whole."""
 

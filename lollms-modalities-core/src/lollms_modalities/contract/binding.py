@@ -121,12 +121,17 @@ class LollmsBinding(Configured):
         """Options of a verb that the core itself sees to where the binding does not declare them."""
         return ()
 
-    def _step_of(self, content: Any, arguments: Mapping[str, Any], common: Mapping[str, Any]) -> Step | None:
+    @classmethod
+    def _common_media(cls, spec: Verb) -> tuple[str, ...]:
+        """Those of them that are media, or hold media."""
+        return ()
+
+    def _step_of(self, content: Any, arguments: dict[str, Any], common: Mapping[str, Any]) -> Step | None:
         """What is to be done to the result for such options, where anything is.
 
         Args:
             content: the verb's first argument.
-            arguments: those of the engine code.
+            arguments: those of the engine code, which may be changed.
             common: of the options in question those that were given and that the engine code does not take.
 
         Raises:

@@ -99,6 +99,9 @@ class Spoken:
         self._engine_knows = False
         self._texts_are_told = False
 
+    def heard(self, source: Any, samples: Any, rate: int) -> None:
+        """A recording says nothing of what is spoken."""
+
     def whole(self, call: Call, audio: Audio) -> Audio:
         """The speech with the times of its words."""
         from lollms_modalities.media.words import fitted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.binding import LollmsBinding
@@ -11,8 +11,10 @@ from lollms_modalities.contract.verbs import verb
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
+    from lollms_modalities.calls.step import Step
     from lollms_modalities.contract.async_streams import AsyncStream
     from lollms_modalities.contract.providers import VoiceActivity
+    from lollms_modalities.contract.verbs import Verb
     from lollms_modalities.media.chunk import AudioChunk
     from lollms_modalities.media.input import MediaInput
     from lollms_modalities.media.transcript import Segment, Transcript
@@ -31,14 +33,18 @@ class LollmsSTTBinding(LollmsBinding):
         Args:
             audio_path: a path, the bytes of an audio file, an ``Audio``, or a binary file.
             model: one of ``list_models()``; None for the binding's own.
-            kwargs: the binding's options, and ``progress``, ``cancel``, ``timeout``.
+            kwargs: the binding's options; ``progress``, ``cancel``, ``timeout``; and ``diarize``, ``num_speakers``,
+                ``known_speakers``.
 
         Returns:
-            The text, a ``str``, with segments, their times in seconds, and the language.
+            The text, a ``str``, with segments, their times in seconds, and the language. With ``diarize=True`` each
+            segment and each word has its ``speaker``: a name of ``known_speakers`` (by name, a recording of the voice
+            alone), or "speaker_1", "speaker_2" in the order in which they are first heard.
 
         Raises:
             AudioFileNotFoundError: there is no such file.
             MediaError: it holds no sound that can be read.
+            UnsupportedError: ``diarize=True``, and neither the engine nor an installed provider tells speakers apart.
         """
 
     @abstractmethod
@@ -77,7 +83,8 @@ class LollmsSTTBinding(LollmsBinding):
         def stream_transcript(self, audio_path, model=None, **kwargs):
             """Write down what is said, segment by segment; same arguments as ``transcribe_audio``.
 
-            A binding that cannot stream gives them all at the end; ``capabilities.streaming`` says which it is.
+            A binding that cannot stream gives them all at the end; ``capabilities.streaming`` says which it is. With
+            ``diarize=True`` all come at the end: who speaks is known when all has been heard.
             """
             yield from self.transcribe_audio(audio_path, model, **kwargs).as_segments()
 
@@ -113,6 +120,22 @@ class LollmsSTTBinding(LollmsBinding):
 
         return check_media(value, role="audio") if kind == "audio" else value
 
+    @classmethod
+    def _common_options(cls, spec: Verb) -> tuple[str, ...]:
+        return ("diarize", "num_speakers", "known_speakers") if spec.returns in ("Transcript", "Segment") else ()
+
+    @classmethod
+    def _common_media(cls, spec: Verb) -> tuple[str, ...]:
+        return ("known_speakers",) if spec.returns in ("Transcript", "Segment") else ()
+
+    def _step_of(self, content: Any, arguments: dict[str, Any], common: Mapping[str, Any]) -> Step | None:
+        if not common:
+            return None
+        from lollms_modalities.contract.speakers import speakers_of
+
+        times = self.capabilities.timestamps if "timestamps" in arguments else ()
+        return speakers_of(self.binding_name, content, arguments, common, times)
+
     def _tidy(self, call: Call, content: Any, result: Any) -> Any:
         from copy import copy
 
@@ -139,6 +162,8 @@ class LollmsSTTBinding(LollmsBinding):
 
 
 def _times(call: Call) -> str | None:
+    if call.step is not None and getattr(call.options, "timestamps", None) is not None:
+        return "word"  # cut to what was asked for when it has been shared out
     return getattr(call.options, "timestamps", None)
 
 

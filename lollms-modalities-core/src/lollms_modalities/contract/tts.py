@@ -168,7 +168,7 @@ class LollmsTTSBinding(LollmsBinding):
     def _common_options(cls, spec: Verb) -> tuple[str, ...]:
         return ("timestamps",) if spec.content == "text" and spec.returns in ("Audio", "AudioChunk") else ()
 
-    def _step_of(self, content: Any, arguments: Mapping[str, Any], common: Mapping[str, Any]) -> Step | None:
+    def _step_of(self, content: Any, arguments: dict[str, Any], common: Mapping[str, Any]) -> Step | None:
         wanted = common.get("timestamps")
         if wanted is None and arguments.get("timestamps", "none") == "none":
             return None

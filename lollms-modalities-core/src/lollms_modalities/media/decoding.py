@@ -108,6 +108,8 @@ def decode(
     damage.tell(shown, len(samples) / rate)
     call = current_call()
     call.heard = max(call.heard or 0.0, len(samples) / rate)
+    if call.step is not None:
+        call.step.heard(checked, samples, rate)
     return samples, rate
 
 

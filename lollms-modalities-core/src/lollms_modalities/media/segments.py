@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -85,11 +85,18 @@ def _cut(segment: Segment) -> list[Segment]:
         start = first.start if first.start - segment.start > LONG_PAUSE else segment.start
         end = last.end if segment.end - last.end > LONG_PAUSE else segment.end
         return [replace(segment, start=start, end=end)]
+    return divided(segment, groups)
+
+
+def divided(segment: Segment, groups: Sequence[Sequence[Word]]) -> list[Segment]:
+    """A segment for each group of its words; the segment itself, with those words, where there is one group."""
+    if len(groups) == 1:
+        return [replace(segment, words=tuple(groups[0]))]
     between = "" if _joined(segment.words, "") == segment.text.strip() else " "
     return [
         replace(
-            segment, text=_joined(group, between), start=group[0].start, end=group[-1].end, words=tuple(group),
-            id=segment.id and f"{segment.id}.{n}",
+            segment, text=_joined(group, between), start=group[0].start, end=max(word.end for word in group),
+            words=tuple(group), id=segment.id and f"{segment.id}.{n}",
         )
         for n, group in enumerate(groups)
     ]  # fmt: skip

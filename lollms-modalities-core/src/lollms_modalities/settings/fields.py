@@ -95,4 +95,8 @@ Consent = Annotated[
 
 
 Timestamps = Annotated[Literal["none", "segment", "word"], Field(description="How fine the times are.")]
+Diarize = Annotated[bool, Field(description="Tell who speaks.")]
+NumSpeakers = Annotated[
+    Annotated[int, Field(ge=1, le=100)] | None, Field(description="How many speak; found out when empty.")
+]
 WordTimes = Annotated[Literal["none", "word"], Field(description="Whether each spoken word has its times.")]

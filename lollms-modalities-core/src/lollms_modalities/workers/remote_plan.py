@@ -48,7 +48,6 @@ class RemotePlan(Plan):
         described = cls._description["verbs"].get(spec.name)
         self._there = described is not None
         described = described or {"media": []}  # what the worker's core is too old to know
-        self._media = tuple(described["media"])
         schema = described.get("options") or cls._description["options"]
         definitions = schema.get("$defs", {})
         self._secret = [n for n, p in schema.get("properties", {}).items() if _has_password(p, definitions, set())]
@@ -57,7 +56,9 @@ class RemotePlan(Plan):
         self._own_format = "output_format" in schema.get("properties", {})
         self._path = "output_path" if spec.returns in WHOLE_MEDIA and not spec.stream else ""
         self._text = spec.params[0] if spec.params else ""
+        self._defaults = {n: p.get("default") for n, p in schema.get("properties", {}).items()}
         self.common = tuple(n for n in cls._common_options(spec) if n not in schema.get("properties", {}))
+        self._media = (*described["media"], *(n for n in cls._common_media(spec) if n in self.common))
 
     def prepare(
         self, binding: LollmsBinding, outer: Call | None, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -136,11 +137,15 @@ class RemotePlan(Plan):
         if not common:
             return
         try:
-            call.step = binding._step_of(kwargs.get(self._text), kwargs, common)
+            before = self._defaults | {n: v for n, v in kwargs.items() if n not in common}
+            arguments = dict(before)
+            call.step = binding._step_of(kwargs.get(self._text), arguments, common)
         except UnsupportedError:
             return
         for name in common:
             del kwargs[name]
+        # Where more is wanted of the engine than the caller asked for.
+        kwargs.update({n: v for n, v in arguments.items() if v != before.get(n)})
 
     def _written_here(self, call: Call, kwargs: dict[str, Any]) -> None:
         """The worker is to give the result, in the path's format, in the place of a file."""
