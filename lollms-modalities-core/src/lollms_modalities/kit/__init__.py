@@ -1,7 +1,7 @@
 """What authors of engines use, besides what ``lollms_modalities`` itself exports.
 
-Import by name from here; ``kit.torch``, ``kit.hub`` and ``kit.http`` can be imported as modules, too. The room imports
-what is below the contract, beside which it stands: neither imports the other.
+Import by name from here; ``kit.torch``, ``kit.hub``, ``kit.http`` and ``kit.program`` can be imported as modules, too.
+The room imports what is below the contract, beside which it stands: neither imports the other.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.kit import WHISPER_LANGUAGES, whisper_language
+from lollms_modalities.kit.program import Running
 
 from lollms_whispercpp import models, output
-from lollms_whispercpp.process import Running
-from lollms_whispercpp.program import Program, find_program, named_program
+from lollms_whispercpp.program import PATIENT, Program, find_program, named_program
 
 _BAD_MODEL = 3  # the program's exit code
 _ABOUT_SIGNALS = (
@@ -128,7 +128,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
             spoken = None if language == "auto" else language
             chance: float | None = None
             done = 0.0
-            with Running(command) as run:
+            with Running(command, env=PATIENT) as run:
                 for line in run:
                     if (segment := output.segment_of(line, sound.duration, spoken)) is not None:
                         done = max(done, segment.end)

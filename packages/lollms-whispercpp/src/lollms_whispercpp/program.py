@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sysconfig
 from pathlib import Path
 from typing import NamedTuple
 
-from lollms_modalities import BindingDependencyError
+from lollms_modalities import BindingDependencyError, GenerationError
+from lollms_modalities.kit.program import Running
 
 # Newest first. "main" is what whisper.cpp called it until 2024: too common a word to be looked for on PATH.
 _NAMES = ("whisper-cli", "whisper-cpp")
@@ -18,6 +18,7 @@ _OLD_NAME = "main"
 # What the binding uses; all of it is in whisper.cpp since 1.5 (November 2023).
 _NEEDED = ("-m", "-f", "-l", "-t", "-of", "-oj", "-ojf", "-pp", "-bs", "-mc", "-tr", "-nf", "-ng", "--prompt")
 _PROBE_TIME = 20.0  # seconds
+PATIENT = {"OMP_WAIT_POLICY": "passive"}  # waiting threads that spin take the processor from everybody else
 _HINT = 'Install whisper.cpp and set whispercpp_exe_path, or run pip install "lollms-whispercpp[program]>=2.0,<3".'
 
 
@@ -90,9 +91,7 @@ def _probed(path: Path) -> Program:
 
 def _said(path: Path, option: str) -> str:
     try:
-        done = subprocess.run(
-            [str(path), option], stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_TIME, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as exc:
+        with Running([path, option], timeout=_PROBE_TIME) as running:
+            return "\n".join(running)
+    except (GenerationError, BindingDependencyError) as exc:
         raise BindingDependencyError(f"{str(path)!r} cannot be run: {exc}.", hint=_HINT) from exc
-    return (done.stdout + done.stderr).decode("utf-8", "replace")

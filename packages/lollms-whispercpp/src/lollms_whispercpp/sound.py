@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from lollms_modalities import Audio, MediaError, open_media
 from lollms_modalities.kit import CONTAINERS, MAX_DURATION, decode_audio, read_wav
-
-from lollms_whispercpp.process import Running
+from lollms_modalities.kit.program import Running
 
 RATE = 16000
 
