@@ -59,7 +59,7 @@ class ArgumentTests(Suite):
     def test_a_default_of_the_settings_is_what_is_used(self, make: Callable[..., Any]) -> None:
         """Take what the verb is given: the core fills in the settings ``default_...`` of this moment."""
         binding = make()
-        self.call(binding)
+        binding.load()
         for name, value in self.others(binding).items():
             setting = f"default_{name}"
             if setting not in self.binding.settings_class().model_fields or name in self.sample:

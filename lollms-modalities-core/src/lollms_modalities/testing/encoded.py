@@ -77,7 +77,8 @@ class EncodedTests(Suite):
             next(stream)
             before = len(chunks)
             for _ in stream:
-                pass
+                if len(chunks) > before:
+                    break  # the rest would show nothing more
         contract(
             len(chunks) > before,
             "A binding that declares streaming gives its first bytes before the whole is done.",

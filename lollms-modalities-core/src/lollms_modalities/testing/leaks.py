@@ -20,7 +20,7 @@ from lollms_modalities.testing.watch import Use, use
 class LeakTests(Suite):
     """Nothing grows."""
 
-    calls = 25
+    calls = 20
     """How many calls the test of growth makes; a third of them are stopped, refused or streamed in the others."""
 
     def test_nothing_grows_with_calls(self, make: Callable[..., Any], isolated: bool) -> None:
@@ -61,10 +61,10 @@ class LeakTests(Suite):
                 next(begun)
             list(verb(**self.arguments()))
 
-        self._grows(binding, isolated, max(4, self.calls // 5), "streams, read or closed early", stream)
+        self._grows(binding, isolated, max(4, self.calls // 6), "streams, read or closed early", stream)
 
     def _grows(self, binding: Any, isolated: bool, times: int, what: str, run: Callable[[], object]) -> None:
-        for _ in range(max(2, times // 3)):
+        for _ in range(max(2, times // 4)):
             run()
         pids = tuple(w.process.pid for w in binding._workers.all()) if isolated else ()
         before = use(pids)

@@ -24,7 +24,7 @@ class PromptTests(Suite):
         """Cut a long text into pieces that the engine can do (``kit.pieces``), or tell its limit:
         ``limits={"max_text": ...}``."""
         sentence = "A long text is taken whole, up to the limit that the capabilities tell."
-        text = "This is a sentence of a long text. " * 12
+        text = "This is a sentence of a long text. " * 10
         limit = int(self.capabilities().limits.get("max_text") or len(text))
         with works(sentence, "results"):
             made = self.call(bound, **{self.content: text[:limit]})

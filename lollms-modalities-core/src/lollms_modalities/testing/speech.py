@@ -33,8 +33,8 @@ class SpeechTests(Suite):
 
     def differing(self) -> list[list[dict[str, Any]]]:
         start = "This is how each begins, with the same words and up to here. So on. "
-        ends = ("Yes.", "And now this one ends in quite another way than the others.", "No, not that.")
-        beginnings = ("Otherwise it is. ", "A beginning that takes a little longer than that other one. ", "So. ")
+        ends = ("Yes.", "And now this one ends in quite another way.")
+        beginnings = ("Otherwise it is. ", "A beginning that takes a little longer. ")
         groups = ([start + end for end in ends], [beginning + start for beginning in beginnings])
         return [[{self.content: text} for text in group] for group in groups]
 
@@ -102,9 +102,15 @@ class SpeechTests(Suite):
 
     def test_every_sentence_is_spoken(self, bound: Any) -> None:
         """Speak all of the text: ``kit.sentences`` and ``kit.pieces`` cut it, and each piece is spoken in its turn."""
-        sentences = ("The first is this.", "Here is the second one.", "Now comes a third.", "A fourth goes on.",
-                     "Five of them now.", "And the sixth is the last of all that are said.")  # fmt: skip
-        lengths = [self.call(bound, **{self.content: " ".join(sentences[:n])}).duration for n in (1, 2, 3, 4, 6)]
+        sentences = (
+            "It is one.",
+            "Here is two.",
+            "Now three.",
+            "Four goes on.",
+            "Five of them.",
+            "And the last is six.",
+        )
+        lengths = [self.call(bound, **{self.content: " ".join(sentences[:n])}).duration for n in (1, 3, 4, 6)]
         steps = [after - before for before, after in pairwise(lengths)]
         contract(
             all(step > 0.15 * lengths[0] for step in steps),
@@ -115,10 +121,10 @@ class SpeechTests(Suite):
         # Without full stops, and on several lines, it is as long.
         words = "one two three four five "
         short, long, lines = (
-            self.call(bound, **{self.content: text}).duration for text in (words, words * 6, (words.strip() + "\n") * 6)
+            self.call(bound, **{self.content: text}).duration for text in (words, words * 4, (words.strip() + "\n") * 4)
         )
         contract(
-            min(long, lines) > 4 * short,
+            min(long, lines) > 2.5 * short,
             "A long text without full stops is spoken to its end, and so is one of many lines.",
             "arguments",
             [round(length, 2) for length in (short, long, lines)],

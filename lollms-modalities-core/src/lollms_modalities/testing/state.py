@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from lollms_modalities.calls.cancelling import CancelToken
@@ -57,16 +58,16 @@ class StateTests(Suite):
     def test_a_refused_call_leaves_nothing_to_the_next(self, make: Callable[..., Any], result: Any) -> None:
         """Check what a call asks for before anything is changed."""
         binding = make()
-        for wrong in ({"no_such_option": 1}, {"timeout": -1}, *self.refused()):
-            try:
+        refused = [{"no_such_option": 1}, {"timeout": -1}, *self.refused()]
+        for wrong in refused:
+            with suppress(LollmsError, TypeError):
                 self.call(binding, **wrong)
-            except (LollmsError, TypeError):
-                contract(
-                    self.same(self.call(binding), result),
-                    "After a call that was refused the sample gives again what it gave.",
-                    "state",
-                    wrong,
-                )
+        contract(
+            self.same(self.call(binding), result),
+            "After a call that was refused the sample gives again what it gave.",
+            "state",
+            refused,
+        )
 
     def refused(self) -> list[dict[str, Any]]:
         """Arguments that the engine itself refuses."""

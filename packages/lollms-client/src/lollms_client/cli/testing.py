@@ -34,7 +34,7 @@ def try_binding(
     isolated: Isolated = False,
     network: Annotated[bool, typer.Option("--network", help="The engine is a service elsewhere.")] = False,
     stop_within: Annotated[float, typer.Option(min=0.01, max=120, help="Seconds in which a call stops.")] = 2.0,
-    calls: Annotated[int, typer.Option(min=4, help="How many calls the checks for leaks make.")] = 25,
+    calls: Annotated[int, typer.Option(min=4, help="How many calls the checks for leaks make.")] = 20,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the report there.", show_default=False)
     ] = None,
