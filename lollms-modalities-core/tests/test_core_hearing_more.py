@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 import struct
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lollms_modalities import Audio, AudioChunk, GenerationError
+from lollms_modalities import Audio, AudioChunk, GenerationError, MediaError
 from lollms_modalities.media.audio_encoder import AudioEncoder, encode_audio
 from lollms_modalities.media.mixing import Made
 from lollms_modalities.media.probing import probe_audio
 from lollms_modalities.media.sound import decode_audio, decode_blocks, decode_frames
+from lollms_modalities.media.wav import wav_header
 
 RATE = 16000
 NOW = np.arange(2 * RATE) / RATE
@@ -111,3 +113,15 @@ def test_numbers_of_numpy_are_numbers_and_true_is_none() -> None:
     for rate, channels in ((True, 1), (RATE, True), (RATE, 1.0)):
         with pytest.raises(GenerationError):
             AudioEncoder(io.BytesIO(), rate, channels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [1, 200, 999])
+def test_a_rate_that_is_no_sound_s_is_refused_by_all_alike(rate: int) -> None:
+    audio = Audio(wav_header(rate, 1, 2 * 999) + bytes(2 * 999))
+    ways: list[Callable[[], object]] = [
+        lambda: audio.duration, lambda: decode_audio(audio, 16000), lambda: audio.convert("mp3"),
+        lambda: AudioChunk.from_audio(audio), lambda: audio.to_numpy(),
+    ]  # fmt: skip
+    for way in ways:
+        with pytest.raises(MediaError, match=f"{rate} Hz, which is no sound"):
+            way()

@@ -19,7 +19,7 @@ from lollms_modalities.media.input import check_media, open_media
 from lollms_modalities.media.libraries import import_av
 from lollms_modalities.media.mixing import Made, Timeline, as_floats, refuse_no_numbers, too_long
 from lollms_modalities.media.structure import links, refuse_cut
-from lollms_modalities.media.wav import read_wav, with_true_header
+from lollms_modalities.media.wav import LOWEST_RATE, read_wav, with_true_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 MAX_DURATION = 4 * 3600.0
-LOWEST_RATE = 1000  # samples per second
 
 
 # FFmpeg's names of the formats that hold media themselves, comma-separated.
@@ -305,7 +304,6 @@ def open_container(av: Any, file: BinaryIO) -> Any:
 
 
 def no_rate(shown: str, rate: int) -> MediaError:
-    # A small file would become hours of sound.
     return MediaError(
         f"{shown} says that its sample rate is {rate} Hz, which is no sound.", hint="Write its header anew."
     )

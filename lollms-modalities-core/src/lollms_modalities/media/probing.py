@@ -9,11 +9,9 @@ from lollms_modalities.errors import MediaError
 from lollms_modalities.media.decoding import (
     EXACT,
     FROM_ZERO,
-    LOWEST_RATE,
     Damage,
     clock_of,
     length_of,
-    no_rate,
     open_container,
     opened,
     packets_of,
@@ -45,8 +43,6 @@ def _probed(checked: Path | bytes, file: BinaryIO, track: int | None) -> tuple[i
     duration, unknown = 0.0, False
     wav = read_wav(file)
     if wav is not None and wav.plain and wav.size:
-        if wav.sample_rate < LOWEST_RATE:
-            raise no_rate(shown, wav.sample_rate)
         return wav.sample_rate, wav.channels, wav.duration
     for number, link in enumerate(links(file)):
         with opened(link.file, shown, track) as (container, stream):

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple, SupportsIndex
 
 from lollms_modalities.errors import GenerationError
 
+LOWEST_RATE = 1000  # samples per second; below it a small file would become hours of sound
 _PLAIN = {1: "integer", 3: "float", 6: "A-law", 7: "mu-law"}
 _EXTENSIBLE = 0xFFFE
 # What stands where the size is not known: SoX has a little less than 0x7FFFF000, others 2,000,000,000, -1 or the like.
@@ -64,7 +65,7 @@ class Wav(NamedTuple):
 
 
 def read_wav(file: BinaryIO) -> Wav | None:
-    """What the header says, whatever stands before the sound; None where it is no WAV file or has no sound in it."""
+    """What the header says, whatever stands before the sound; None where it is no WAV file with sound in it."""
     length = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(12)
@@ -110,7 +111,7 @@ def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, true: 
     if not block and tag in _PLAIN and bits:
         block = channels * ((bits + 7) // 8)
         form, true = form[:16] + struct.pack("<IH", min(rate * block, 0xFFFFFFFF), block) + form[22:], False
-    if not channels or not rate or not block:
+    if not channels or rate < LOWEST_RATE or not block:
         return None
     there = max(0, length - start)
     size = min(said, there)
