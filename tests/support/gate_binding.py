@@ -16,8 +16,11 @@ from lollms_modalities import (
     AudioChunk,
     BindingSettings,
     CallOptions,
+    Capabilities,
     LollmsTTSBinding,
     MediaInput,
+    OptionError,
+    VoiceNotFoundError,
     current_call,
     setting,
 )
@@ -41,6 +44,7 @@ class GateTTSBinding(LollmsTTSBinding):
         endpoint: str = ""
 
     settings: Settings
+    capabilities = Capabilities(streaming=True, cloning=True, keeps_voices=True)
 
     def load_model(self) -> object:
         self._note(f"load {self.settings.model_name}" if self.settings.model_name else "load")
@@ -51,6 +55,8 @@ class GateTTSBinding(LollmsTTSBinding):
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         self._wait(text)
+        if voice != "plain":
+            self._note(f"voice {voice}")
         return Audio.from_chunks([AudioChunk(bytes(1600), 8000)])
 
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
@@ -59,7 +65,20 @@ class GateTTSBinding(LollmsTTSBinding):
             yield AudioChunk(bytes(1600), 8000, 1, word)
 
     def list_voices(self, **kwargs: Any) -> list[str]:
-        return ["plain", "other"]
+        return ["plain", "other", *(path.name for path in sorted((self.settings.folder / "voices").glob("*")))]
+
+    def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
+        if not consent:
+            raise OptionError("There is no consent.")
+        folder = self.settings.folder / "voices"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(recording if isinstance(recording, bytes) else recording.read_bytes())
+
+    def drop_voice(self, name: str) -> None:
+        try:
+            (self.settings.folder / "voices" / name).unlink()
+        except FileNotFoundError as exc:
+            raise VoiceNotFoundError(f"There is no voice {name!r}.") from exc
 
     def list_models(self, **kwargs: Any) -> list[str]:
         return ["small", "org/large"]

@@ -31,7 +31,9 @@ class Caller:
     @property
     def who(self) -> str:
         """What fairness, limits and ownership go by: the key, or else the address."""
-        return f"key {self.key_name}" if self.key_name is not None else f"address {self.address}"
+        if self.key_name is None:
+            return self.address if self.address == "terminal" else f"address {self.address}"
+        return f"key {self.key_name}"
 
     @property
     def is_admin(self) -> bool:

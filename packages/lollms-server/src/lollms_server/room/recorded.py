@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -134,7 +135,7 @@ class RecordedVoices:
         except BaseException:
             del self._voices[voice.id]
             raise
-        self._write()
+        await asyncio.to_thread(self._write)
         return voice
 
     async def remove(self, voice_id: str, caller: Caller, find: Callable[[str], Chosen]) -> None:
@@ -149,7 +150,7 @@ class RecordedVoices:
         with suppress(VoiceNotFoundError):  # it was removed by hand
             await self._look(find(voice.model), lambda binding: _speech(binding).remove_voice(voice.id))
         self._voices.pop(voice.id, None)
-        self._write()
+        await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

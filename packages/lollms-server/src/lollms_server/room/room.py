@@ -36,7 +36,6 @@ from lollms_server.room.streaming import RoomStream
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
 
-_SAVING = 5.0  # seconds between two writings of what was counted
 _log = logging.getLogger(__name__)
 
 
@@ -76,7 +75,7 @@ class Room:
         room = cls(configuration)
         plugins.limit(configuration, room.metrics)
         room._residency.serve(room._catalogue.served.values())
-        room._saver = asyncio.get_running_loop().create_task(room._save())
+        room._saver = asyncio.get_running_loop().create_task(room._usage.keep_saving())
         room._preload()
         return room
 
@@ -217,7 +216,7 @@ class Room:
         if call is None or not (caller.is_admin or call.caller.who == caller.who):
             raise CallNotFound(f"There is no call {call_id!r:.80} under way.")
         if call.caller.who != caller.who:
-            log_act(_shown(caller), "cancel", call=call.id)
+            log_act(caller.who, "cancel", call=call.id)
         self._calling.stop(call, "it was asked for")
 
     # -- what is loaded ----------------------------------------------------------------------------------------------
@@ -308,7 +307,7 @@ class Room:
         return resident
 
     def _admin(self, caller: Caller, act: str, **facts: Any) -> None:
-        log_act(_shown(caller), act, allowed=caller.is_admin, **facts)
+        log_act(caller.who, act, allowed=caller.is_admin, **facts)
         if not caller.is_admin:
             raise NotAllowed(
                 f"{act} is for admins.",
@@ -332,15 +331,3 @@ class Room:
     def _model_changed(self, served: ServedModel, what: str) -> None:
         log_model(served, what)
         self.metrics.model(served, what)
-
-    async def _save(self) -> None:
-        while True:
-            await asyncio.sleep(_SAVING)
-            try:
-                await asyncio.to_thread(self._usage.save)
-            except OSError as exc:
-                _log.error("Engine seconds could not be written: %s", exc)
-
-
-def _shown(caller: Caller) -> str:
-    return caller.who if caller.address != "terminal" else "terminal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -13,6 +14,8 @@ from lollms_server.room.errors import QuotaSpent
 from lollms_server.room.keys import write_private
 
 _DAY = 86400
+_SAVING = 5.0  # seconds between two writings of what was counted
+_log = logging.getLogger(__name__)
 
 
 class Usage:
@@ -64,6 +67,15 @@ class Usage:
             seconds = {name: round(value, 3) for name, value in self._seconds.copy().items()}
             write_private(self._path, {"day": self._day, "seconds": seconds})
 
+    async def keep_saving(self) -> None:
+        """Save now and then, until the task is cancelled."""
+        while True:
+            await asyncio.sleep(_SAVING)
+            try:
+                await asyncio.to_thread(self.save)
+            except OSError as exc:
+                _log.error("Engine seconds could not be written: %s", exc)
+
     def _turn(self) -> None:
         if (today := int(self._clock() // _DAY)) != self._day:
             self._day, self._seconds = today, {}
@@ -78,5 +90,5 @@ class Usage:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             # Counting begins anew, rather than refusing everybody for a day.
-            logging.getLogger(__name__).warning("%s cannot be read: engine seconds are counted anew.", self._path)
+            _log.warning("%s cannot be read: engine seconds are counted anew.", self._path)
         return today, {}
