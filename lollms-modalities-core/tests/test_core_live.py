@@ -122,7 +122,7 @@ def test_partials_then_finals(stt: Any) -> None:
     check(segments)
     assert len([s for s in segments if s.final]) == 3
     assert any(not s.final for s in segments)
-    assert stt.transcribe_audio(AudioChunk.from_samples(sound, 16000).pcm and Audio.from_chunks(chunks(sound))) == WORDS
+    assert stt.transcribe_audio(Audio.from_chunks(chunks(sound))) == WORDS
     extra = stream.provenance.extra["live"]
     assert extra["seconds"] == pytest.approx(len(sound) / 16000, abs=0.01)
     assert extra["voice_activity"]["name"] == "Loudness"
@@ -226,7 +226,7 @@ def test_what_is_left_out_is_partials(make: Make, monkeypatch: pytest.MonkeyPatc
     check(segments, " ".join(["do re mi fa so la"] * 5))
     told = stream.provenance.extra["live"]
     assert told["dropped"] >= 5
-    assert told["partials"] <= 2
+    assert told["partials"] <= 5, "the first of each utterance"
 
 
 # -- sources ---------------------------------------------------------------------------------------------------------

@@ -141,6 +141,7 @@ class TestTranscription(Served, STTBindingSuite):
     binding = LollmsSTTBinding_Impl
     protocol = "openai"
     expected = ("words", "said")
+    speech = False  # of the sine below; test_lollms_remote_live.py has more
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

@@ -30,7 +30,6 @@ _FIRST = 0.35  # seconds of speech, before which nothing is shown
 _EVERY = 0.5  # seconds of sound between two looks at one utterance
 _SOON = 0.15  # the same as long as the engine has made nothing of it
 _STALL = 0.3  # seconds without sound, after which what was heard is shown
-_LATE = 1.5  # seconds that the engine may be behind and have a first look all the same
 _DEBT = 10.0  # seconds of the engine's time that are remembered at most
 
 
@@ -114,15 +113,15 @@ class Listening:
         due = self._heard >= self._due
         if not self._has_news() or not (due or self._utterances.pausing):
             return False
-        # The first look at an utterance may come a little late rather than not at all.
-        late = self._debt > (_LATE if self._last is None else 0.0)
+        # All sound that came has been heard by now, so that the first look at an utterance is never too late.
+        late = self._last is not None and self._debt > 0
         if late and due:
             self._dropped += 1
             self._due = self._heard + _EVERY
         return not late
 
     def _partial(self, utterance: Utterance) -> Iterator[Segment]:
-        look = self._look(utterance, weight=1.0 if utterance.pausing else 2.0)
+        look = self._look(utterance, weight=1.0 if utterance.pausing or self._last is None else 2.0)
         before, self._last = self._last, look
         self._due = self._heard + (_EVERY if look.text else _SOON)
         if look.text and (before is None or look.text != before.text):

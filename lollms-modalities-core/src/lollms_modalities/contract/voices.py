@@ -50,7 +50,7 @@ class SileroVoiceActivity:
 class Loudness:
     """Speech is what is louder than the quiet before and after it. Music and a door are speech to it, too.
 
-    The level of the quiet follows the sound: at once where it becomes quieter, by 3 dB in a second where it becomes
+    The level of the quiet follows the sound: at once where it becomes quieter, by 5 dB in a second where it becomes
     louder. In speech the level falls back between syllables, so that it stays below.
     """
 
@@ -60,8 +60,8 @@ class Loudness:
 
 
 class _Level:
-    _SILENCE = -60.0  # dB of full scale; below, nothing is speech
-    _RISE = 3.0 * FRAME / 16000  # dB in a frame
+    _QUIETEST = -60.0  # dB of full scale; what is quieter, such as digital silence, says nothing of the room
+    _RISE = 5.0 * FRAME / 16000  # dB in a frame
     _FIRST = -45.0  # what quiet may be at most when nothing is known of it
     _EVEN = 10.0  # dB above the quiet at which it is as likely as not
     _SLOPE = 0.5  # for each dB
@@ -76,9 +76,8 @@ class _Level:
         level = 10 * np.log10(power + 1e-12)
         quiet = self._FIRST if self._quiet is None else self._quiet
         quiet = level if level < quiet else min(level, quiet + self._RISE)
-        self._quiet = max(quiet, self._SILENCE - self._EVEN)
-        above = min(level - self._quiet - self._EVEN, level - self._SILENCE)
-        return float(1 / (1 + np.exp(-self._SLOPE * above)))
+        self._quiet = max(quiet, self._QUIETEST)
+        return float(1 / (1 + np.exp(-self._SLOPE * (level - self._quiet - self._EVEN))))
 
 
 def detector(own: VoiceActivity | None) -> tuple[VoiceStream, dict[str, str]]:
