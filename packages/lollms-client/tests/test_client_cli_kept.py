@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import signal
 import time
@@ -67,7 +68,7 @@ def test_ctrl_c_keeps_what_was_done(lollms: Shell, number: int) -> None:
     lollms("speak", "hi " * 5000, "-o", "a.wav")
     process = lollms.start("transcribe", *["a.wav"] * 3000, "--json")
     assert process.stdout is not None
-    begun = process.stdout.read(20)
+    begun = os.read(process.stdout.fileno(), 20)  # so that nothing waits in a buffer of ours
     process.send_signal(number)
     rest, told = process.communicate(timeout=60)
     assert (process.returncode, told.decode().strip()) == (130, "Cancelled.")

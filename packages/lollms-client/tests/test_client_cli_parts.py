@@ -380,3 +380,20 @@ def test_a_second_after_the_call_is_nobodys() -> None:
     with interrupt.Interruptible() as token:
         pass
     assert not token.cancelled
+
+
+def test_the_manual_page_has_every_command_and_no_slip_of_troff(tmp_path: Path) -> None:
+    import shutil
+    import subprocess
+
+    from lollms_client.cli.manual import page
+
+    source = page()
+    for name in cli.COMMANDS:
+        assert f"\n.SS lollms {name.replace('-', chr(92) + '-')}" in source
+    for said in (r"\fB\-\-subtitles\fR \fIFILE\fR", "LOLLMS_PLAYER", ".SH EXIT STATUS", "lollms env create"):
+        assert said in source
+    assert not [line for line in source.splitlines() if line.startswith("'")]
+    if groff := shutil.which("groff"):
+        told = subprocess.run([groff, "-man", "-Tutf8", "-ww"], input=source.encode(), capture_output=True, check=True)
+        assert told.stderr == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def test_text_is_printed_as_it_is_heard(lollms: Shell) -> None:
     Audio.from_pcm(pcm(one) * 120, Audio(one).sample_rate).save(lollms.folder / "long.wav")
     process = lollms.start("transcribe", "long.wav")
     assert process.stdout is not None
-    first = process.stdout.read(20)
+    first = os.read(process.stdout.fileno(), 20)  # so that nothing waits in a buffer of ours
     process.send_signal(signal.SIGINT)
     rest, told = process.communicate(timeout=LIMIT)
     assert (process.returncode, told) == (130, b"Cancelled.\n")

@@ -28,6 +28,7 @@ COMMANDS = {
     "env": ("env", "app", "Environments, for engines that cannot live together."),
     "new-binding": ("new_binding", "new_binding", "Make a binding of your own, from the template."),
     "test-binding": ("testing", "try_binding", "Run the conformance suite on a binding, for a report."),
+    "man": ("manual", "man", "Show the manual page."),
     "config": ("configuring", "config", "Show or change the configuration file."),
 }
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
