@@ -13,6 +13,7 @@ from typing import Any
 
 from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, Speed
 
+from bench.first_hour import first_hour
 from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
@@ -178,7 +179,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
     "listing_peers": listing_peers, "live": live, "serving_room": room,
-    "speakers": speakers,
+    "speakers": speakers, "first_hour": first_hour,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ What a signal does is settled before anything of size is imported.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,6 +14,8 @@ def main() -> int:
     from lollms_client.cli.signals import leave_at_once
 
     leave_at_once()
+    # pydantic looks for plug-ins of its own in every distribution that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from lollms_client.cli import main
 
     return main()

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lollms_modalities import ServiceResponseError, VoiceNotFoundError
-from lollms_modalities.kit import download, near_miss, read_url
+from lollms_modalities.kit import near_miss
 
 VOICES_URL = "https://huggingface.co/rhasspy/piper-voices/resolve/main"
 _NAME = re.compile(r"[A-Za-z]{2,3}_[A-Za-z0-9]{2,4}-[\w+]{1,64}-[a-z_]{1,16}")
@@ -24,6 +24,9 @@ def pull_voice(name: str, folder: Path, voices_url: str) -> Path:
         raise VoiceNotFoundError(
             f"{name[:80]!r} is no name of a voice.", hint="They look like en_US-lessac-medium (language-name-quality)."
         )
+    # Here, since speaking needs no network, and these take a while to import.
+    from lollms_modalities.kit import download, read_url
+
     base = voices_url.rstrip("/")
     try:
         index = json.loads(read_url(f"{base}/voices.json"))

@@ -42,6 +42,6 @@ def list_bindings(
         return show(names, as_json=json)
     broken = unreadable()
     refs = refs_of(names)
-    rows = [Row(*finding) for finding in counted(check_bindings(refs, timeout), len(refs), "bindings")]
+    rows = [Row(*finding) for finding in counted(check_bindings(refs, timeout), len(refs), "check", "bindings")]
     print_rows(rows, broken, as_json=json)
     return FAILURE if broken or any(row.error is not None for row in rows) else 0

@@ -88,7 +88,9 @@ def _tried(rows: list[listing.Row], problems: list[str]) -> list[listing.Row]:
         return file.settings(ref.modality, *ref.names) or None
 
     fine = [row.ref for row in rows if row.error is None]
-    found = {id(one.ref): one for one in counted(check_bindings(fine, 60.0, configured), len(fine), "bindings")}
+    found = {
+        id(one.ref): one for one in counted(check_bindings(fine, 60.0, configured), len(fine), "check", "bindings")
+    }
     tried = []
     for row in rows:
         one = found.get(id(row.ref))

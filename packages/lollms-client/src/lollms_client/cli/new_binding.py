@@ -35,4 +35,5 @@ def new_binding(
         # What was not given is asked for; where all was, nothing is.
         copier.run_copy(str(TEMPLATE), folder, data=data, defaults=len(data) == len(given), quiet=False)
     except (CopierError, ValueError) as exc:
-        raise SettingsError(f"No binding can be made of {data}: {exc}.", hint="Give other answers.") from exc
+        told = ", ".join(f"{question} {answer}" for question, answer in data.items())
+        raise SettingsError(f"No binding can be made of {told}: {exc}.", hint="Give other answers.") from exc

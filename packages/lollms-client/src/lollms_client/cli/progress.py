@@ -45,16 +45,16 @@ class Bars:
         self._shown.update(task, completed=progress.done, total=progress.total, said=said)
 
 
-def counted(items: Iterable[_T], total: int, label: str) -> Iterator[_T]:
-    """The items, with a bar that counts them."""
+def counted(items: Iterable[_T], total: int, label: str, unit: str) -> Iterator[_T]:
+    """The items, with a bar that counts them: ``check  3 of 14 bindings``."""
     from lollms_modalities.calls.progress import Progress
 
     with Bars(label) as progress:
         if progress is not None:
-            progress(Progress("", 0, total, ""))
+            progress(Progress("", 0, total, unit))
         for done, item in enumerate(items, 1):
             if progress is not None:
-                progress(Progress("", done, total, ""))
+                progress(Progress("", done, total, unit))
             yield item
 
 
