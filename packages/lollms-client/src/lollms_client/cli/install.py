@@ -5,6 +5,7 @@ A person asks for it, it prints what it runs, and what it runs is uv or pip. Not
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json as json_
 import shlex
@@ -202,9 +203,7 @@ def _installer(wanted: list[str]) -> list[str]:
 def _uv() -> str | None:
     """The program, which may be a distribution of this environment."""
     try:
-        from uv import find_uv_bin
-
-        return str(find_uv_bin())
+        return str(importlib.import_module("uv").find_uv_bin())
     except (ImportError, FileNotFoundError):
         return shutil.which("uv")
 
