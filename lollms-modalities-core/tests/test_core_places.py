@@ -37,6 +37,7 @@ from lollms_modalities import (
     ProcessPlace,
     SettingsError,
     Spec,
+    UnsupportedError,
     WorkerCrashedError,
     WorkerPolicy,
     hookimpl,
@@ -148,6 +149,19 @@ def digest(data: bytes) -> str:
 
 
 # --- a place that shares no files -----------------------------------------------------------------------------------
+
+
+def test_a_recording_goes_over_to_be_kept_as_a_voice(tts: Any, here: Path) -> None:
+    sound = Audio.from_pcm(bytes(range(200)), 8000)
+    (here / "me.wav").write_bytes(sound)
+    for recording in ("me.wav", here / "me.wav", sound, bytes(sound), Audio(path=here / "me.wav")):
+        tts.add_voice("Me", recording, "Me, today")
+        name, kind, content, consent = tts.told_to_keep()
+        assert (name, content, consent) == ("Me", digest(sound), "Me, today")
+        assert kind in ("bytes", "Audio"), "no path, which names another file there"
+    with pytest.raises(UnsupportedError, match="keeps no voices"):
+        tts.remove_voice("Me")
+    assert [row["name"] for row in tts.describe_voices()] == tts.list_voices()
 
 
 def test_a_binding_that_is_only_there_runs_there(opened: Callable[..., Any], far: FarPlace, there: Path) -> None:

@@ -52,6 +52,12 @@ class FarTTSBinding(LollmsTTSBinding):
         sample: MediaInput | None = None
         samples: tuple[MediaInput, ...] = ()
 
+    def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
+        self.kept = [name, type(recording).__name__, digest(recording), consent]
+
+    def told_to_keep(self) -> list[str]:
+        return self.kept
+
     def load_model(self) -> str:
         return str(self.settings.voice_name)
 

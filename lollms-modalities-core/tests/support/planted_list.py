@@ -224,4 +224,25 @@ _PROCESS = (
     Fault("LeavesThumbnails", "TTI", "images_are_left_as_they_were", module="planted_process"),
 )
 
-FAULTS = _FIRST + _ARGUMENTS + _TIMES + _PROCESS
+_VERBS = (
+    Fault("ForgetsConsent", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (
+        "a_voice_is_kept_and_forgotten",), module="planted_verbs", isolated=True),
+    Fault("HidesThatItClones", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (
+        "a_voice_is_kept_and_forgotten",), module="planted_verbs", isolated=True),
+    Fault("WritesOverVoices", "TTS", "a_voice_is_kept_and_forgotten", module="planted_verbs", isolated=True),
+    Fault("KeepsWithoutConsent", "TTS", "voices_that_cannot_be_kept", module="planted_verbs"),
+    Fault("ForgetsToForget", "TTS", "a_voice_is_kept_and_forgotten", module="planted_verbs", isolated=True),
+    Fault("DescribesOthers", "TTS", "voices_are_described", module="planted_verbs", isolated=True),
+    Fault("SpellsLanguagesOddly", "TTS", "voices_are_described", module="planted_verbs", isolated=True),
+    Fault("PretendsToKeep", "TTS", "a_binding_that_keeps_no_voices_says_so", module="planted_verbs"),
+    Fault("EncodesLess", "TTS", "an_encoded_stream_decodes_to_the_whole", (
+        "the_twin_of_the_encoded_stream",), module="planted_verbs"),
+    Fault("EncodesAnything", "TTS", "a_format_that_cannot_be_streamed_is_refused", module="planted_verbs"),
+    Fault("EnlargesOneSide", "TTI", "an_image_is_enlarged", module="planted_verbs", isolated=True),
+    Fault("CutsNothingOut", "TTI", "a_background_is_removed", module="planted_verbs", isolated=True),
+    Fault("BeginsAnew", "TTM", "music_goes_on", ("a_part_is_made_anew",), module="planted_verbs", isolated=True),
+    Fault("PaintsAllAnew", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
+    Fault("PaintsNothing", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
+)  # fmt: skip
+
+FAULTS = _FIRST + _ARGUMENTS + _TIMES + _PROCESS + _VERBS
