@@ -32,6 +32,8 @@ def check_interpreter(spec: Spec) -> None:
 
 def core_mend(spec: Spec) -> str:
     """What gives the worker's environment the core that runs here."""
+    if spec.lock is not None:  # one that we made
+        return f"Run lollms env update {spec.environment or spec.where}."
     if not spec.place.shares_files:
         return f"Install {_CORE}=={__version__} there."
     return f'Run "{spec.python}" -m pip install "{_CORE}=={__version__}".'
@@ -52,8 +54,6 @@ def explain_start(spec: Spec) -> Iterator[None]:
                 f"{_CORE} {__version__} cannot be imported at {spec.where!r}.", hint=mend, name=spec.name
             ) from exc
         found = _core_version(spec)
-        if spec.lock is not None:  # one that we made
-            mend = f"Run lollms env update {spec.environment or spec.where}."
         if found is None:
             raise BindingDependencyError(
                 f"The environment {spec.where!r} does not hold {_CORE}.", hint=mend, name=spec.name

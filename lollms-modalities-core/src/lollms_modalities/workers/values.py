@@ -160,6 +160,12 @@ def _pack_chunk(value: media.AudioChunk, payloads: list[Buffer]) -> Json:
     return packed | {"words": [asdict(word) for word in value.words]} if value.words else packed
 
 
+def _told(value: media.Segment | media.Word) -> Json:
+    """The fields that say something: others would be unknown to an older end that lacks them."""
+    told = asdict(value)
+    return {f.name: told[f.name] for f in fields(value) if f.name in _ALWAYS or told[f.name] != f.default}
+
+
 def _pack_file(value: Any, payloads: list[Buffer]) -> Json:
     data = value.read()
     if not isinstance(data, bytes):
@@ -176,6 +182,8 @@ class _File(metaclass=_Readable):
     """Anything that can be read."""
 
 
+# What ends of the first version ask for.
+_ALWAYS = ("text", "start", "end", "words", "probability", "language", "extra")
 _Packer = Callable[[Any, list[Buffer]], Any]
 _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.Audio, _pack_media),
@@ -183,8 +191,8 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.Video, _pack_media),
     (media.AudioChunk, _pack_chunk),
     (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
-    (media.Segment, lambda v, p: {_TAG: "Segment", **asdict(v)}),
-    (media.Word, lambda v, p: {_TAG: "Word", **asdict(v)}),
+    (media.Segment, lambda v, p: {_TAG: "Segment", **_told(v), "words": [_told(word) for word in v.words]}),
+    (media.Word, lambda v, p: {_TAG: "Word", **_told(v)}),
     (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
     (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
     (bytes, _pack_bytes),
