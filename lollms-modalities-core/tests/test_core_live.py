@@ -713,7 +713,7 @@ def listen_for(make: Make, seconds: int) -> None:
 
     def frames() -> Iterator[AudioChunk]:
         for n in range(rounds):
-            if n % (rounds // 10) == 0:
+            if n % max(1, rounds // 10) == 0:
                 gc.collect()
                 held.append(tracemalloc.get_traced_memory()[0])
             yield from part
