@@ -22,6 +22,7 @@ from bench.services import services
 from bench.serving_room import room
 from bench.speakers import speakers
 from bench.whispercpp import whispercpp
+from bench.words import words
 
 TEXT = (
     "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. "
@@ -178,7 +179,7 @@ def faster_whisper() -> None:
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
-    "listing_peers": listing_peers, "live": live, "serving_room": room,
+    "listing_peers": listing_peers, "live": live, "serving_room": room, "words": words,
     "speakers": speakers, "first_hour": first_hour,
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import importlib.util
 import pickle
 import re
 import shutil
@@ -76,7 +77,7 @@ def opened(folder: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[s
 
 @pytest.fixture
 def no_aligner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """In this process; a worker has none either, since none is installed for it."""
+    """In this process."""
     monkeypatch.setattr("lollms_modalities.contract.providers.read_entry_points", lambda group: [])
     refresh()
     yield
@@ -180,13 +181,28 @@ def test_who_asks_for_none_gets_none_and_no_aligner_is_asked(opened: Any, asked:
     assert "words" not in tts.generate_audio(TEXT).provenance.extra
 
 
-def test_without_an_aligner_it_is_refused_before_the_work(opened: Any, no_aligner: None) -> None:
-    tts = opened("english")
+def test_without_an_aligner_it_is_refused_before_the_work(folder: Path, no_aligner: None) -> None:
+    tts = LollmsTTSBindingManager(folder).require_binding("english")
+    before = type(tts).spoken
     with pytest.raises(UnsupportedError, match=r"timestamps='word'.*lollms-client\[align\]"):
         tts.generate_audio(TEXT, timestamps="word")
     with pytest.raises(UnsupportedError, match=r"lollms-client\[align\]"):
         list(tts.stream_audio(TEXT, timestamps="word"))
-    check(opened("knowing").generate_audio(TEXT, timestamps="word").words)  # which needs none
+    assert type(tts).spoken == before
+    knowing = LollmsTTSBindingManager(folder).require_binding("knowing")
+    check(knowing.generate_audio(TEXT, timestamps="word").words)  # which needs none
+
+
+def test_where_the_program_has_no_aligner_the_worker_is_asked(folder: Path, no_aligner: None) -> None:
+    """It may have one, as where lollms-align is installed; or it refuses before the work, as in place."""
+    with LollmsTTSBindingManager(folder).require_binding("english", isolated=True) as tts:
+        if importlib.util.find_spec("lollms_align") is None:
+            with pytest.raises(UnsupportedError, match="timestamps='word'"):
+                tts.generate_audio(TEXT, timestamps="word")
+            return
+        audio = tts.generate_audio(TEXT, timestamps="word")
+        assert "".join(word.text for word in audio.words) == TEXT
+        assert audio.provenance.extra["words"]["by"] == "lollms-align"
 
 
 def test_a_language_that_the_aligner_lacks_is_refused_before_the_work(folder: Path, asked: list[Any]) -> None:

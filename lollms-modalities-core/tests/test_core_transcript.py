@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+import pickle
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import srt
 import webvtt
 from lollms_modalities import OptionError, Segment, Transcript, Word
+from lollms_modalities.workers.values import pack, unpack
 
 SEGMENTS = [
     Segment("Fish & chips <b>now</b>.", 0.0, 1.25, (Word(" Fish", 0.0, 0.5, 0.9), Word(" &", 0.5, 0.6))),
@@ -59,6 +63,16 @@ def test_it_is_the_text_and_knows_more() -> None:
     assert SAID.language == "en"
     told = json.loads(json.dumps(SAID.to_dict()))
     assert told["segments"][0]["words"][0] == {"text": " Fish", "start": 0.0, "end": 0.5, "probability": 0.9}
+
+
+def test_the_text_of_a_translation_has_a_language_of_its_own() -> None:
+    said = Transcript.from_segments(SEGMENTS, language="fr", text_language="en")
+    packed: list[Any] = []
+    for other in (said, copy.copy(said), pickle.loads(pickle.dumps(said)), unpack(pack(said, packed), packed)):
+        assert (other.language, other.text_language) == ("fr", "en")
+    assert said.to_dict()["text_language"] == "en"
+    assert SAID.text_language == SAID.to_dict()["text_language"] == "en"
+    assert Transcript("x").text_language is None
 
 
 def test_it_saves_by_suffix(tmp_path: Path) -> None:

@@ -224,6 +224,17 @@ _PROCESS = (
     Fault("LeavesThumbnails", "TTI", "images_are_left_as_they_were", module="planted_process"),
 )
 
+_IN_ORDER = "spoken_words_are_the_text_in_order_within_the_sound"
+_AS_A_WHOLE = "spoken_words_of_a_stream_are_those_of_the_whole"
+_WORDS = (
+    Fault("TellsTimesOfTheWhole", "TTS", _AS_A_WHOLE, (_IN_ORDER,), module="planted_words", isolated=True),
+    Fault("TellsMilliseconds", "TTS", _IN_ORDER, module="planted_words"),
+    Fault("TellsNoSpokenWords", "TTS", _IN_ORDER, (_AS_A_WHOLE,), module="planted_words"),
+    Fault("TellsFewerWordsInStreams", "TTS", _AS_A_WHOLE, module="planted_words"),
+    Fault("TellsWordsUnasked", "TTS", "words_that_nobody_asked_for_are_not_told", module="planted_words"),
+    Fault("CallsItsEnglishFrench", "STT", "a_translation_is_english_whatever_was_spoken", module="planted_words"),
+)
+
 _VERBS = (
     Fault("ForgetsConsent", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (
         "a_voice_is_kept_and_forgotten",), module="planted_verbs", isolated=True),
@@ -245,4 +256,4 @@ _VERBS = (
     Fault("PaintsNothing", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
 )  # fmt: skip
 
-FAULTS = _FIRST + _ARGUMENTS + _TIMES + _PROCESS + _VERBS
+FAULTS = _FIRST + _ARGUMENTS + _TIMES + _WORDS + _PROCESS + _VERBS

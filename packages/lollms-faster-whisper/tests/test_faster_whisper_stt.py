@@ -166,6 +166,29 @@ def test_a_language_that_the_model_does_not_have_is_refused(whisper: FasterWhisp
         whisper.transcribe_audio(sentence, language="fr")
 
 
+def test_the_text_of_a_translation_is_english(
+    whisper: FasterWhisperSTTBinding, sentence: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packaged model hears English only: that it was French is put into its mouth."""
+    from faster_whisper import WhisperModel
+
+    transcribe = WhisperModel.transcribe
+    tasks = []
+
+    def french(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tasks.append(kwargs["task"])
+        segments, info = transcribe(self, *args, **kwargs)
+        info.language = "fr"
+        return segments, info
+
+    monkeypatch.setattr(WhisperModel, "transcribe", french)
+    heard = whisper.transcribe_audio(sentence, translate=True)
+    assert (heard.language, heard.text_language) == ("fr", "en")
+    heard = whisper.transcribe_audio(sentence)
+    assert (heard.language, heard.text_language) == ("fr", "fr")
+    assert tasks == ["translate", "transcribe"]
+
+
 @pytest.mark.parametrize(
     ("option", "wrong"), [("beam_size", 0), ("timestamps", "letter"), ("langage", "en"), ("translate", "x")]
 )

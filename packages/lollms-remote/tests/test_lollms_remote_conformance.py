@@ -105,6 +105,7 @@ ROUTES = {
     "GET /lollms/v1/audio/voices": Reply(VOICES),
     "POST /lollms/v1/audio/speech": speak,
     "POST /v1/audio/transcriptions": transcribe,
+    "POST /v1/audio/translations": transcribe,
     "POST /v1/images/generations": draw,
     "POST /v1/images/edits": change,
     "GET /v1/models": Reply({"data": [{"id": "whisper-1"}]}),

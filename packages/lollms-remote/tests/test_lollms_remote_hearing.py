@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lollms_client.stt_bindings.lollms import LollmsSTTBinding_Impl
 from lollms_client.tts_bindings.lollms import LollmsTTSBinding_Impl
-from lollms_modalities import Audio, OptionError
+from lollms_modalities import Audio, OptionError, UnsupportedError
 from lollms_remote.times import read_segments
 from loopback import Reply, Server, serving
 from served import WAV
@@ -84,6 +84,14 @@ def test_the_language_of_a_transcript_is_a_tag(openai: Server, told: Any, langua
     openai.routes[HEAR] = Reply({"text": "hello", "language": told})
     with LollmsSTTBinding_Impl(openai.url) as stt:
         assert stt.transcribe_audio(WAV).language == language
+
+
+def test_a_server_that_cannot_translate_is_asked_for_nothing(classic: Server) -> None:
+    with LollmsSTTBinding_Impl(classic.url) as stt:
+        with pytest.raises(UnsupportedError, match="classic"):
+            stt.transcribe_audio(WAV, translate=True)
+        assert stt.transcribe_audio(WAV).text_language is None
+    assert [r.path for r in classic.asked if r.method == "POST"] == ["/transcribe"]
 
 
 # --- tracks ---------------------------------------------------------------------------------------------------------

@@ -428,6 +428,23 @@ def test_a_server_with_null_times_and_without_granularities(openai: Server) -> N
             stt.transcribe_audio(WAV, timestamps="word", strict=True)
 
 
+def test_a_translation_tells_both_languages(openai: Server) -> None:
+    asked: list[Request] = []
+
+    def translate(request: Request) -> Reply:
+        asked.append(request)
+        segments = [{"text": "good day", "start": 0.0, "end": 0.4}]
+        return Reply({"text": "good day", "language": "english", "segments": segments})
+
+    openai.routes["POST /v1/audio/translations"] = translate
+    with LollmsSTTBinding_Impl(openai.url) as stt:
+        heard = stt.transcribe_audio(WAV, translate=True, language="fr-CA", timestamps="segment")
+        assert (heard, heard.language, heard.text_language, len(heard.segments)) == ("good day", "fr", "en", 1)
+        assert not {"language", "timestamp_granularities[]"} & asked[0].parts.keys()
+        heard = stt.transcribe_audio(WAV, translate=True)
+        assert (heard.language, heard.text_language) == (None, "en")
+
+
 # --- uploads --------------------------------------------------------------------------------------------------------
 
 

@@ -295,9 +295,9 @@ def test_the_language_is_heard_out(babel: WhisperSTTBinding, sentence: Audio) ->
 @pytest.mark.parametrize("translate", [False, True])
 def test_language_and_translation_reach_the_model(babel: WhisperSTTBinding, sentence: Audio, translate: bool) -> None:
     heard = babel.transcribe_audio(sentence, language="de-AT", translate=translate, temperature=0)
+    assert (heard.language, heard.text_language) == ("de", "en" if translate else "de")
     task = "translate" if translate else "transcribe"
     assert segments_of(heard) == bare(babel, sentence, language="de", task=task, temperature=0.0)[1]
-    assert heard.language == "de"
     other = babel.transcribe_audio(sentence, language="de", translate=not translate, temperature=0)
     assert other != heard
 

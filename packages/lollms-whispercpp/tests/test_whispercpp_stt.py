@@ -389,9 +389,10 @@ def test_a_model_of_many_languages(make: Make, multilingual: Path, speech: Path)
     assert "smooth planks" in whisper.transcribe_audio(speech, language="en")
     heard = whisper.transcribe_audio(speech)
     assert heard.language is not None, "the one that it heard out"
+    assert heard.text_language == heard.language
     assert 0 < (heard.language_probability or 0) < 1
     french = whisper.transcribe_audio(speech, language="fr-CA", translate=True)
-    assert (french.language, french.language_probability) == ("fr", None)
+    assert (french.language, french.text_language, french.language_probability) == ("fr", "en", None)
     german = make(model_path=multilingual, default_language="de")
     assert german.transcribe_audio(speech).language == "de"
     assert {segment.language for segment in german.stream_transcript(speech)} == {"de"}

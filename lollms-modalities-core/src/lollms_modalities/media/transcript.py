@@ -21,6 +21,7 @@ class Transcript(Result, str):
     Attributes:
         segments: with their times; empty where the engine gives none.
         language: language tag of the speech, or None.
+        text_language: language tag of the text: that of the speech, unless it was translated.
         language_probability: how sure that is, from 0 to 1, or None.
         duration: of the recording, in seconds, or None.
     """
@@ -29,6 +30,7 @@ class Transcript(Result, str):
     language: str | None
     language_probability: float | None
     duration: float | None
+    _text_language: str | None = None
 
     def __new__(
         cls,
@@ -38,12 +40,15 @@ class Transcript(Result, str):
         language: str | None = None,
         language_probability: float | None = None,
         duration: float | None = None,
+        text_language: str | None = None,
     ) -> Self:
         self = super().__new__(cls, text)
         self.segments = tuple(segments)
         self.language = language
         self.language_probability = language_probability
         self.duration = duration
+        if text_language is not None:
+            self._text_language = text_language
         return self
 
     @classmethod
@@ -54,6 +59,7 @@ class Transcript(Result, str):
         language: str | None = None,
         language_probability: float | None = None,
         duration: float | None = None,
+        text_language: str | None = None,
     ) -> Self:
         """The whole of the segments; the text is theirs, joined. Takes the provenance of a stream."""
         kept = tuple(segments)
@@ -63,9 +69,15 @@ class Transcript(Result, str):
             language=language or next((s.language for s in kept if s.language), None),
             language_probability=language_probability,
             duration=duration,
+            text_language=text_language,
         )
         self._provenance = getattr(segments, "provenance", None)
         return self
+
+    @property
+    def text_language(self) -> str | None:
+        """Language tag of the text, which is "en" where speech was translated into English."""
+        return self._text_language or self.language
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -120,6 +132,7 @@ class Transcript(Result, str):
         return {
             "text": str(self),
             "language": self.language,
+            "text_language": self.text_language,
             "language_probability": self.language_probability,
             "duration": self.duration,
             "segments": [_segment_json(segment) for segment in self.segments],

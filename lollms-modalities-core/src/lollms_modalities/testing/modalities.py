@@ -30,6 +30,7 @@ from lollms_modalities.testing.times import TimesTests
 from lollms_modalities.testing.transcripts import TranscriptTests
 from lollms_modalities.testing.videos import VideoTests
 from lollms_modalities.testing.voices import VoiceTests
+from lollms_modalities.testing.words import LanguageTests, SpokenWordTests
 
 
 class _Common(
@@ -48,7 +49,7 @@ class _Common(
     """What all five have."""
 
 
-class TTSBindingSuite(VoiceTests, EncodedTests, SpeechTests, SoundTests, PromptTests, _Common):
+class TTSBindingSuite(SpokenWordTests, VoiceTests, EncodedTests, SpeechTests, SoundTests, PromptTests, _Common):
     """For bindings of ``LollmsTTSBinding``."""
 
 
@@ -56,7 +57,7 @@ class TTMBindingSuite(MusicTests, SoundTests, PromptTests, _Common):
     """For bindings of ``LollmsTTMBinding``."""
 
 
-class STTBindingSuite(LiveTests, TimesTests, RecordingTests, TranscriptTests, _Common):
+class STTBindingSuite(LanguageTests, LiveTests, TimesTests, RecordingTests, TranscriptTests, _Common):
     """For bindings of ``LollmsSTTBinding``."""
 
 

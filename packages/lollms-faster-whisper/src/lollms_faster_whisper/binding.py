@@ -96,6 +96,7 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
             language=info.language,
             language_probability=info.language_probability,
             duration=info.duration,
+            text_language="en" if options.translate else None,
         )
 
     def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:

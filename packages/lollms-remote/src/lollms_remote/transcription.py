@@ -20,6 +20,7 @@ from lollms_modalities import (
     Timestamps,
     Track,
     Transcript,
+    UnsupportedError,
     check_media,
     current_call,
     open_media,
@@ -67,7 +68,7 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
         prompt: str | None = option(None, description="Words that the speech is likely to hold; openai only.")
         timestamps: Timestamps = "none"
         track: Track = None
-        translate: bool = option(False, description="Give the text in English; v2 only.")
+        translate: bool = option(False, description="Give the text in English; v2 and openai only.")
         extra: dict[str, Any] | None = option(None, description="Further options of the server's binding; v2 only.")
         client_id: str | None = option(None, description="The client's id with a classic server.")
         strict: bool = option(False, description="An option that the server does not take is an error, not a warning.")
@@ -85,11 +86,16 @@ class LollmsSTTBinding_Impl(Remote, LollmsSTTBinding):
                 made: Transcript = v2.call(server.client, "stt", name, "transcribe_audio", arguments, heard)
                 return made
             report_progress(0, 1)
-            tell_unused(server, options.strict, translate=options.translate or None, extra=options.extra)
+            tell_unused(server, options.strict, extra=options.extra)
             if server.protocol != "classic":
                 tell_unused(server, options.strict, client_id=options.client_id)
             if server.protocol == "openai":
                 made = _openai(server, _upload(audio_path, options.track), model, options, duration)
+            elif options.translate:
+                raise UnsupportedError(
+                    f"translate=True: a {server.protocol} server only writes down what is said.",
+                    hint="Leave translate out, or use an OpenAI-compatible server.",
+                )
             else:
                 timestamps = None if options.timestamps == "none" else options.timestamps
                 tell_unused(
@@ -216,26 +222,33 @@ def _openai(server: Server, upload: Upload, model: str | None, options: Any, dur
     if timestamps != "none":
         # Words without segments would be one long segment.
         both = ("segment", "word") if timestamps == "word" else "segment"
-        fields |= {"response_format": "verbose_json", "timestamp_granularities[]": both}
-    fields |= {k: v for k, v in (("language", options.language), ("prompt", options.prompt)) if v is not None}
+        fields["response_format"] = "verbose_json"
+        if not options.translate:  # which knows no such field
+            fields["timestamp_granularities[]"] = both
+    # A translation is always into English, and its language is heard out.
+    asked = (("language", None if options.translate else options.language), ("prompt", options.prompt))
+    fields |= {name: value for name, value in asked if value is not None}
+    path = f"v1/audio/{'translations' if options.translate else 'transcriptions'}"
     try:
-        answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
+        answer = _send(server.client, path, fields, upload)
     except ServiceError as exc:
         # Some know no such field; most of them tell the times of segments nevertheless.
         if not refuses(exc, "timestamp_granularities") or "timestamp_granularities[]" not in fields:
             raise
         del fields["timestamp_granularities[]"]
-        answer = _send(server.client, "v1/audio/transcriptions", fields, upload)
+        answer = _send(server.client, path, fields, upload)
     text = _text(answer, "text")
     segments = read_segments(text, answer.get("segments"), answer.get("words"), duration)
     told = bool(segments) if timestamps == "segment" else any(segment.words for segment in segments)
     if text and timestamps != "none" and not told:
         tell_unused(server, options.strict, timestamps=timestamps)  # it took the field, and tells none
     current_call().record(usage=answer["usage"] if isinstance(answer.get("usage"), dict) else None)
-    language = answer.get("language")  # which is a name with many
+    # Which is a name with many; of a translation it is the text's, and nobody tells that of the speech.
+    told_language = options.language if options.translate else answer.get("language")
     return Transcript(
-        text, segments=segments, language=language_code(language) if isinstance(language, str) else None,
-        duration=duration,
+        text, segments=segments, duration=duration,
+        language=language_code(told_language) if isinstance(told_language, str) else None,
+        text_language="en" if options.translate else None,
     )  # fmt: skip
 
 

@@ -87,13 +87,15 @@ class WhisperSTTBinding(LollmsSTTBinding):
     settings: Settings
 
     def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
-        path, hearing = self._begin_hearing(audio_path, model, self.Options(**kwargs))
+        options = self.Options(**kwargs)
+        path, hearing = self._begin_hearing(audio_path, model, options)
         segments = list(self._heard(path, hearing))
         return Transcript.from_segments(
             segments,
             language=hearing.language,
             language_probability=hearing.language_probability,
             duration=hearing.duration,
+            text_language="en" if options.translate else None,
         )
 
     def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:

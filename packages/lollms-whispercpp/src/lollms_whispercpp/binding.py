@@ -153,6 +153,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
             language=result["result"]["language"],
             language_probability=chance,
             duration=sound.duration,
+            text_language="en" if options.translate else None,
         )
         report_progress(sound.duration, sound.duration, unit="s")
         return whole
