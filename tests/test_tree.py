@@ -79,6 +79,20 @@ def test_a_documented_path_says_what_to_install() -> None:
             importlib.import_module(f"lollms_client.{path}")
 
 
+def test_no_hint_names_ours_without_its_versions() -> None:
+    """An index that has nothing but lollms-client 1.x would answer, and take the place of all this."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("packages/*/README.md")]
+    sources = [p for d in DISTRIBUTIONS for p in (d / "src").rglob("*.py")]
+    found = []
+    for path in [*pages, *sources]:
+        for line in path.read_text("utf-8").splitlines():
+            bare = re.search(r'install [^`]*"lollms-[a-z-]+(\[[^]]*\])?"', line)
+            # The one place that says what would happen.
+            if bare and "lollms-client<2" not in line and "a plain" not in line:
+                found.append(f"{path.relative_to(ROOT)}: {line.strip()}")
+    assert not found
+
+
 def test_versions_are_equal_everywhere() -> None:
     told = {d.name: tomllib.loads((d / "pyproject.toml").read_text())["project"]["version"] for d in DISTRIBUTIONS}
     told |= {name: importlib.import_module(name).__version__ for name in MODULES}

@@ -121,6 +121,10 @@ def test_values_are_completed(lollms: Shell) -> None:
     assert completed("lollms speak --opt sentence_") == ["sentence_silence="]
     assert completed("lollms speak --set piper_voices") == ["piper_voices_dir="]
     assert "tts:piper" in completed("lollms info tts:pi")
+    # As bash hands it over, for which a colon is a word.
+    assert completed("lollms info tts : pi") == ["piper", "piper_tts"]
+    assert "piper" in completed("lollms info tts :")
+    assert completed("lollms models stt : faster_") == ["faster_whisper"]
     assert completed("lollms config tts.piper.piper_v") == ["tts.piper.piper_voices_dir"]
     assert completed("lollms install pip") == ["piper"]
     assert completed("lollms speak -b nobody --voice x") == []

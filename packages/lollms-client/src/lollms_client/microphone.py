@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lollms_modalities import AudioChunk, BindingDependencyError, MediaError, MediaWarning
+from lollms_modalities.finding.mending import install_command
 
 _BLOCK = 0.05  # seconds of one chunk
 _LATENCY = 0.2  # seconds that the system may hold back: a busy program loses nothing
@@ -111,7 +112,7 @@ def _sounddevice() -> Any:
     except ImportError as exc:
         raise BindingDependencyError(
             "A microphone needs sounddevice, which is not installed.",
-            hint='Run pip install "lollms-client[microphone]".',
+            hint=f"Run {install_command('microphone')}.",
         ) from exc
     except OSError as exc:
         raise BindingDependencyError(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lollms_client.cli import CANCELLED, COMMANDS, signals
+from lollms_client.cli.complete import colons_joined
 from lollms_client.cli.errors import listen
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -23,7 +24,8 @@ def run(words: list[str], debug: bool) -> int:
     app = build([asked]) if asked in COMMANDS else build(COMMANDS, others=True)
     signals.interrupt()
     try:
-        result = app(args=words, prog_name="lollms", standalone_mode=False)
+        with colons_joined():
+            result = app(args=words, prog_name="lollms", standalone_mode=False)
     except typer.Abort:
         result = CANCELLED
     if result == CANCELLED:  # how versions of typer tell of Ctrl-C

@@ -5,13 +5,51 @@ Whatever fails offers nothing: a shell has no place for an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import io
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import wraps
 from typing import Any
 
 import typer
 
 _Offer = Callable[[typer.Context, str], Iterable[str]]
+
+
+@contextmanager
+def colons_joined() -> Iterator[None]:
+    """bash takes a colon for a word of its own: put ``tts : pi`` together again, and offer what comes after it."""
+    before = _join() if os.environ.get("_LOLLMS_COMPLETE") == "complete_bash" else ""
+    if not before:
+        yield
+        return
+    offered = io.StringIO()
+    try:
+        with redirect_stdout(offered):
+            yield
+    finally:
+        sys.stdout.write("".join(f"{line.removeprefix(before)}\n" for line in offered.getvalue().splitlines()))
+
+
+def _join() -> str:
+    """Join the words of the line; gives what stands before the colon in the one that is completed."""
+    words, at = os.environ.get("COMP_WORDS", "").split(" "), int(os.environ.get("COMP_CWORD") or 0)
+    joined: list[str] = []
+    before, glued = "", False
+    for number, word in enumerate(words):
+        if joined and (word == ":" or glued):
+            joined[-1] += word
+            if number == at:
+                before = joined[-1].rpartition(":")[0] + ":"
+        else:
+            joined.append(word)
+        glued = word == ":"
+        if number == at:
+            os.environ["COMP_CWORD"] = str(len(joined) - 1)
+    os.environ["COMP_WORDS"] = " ".join(joined)
+    return before
 
 
 def _offered(find: _Offer) -> Callable[[typer.Context, str], list[str]]:

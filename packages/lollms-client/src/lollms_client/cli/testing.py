@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities.errors import BindingDependencyError
+from lollms_modalities.version import requirement
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import parse_pairs, typed
@@ -50,7 +51,7 @@ def try_binding(
     if missing:
         raise BindingDependencyError(
             f"The conformance suite needs {', '.join(missing)}, which is not installed.",
-            hint='Run pip install "lollms-modalities-core[testing]".',
+            hint=f"Run pip install {requirement('lollms-modalities-core', 'testing')}.",
         )
     modality, name, _ = parse_target(target)
     if modality == "stt" and sample is None:
