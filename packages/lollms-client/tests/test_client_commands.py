@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 SOURCE = """
 import sys
 
-def serve(words):
+def rent(words):
     print("serving", words)
     return {"bad": 3}.get(words[0] if words else "")
 
@@ -27,14 +28,14 @@ def fails(words):
 def leaves(words):
     sys.exit(4)
 
-speak = serve
+speak = rent
 """
 COMMANDS = {
-    "serve": "room_commands:serve", "fails": "room_commands:fails", "leaves": "room_commands:leaves",
+    "rent": "room_commands:rent", "fails": "room_commands:fails", "leaves": "room_commands:leaves",
     "gone": "room_commands:gone", "missing": "no_such_room:run", "speak": "room_commands:speak",
     "sulk": "sulking_commands:run",
 }  # fmt: skip
-HELP = {"serve: Open the rooms: all of them.": "room_commands:serve"}
+HELP = {"rent: Open the rooms: all of them.": "room_commands:rent"}
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -78,17 +79,18 @@ def test_help_lists_them_without_importing_any(lollms: Run) -> None:
     assert code == 0
     _, _, listed = told.partition("\nCommands of other distributions:\n")
     rows = dict(line.split(maxsplit=1) for line in listed.splitlines())
-    assert rows.pop("serve") == "Open the rooms: all of them."
+    assert rows.pop("rent") == "Open the rooms: all of them."
+    rows.pop("serve", None)  # of lollms-server, where that is installed
     assert rows == dict.fromkeys(["fails", "gone", "leaves", "missing", "sulk"], "Rooms for bindings")
     assert "hidden by our own" in complaints
     assert not {"room_commands", "sulking_commands"} & {*sys.modules}
 
 
 def test_the_words_after_the_name_are_the_command_s(lollms: Run) -> None:
-    assert lollms("serve", "--port", "80", "-h", "--", "--debug")[:2] == (
+    assert lollms("rent", "--port", "80", "-h", "--", "--debug")[:2] == (
         0, "serving ['--port', '80', '-h', '--', '--debug']\n",
     )  # fmt: skip
-    assert lollms("serve", "bad")[0] == 3
+    assert lollms("rent", "bad")[0] == 3
     with pytest.raises(SystemExit) as left:
         lollms("leaves")
     assert left.value.code == 4
@@ -117,28 +119,28 @@ def test_our_own_commands_win(lollms: Run) -> None:
 
 
 def test_of_two_that_claim_a_name_one_is_used(lollms: Run, site: Path) -> None:
-    install(site, "another-house", "", commands={"serve": "room_commands:leaves"})
+    install(site, "another-house", "", commands={"rent": "room_commands:leaves"})
     with pytest.raises(SystemExit):
-        lollms("serve")
+        lollms("rent")
     told = " ".join(lollms("--help")[2].split())
-    assert "'serve' is claimed by another-house and lollms-rooms: another-house is used" in told
-    assert "  serve        Of another-house.\n" in cli.help_text()
+    assert "'rent' is claimed by another-house and lollms-rooms: another-house is used" in told
+    assert re.search(r"^  rent +Of another-house\.$", cli.help_text(), re.MULTILINE)
 
 
 def test_a_name_that_nobody_has_is_told_with_the_nearest(lollms: Run) -> None:
-    code, _, told = lollms("serv")
+    code, _, told = lollms("ren")
     assert code == 2
-    assert "serve" in told
+    assert "rent" in told
     # Completion knows their names, too.
     shown = CliRunner().invoke(app.build(cli.COMMANDS, others=True), ["--help"]).output
-    assert "  serve " in shown
+    assert "  rent " in shown
 
 
 def test_distributions_that_cannot_be_read_hide_no_command(lollms: Run, site: Path) -> None:
     info = site / "broken-1.0.dist-info"
     info.mkdir()
-    (info / "entry_points.txt").write_text("[lollms_client.commands]\nbroken = room_commands:serve\n")
-    assert lollms("serve")[0] == 0
+    (info / "entry_points.txt").write_text("[lollms_client.commands]\nbroken = room_commands:rent\n")
+    assert lollms("rent")[0] == 0
     assert "\n  broken " in lollms("--help")[1]
 
 
@@ -148,5 +150,5 @@ def test_the_program_itself(site: Path) -> None:
     done = subprocess.run([*command, "--help"], capture_output=True, text=True, env=env, timeout=60, check=True)
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not imported & {"room_commands", "typer", "rich", "pydantic", "numpy", "pluggy", "typing_extensions"}
-    done = subprocess.run([*command, "serve", "bad"], capture_output=True, text=True, env=env, timeout=60, check=False)
+    done = subprocess.run([*command, "rent", "bad"], capture_output=True, text=True, env=env, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (3, "serving ['bad']\n")

@@ -315,6 +315,7 @@ def test_keys_are_made_shown_once_and_taken_away(
     assert "Keys: anna, boss" in said
 
 
+@pytest.mark.full
 def test_metrics_at_an_address_of_their_own(gate: Path, start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

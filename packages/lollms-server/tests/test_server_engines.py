@@ -66,6 +66,7 @@ def test_what_is_spoken_is_written_down(opened: OpenRoom, me: Caller, tmp_path: 
     asyncio.run(main())
 
 
+@pytest.mark.full
 def test_a_model_of_the_binding_is_named_by_its_list_alone(opened: OpenRoom, me: Caller) -> None:
     async def main() -> None:
         async with opened(SERVED) as room:
@@ -128,6 +129,7 @@ def children() -> list[int]:
     return [pid for pid in found if b"workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+@pytest.mark.full
 def test_memory_comes_back_when_a_model_is_unloaded(opened: OpenRoom, me: Caller) -> None:
     async def main() -> None:
         async with opened(SERVED) as room:

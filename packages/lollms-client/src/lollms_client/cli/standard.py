@@ -76,17 +76,28 @@ def _output(stream: TextIO | None) -> TextIO:
         return _text(_Closed(), "utf-8", _ESCAPES, lines=False)
     # Who asked for a way to treat what cannot be encoded, such as PYTHONIOENCODING=ascii:replace, has it.
     errors = _ESCAPES if stream.errors in ("strict", "surrogateescape") else stream.errors or _ESCAPES
-    if os.name != "posix" or not isinstance(stream, io.TextIOWrapper):
+    number = _descriptor(stream)
+    if number is None or not isinstance(stream, io.TextIOWrapper):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
         return stream
     stream.flush()
-    raw = _Output(stream.fileno(), "w", closefd=False)
+    raw = _Output(number, "w", closefd=False)
     return _text(raw, stream.encoding, errors, lines=stream.line_buffering)
 
 
+def _descriptor(stream: TextIO) -> int | None:
+    """The descriptor that a stream writes to; None where it has none, such as one that a test captures."""
+    if os.name != "posix" or not isinstance(stream, io.TextIOWrapper):
+        return None
+    try:
+        return stream.fileno()
+    except OSError:
+        return None
+
+
 def _error(stream: TextIO | None) -> TextIO:
-    number = 2 if stream is None else stream.fileno() if isinstance(stream, io.TextIOWrapper) else None
+    number = 2 if stream is None else _descriptor(stream)
     if number is None or os.name != "posix":
         return stream or _text(io.FileIO(os.devnull, "w"), "utf-8", "backslashreplace", lines=True)
     encoding = "utf-8" if stream is None else stream.encoding
