@@ -228,7 +228,7 @@ _IN_ORDER = "spoken_words_are_the_text_in_order_within_the_sound"
 _AS_A_WHOLE = "spoken_words_of_a_stream_are_those_of_the_whole"
 _WORDS = (
     Fault("TellsTimesOfTheWhole", "TTS", _AS_A_WHOLE, (_IN_ORDER,), module="planted_words", isolated=True),
-    Fault("TellsMilliseconds", "TTS", _IN_ORDER, module="planted_words"),
+    Fault("TellsSpokenMilliseconds", "TTS", _IN_ORDER, module="planted_words"),
     Fault("TellsNoSpokenWords", "TTS", _IN_ORDER, (_AS_A_WHOLE,), module="planted_words"),
     Fault("TellsFewerWordsInStreams", "TTS", _AS_A_WHOLE, module="planted_words"),
     Fault("TellsWordsUnasked", "TTS", "words_that_nobody_asked_for_are_not_told", module="planted_words"),

@@ -31,7 +31,7 @@ class TellsTimesOfTheWhole(Spoken):
         return replace(chunk, words=tuple(replace(w, start=w.start + before, end=w.end + before) for w in chunk.words))
 
 
-class TellsMilliseconds(Spoken):
+class TellsSpokenMilliseconds(Spoken):
     """Gives times in milliseconds."""
 
     def told(self, chunk: AudioChunk, before: float) -> AudioChunk:
