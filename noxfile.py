@@ -213,6 +213,7 @@ def soak(session: nox.Session) -> None:
     install_wheels(session, "psutil>=6", "uv>=0.9")
     session.run("python", "soak/run.py")
     session.run("python", "soak/isolation.py")
+    session.run("python", "soak/serving_room.py")
     # Gigabytes: every binding in an environment of its own.
     session.run("python", "soak/environments.py", "--from", str(WHEELS))
 
