@@ -45,7 +45,7 @@ class Plan:
         common = cls._common_options(spec)
         # Those that the core takes; a binding that declares one is given it.
         self.common = tuple(n for n in common if n not in self.names)
-        self.steps = bool(common)
+        self.declares_common = any(n in self.names for n in common)
         self.known = {*self.names, *self.documented, *own, *self.common}
         self.accepts = _accepted(fn)
         fields = cls.settings_class().model_fields
@@ -86,9 +86,9 @@ class Plan:
                 content = binding._check_content(self.verb.content, content)
                 if self.verb.content == "frames":
                     call.at_end(content.close)
-            common = {n: kwargs.pop(n) for n in self.common if n in kwargs}
+            common = {n: kwargs.pop(n) for n in self.common if n in kwargs} if kwargs else {}
             arguments = self._arguments(call, binding, kwargs)
-            if self.steps:
+            if common or self.declares_common:
                 call.step = binding._step_of(content, arguments, common)
         except BaseException:
             call.finish()
