@@ -6,6 +6,7 @@ import asyncio
 import gc
 import itertools
 import shutil
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -35,6 +36,11 @@ from lollms_modalities import (
 )
 from lollms_modalities.workers.values import pack, unpack
 from waiting import wait_until
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+from far_place import FarPlace
+
+sys.path.pop(0)
 
 TEXT = "do re mi . fa so . la ti do re"
 
@@ -679,6 +685,28 @@ def test_a_worker_of_an_older_core_goes_on_without(make: Make, monkeypatch: pyte
     with pytest.raises(UnsupportedError):
         stt.atranscribe_live([])
     assert stt.transcribe_audio(Audio.from_chunks(chunks(tones.tune("do")))) == "do"
+
+
+def test_a_place_that_shares_no_files_and_is_reached_by_tcp(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "hidden").mkdir()
+    far = FarPlace(folder, tmp_path / "home", tmp_path / "hidden")
+    with LollmsSTTBindingManager().require_binding("tones", place=far) as stt:
+        check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
+        mine = MineError("mine")
+
+        def frames() -> Iterator[AudioChunk]:
+            yield from chunks(tones.tune("do re"))
+            raise mine
+
+        with pytest.raises(MineError) as caught:
+            list(stt.transcribe_live(frames()))
+        assert caught.value is mine
+        source = Closable(tones.tune("do re . die . do re"))
+        with pytest.raises(WorkerCrashedError):
+            list(stt.transcribe_live(source))
+        assert source.closed.wait(30)
+        check(list(stt.transcribe_live(chunks(tones.tune(TEXT)))))
 
 
 def test_an_older_end_is_told_no_fields_that_it_lacks() -> None:
