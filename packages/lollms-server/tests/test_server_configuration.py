@@ -105,6 +105,9 @@ def test_the_default_is_the_command_lines(
     def default(text: str) -> str:
         return catalogue_of(configure(text)).find(None, "tts", TERMINAL).name
 
+    assert default("") == "piper"
+    assert default("[models.b]\nbinding = 'gate'\n[models.a]\nbinding = 'piper'\n") == "b"
+    assert default("[tts]\nbinding = 'gate'\n") == "gate"
     assert default("[tts]\nbinding = 'piper'\n") == "piper"
     assert default("[tts]\nbinding = 'piper'\n[serve.defaults]\ntts = 'gate'\n") == "gate"
     monkeypatch.setenv("LOLLMS_TTS_BINDING", "gate")

@@ -11,6 +11,8 @@ from lollms_server.room.configuration import Configuration, Model
 from lollms_server.room.models import MODALITIES, Catalogue, ServedModel
 from lollms_server.room.resident import manager_of
 
+# What answers where nothing is named and nothing configured: what is ready soonest after it was installed.
+STARTERS = {"tts": "piper", "stt": "faster_whisper", "tti": "diffusers", "ttm": "bark", "ttv": "diffusers"}
 # Bindings that ask another service. They cost money, or call in a circle: served where they are named.
 SERVICES = frozenset(("lollms-remote", "lollms-dalle"))
 
@@ -38,7 +40,10 @@ def catalogue_of(configuration: Configuration) -> Catalogue:
                 hint=f"Served are: {', '.join(sorted(names)) or 'none'}.",
             )  # fmt: skip
     for modality in MODALITIES:
-        if (binding := _chosen_elsewhere(configuration, modality)) is not None:
+        chosen = [_chosen_elsewhere(configuration, modality)]
+        if not configuration.models:
+            chosen.append(STARTERS[modality])
+        for binding in filter(None, chosen):
             matching = [m.name for m in served if m.modality == modality and m.binding == binding]
             if matching:
                 defaults.setdefault(modality, matching[0])
