@@ -246,8 +246,10 @@ def test_a_coding_that_is_no_plain_number() -> None:
 
 
 def test_without_a_microphone(listen: Shell) -> None:
-    done = listen("--device", "no such microphone", code=1)
-    assert b"'no such microphone'" in done.stderr
+    done = listen("--device", "no such device", code=1)
+    # On a machine without PortAudio that is told, with what installs it.
+    assert b"'no such device'" in done.stderr or b"libportaudio2" in done.stderr
+    assert b"microphone" in done.stderr
     assert done.stderr.startswith(b"lollms: "), "nothing else is printed"
     assert done.stdout == b""
 
