@@ -268,6 +268,8 @@ def test_one_socket_and_one_port_are_one_servers(gate: Path, start: Start, tmp_p
         (("--host", "0.0.0.0"), "lollms serve key add"),
         (("--host", "::"), "lollms serve key add"),
         (("--tls-key", "k.pem"), "both a certificate and its key"),
+        (("--tls-key", "no.pem", "--tls-certificate", "neither.pem"), "neither.pem and the key no.pem cannot be used"),
+        (("--tls-key", __file__, "--tls-certificate", __file__), "cannot be used"),
         (("--host", "no.such.host.invalid"), "lollms serve key add"),
     ],
 )

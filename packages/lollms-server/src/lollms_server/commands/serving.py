@@ -77,6 +77,18 @@ def _check(configuration: Configuration) -> None:
         )
     if (serve.tls_certificate is None) != (serve.tls_key is None):
         raise ConfigurationError("TLS needs both a certificate and its key.")
+    if serve.tls_certificate is not None and serve.tls_key is not None:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(serve.tls_certificate, serve.tls_key, lambda: "")  # or it would ask the terminal
+        except OSError as exc:  # ssl's own errors are of that kind
+            raise ConfigurationError(
+                f"The certificate {serve.tls_certificate} and the key {serve.tls_key} cannot be used: "
+                f"{exc.strerror or exc}.",
+                hint="Both are PEM files, and the key is without a password.",
+            ) from exc
 
 
 class _Server:
@@ -145,7 +157,7 @@ class _Server:
             _log.error("The configuration stays as it was: %s", exc)
         else:
             _log.info("The configuration was read again.")
-            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics"):
+            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces"):
                 if getattr(configuration.serve, name) != getattr(self._configuration.serve, name):
                     _log.warning("[serve] %s has changed: that counts after a restart.", name)
         _notify("READY=1")

@@ -270,6 +270,7 @@ class Room:
         self._residency.max_loaded = configuration.serve.max_loaded
         self._residency.memory_limit = configuration.serve.memory_limit
         self._catalogue, self.configuration = catalogue, configuration
+        plugins.limit(configuration, self.metrics)
         self._preload()
 
     async def close(self, grace: float | None = None) -> None:
