@@ -24,6 +24,7 @@ from lollms_modalities import (
     AudioChunk,
     BindingSettings,
     CallOptions,
+    Diarize,
     Image,
     MediaInput,
     Segment,
@@ -498,6 +499,22 @@ class HearsHalf(LoudnessSTTBinding):
         for segment in super().transcribe_live(frames, model, **kwargs):
             if segment.id in ("0", "2"):
                 yield segment
+
+
+class NamesThemAnew(LoudnessSTTBinding):
+    """Calls who speaks something else in each call."""
+
+    class Options(LoudnessSTTBinding.Options):
+        diarize: Diarize = False
+
+    calls = 0
+
+    def transcribe_audio(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Transcript:
+        made = super().transcribe_audio(audio_path, model, **kwargs)
+        if not kwargs["diarize"]:
+            return made
+        type(self).calls += 1
+        return Transcript(made, segments=[replace(s, speaker=f"speaker_{self.calls}") for s in made.segments])
 
 
 class ComposesNothing(ChordTTMBinding):

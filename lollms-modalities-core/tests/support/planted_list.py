@@ -92,6 +92,7 @@ _FIRST = (
         "live_text_that_is_closed_early_frees_everything",), {"speech": True, "live_within": 2.0}),
     Fault("HearsHalf", "STT", "live_text_of_an_asynchronous_source", (
         "live_text_comes_before_its_end_and_is_the_whole",), {"speech": True}),
+    Fault("NamesThemAnew", "STT", "speakers_are_the_same_each_time"),
     Fault("ComposesNothing", "TTM", "the_result_is_what_it_says", SEEN_BY_ALL),
     Fault("FilmsInMpeg4", "TTV", "the_result_is_what_it_says", SEEN_BY_ALL),
 )  # fmt: skip

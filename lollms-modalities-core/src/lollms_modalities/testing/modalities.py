@@ -22,6 +22,7 @@ from lollms_modalities.testing.prompts import PromptTests
 from lollms_modalities.testing.results import ResultTests
 from lollms_modalities.testing.smoke import SmokeTests
 from lollms_modalities.testing.sound import SoundTests
+from lollms_modalities.testing.speakers import SpeakerTests
 from lollms_modalities.testing.speech import SpeechTests
 from lollms_modalities.testing.state import StateTests
 from lollms_modalities.testing.stopping import StoppingTests
@@ -57,7 +58,7 @@ class TTMBindingSuite(MusicTests, SoundTests, PromptTests, _Common):
     """For bindings of ``LollmsTTMBinding``."""
 
 
-class STTBindingSuite(LanguageTests, LiveTests, TimesTests, RecordingTests, TranscriptTests, _Common):
+class STTBindingSuite(SpeakerTests, LanguageTests, LiveTests, TimesTests, RecordingTests, TranscriptTests, _Common):
     """For bindings of ``LollmsSTTBinding``."""
 
 

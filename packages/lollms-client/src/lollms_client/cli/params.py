@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, get_type_hints
 import typer
 
 from lollms_client.cli import complete
+from lollms_client.cli.errors import UsageError
 from lollms_client.cli.targets import STDOUT, Given
 
 _T = TypeVar("_T")
@@ -134,13 +135,46 @@ class How(NamedTuple):
     json: Json = False
 
 
+class Speakers(NamedTuple):
+    """Who speaks in a recording."""
+
+    diarize: Annotated[bool, typer.Option("--diarize", help="Tell who speaks.")] = False
+    speakers: Annotated[
+        int | None, typer.Option("--speakers", min=1, metavar="N", show_default=False, help="So many speak; tell who.")
+    ] = None
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--known",
+            metavar="NAME=FILE",
+            show_default=False,
+            help="A recording of somebody who may speak, by name; may be repeated.",
+        ),
+    ] = None
+
+    def options(self) -> dict[str, Any]:
+        """The options of the call; None for those that were not given.
+
+        Raises:
+            UsageError: no name, or no file.
+        """
+        known = {}
+        for word in self.known or ():
+            name, _, file = word.partition("=")
+            if not name.strip() or not file:
+                raise UsageError(f"--known {word!r} has no name and file.", hint="Write --known NAME=FILE.")
+            known[name.strip()] = file
+        wanted = self.diarize or self.speakers is not None or bool(known)
+        return {"diarize": wanted or None, "num_speakers": self.speakers, "known_speakers": known or None}
+
+
 def grouped(command: Callable[..., _T]) -> Callable[..., _T]:
     """The command as typer is to see it: each parameter that is a group is replaced by the options of the group."""
     groups: dict[str, Any] = {}
     shown: list[inspect.Parameter] = []
     for param in inspect.signature(command, eval_str=True).parameters.values():
         group = param.annotation
-        if group not in (File, Where, How):
+        if group not in (File, Where, How, Speakers):
             shown.append(param.replace(kind=param.KEYWORD_ONLY))
             continue
         groups[param.name] = group

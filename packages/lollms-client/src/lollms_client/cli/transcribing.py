@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from lollms_modalities.errors import CallCancelled, LollmsError, OptionError, SaveError, SettingsError
 from lollms_modalities.media.files import check_folder, expanded
-from lollms_modalities.media.transcript import Transcript
+from lollms_modalities.media.transcript import Segment, Transcript
 
 from lollms_client.cli import signals, standard
 from lollms_client.cli.errors import UsageError, code_of, explain
-from lollms_client.cli.params import Binding, File, How, Language, Model, Where, grouped
+from lollms_client.cli.params import Binding, File, How, Language, Model, Speakers, Where, grouped
 from lollms_client.cli.sources import STDIN, content_of, recordings
 from lollms_client.cli.targets import STDOUT, reserved_all
 from lollms_client.cli.telling import JsonArray, error_json
@@ -39,6 +40,7 @@ def transcribe(
     model: Model = None,
     language: Language = None,
     *,
+    speakers: Speakers,
     file: File,
     binding: Binding = None,
     where: Where,
@@ -52,9 +54,10 @@ def transcribe(
     """
     names = recordings(files)
     target = _Target(file, len(names), as_json=how.json)
+    flags = {"model": model, "language": language, **speakers.options()}
     code = 0
     with ExitStack() as stack:
-        made = stack.enter_context(opened(Which.of("stt", binding, where, {"model": model, "language": language})))
+        made = stack.enter_context(opened(Which.of("stt", binding, where, flags)))
         arguments = {**made.options(how.opt or ()), "timeout": how.timeout}
         _want_times(made, arguments, target.format)
         array = stack.enter_context(JsonArray()) if target.format == "json" and target.is_stdout else None
@@ -171,7 +174,10 @@ class _Writing:
         """Print the text, as it is heard where the binding hears it bit by bit."""
         before = f"{name}: " if self._count > 1 else ""
         if not self._made.binding.capabilities.streaming:
-            sys.stdout.write(f"{before}{self._transcript(name, label)}\n")
+            transcript = self._transcript(name, label)
+            told = any(segment.speaker for segment in transcript.segments)
+            text = "".join(_text_of(transcript.segments)) if told else transcript
+            sys.stdout.write(f"{before}{text}\n")
             sys.stdout.flush()
             return
         said = False
@@ -179,8 +185,8 @@ class _Writing:
             verb = self._made.binding.stream_transcript  # type: ignore[attr-defined]
             # A bar would be drawn across what is said.
             with watched(label, shown=not sys.stdout.isatty()) as watching:
-                for segment in verb(content_of(name), **self._arguments, **watching):
-                    sys.stdout.write((" " if said else before) + segment.text.strip())
+                for text in _text_of(verb(content_of(name), **self._arguments, **watching)):
+                    sys.stdout.write(text if said else before + text)
                     sys.stdout.flush()
                     said = True
             sys.stdout.write("" if said else before)
@@ -198,6 +204,17 @@ class _Writing:
                 heard = sys.stderr if standard.closed("output") else sys.stdout
                 heard.write(f"{transcript}\n")
                 raise
+
+
+def _text_of(segments: Iterable[Segment]) -> Iterator[str]:
+    """What is to be printed of each segment; another speaker begins another line."""
+    first, speaker = True, None
+    for segment in segments:
+        between = "" if first else " "
+        if segment.speaker is not None and segment.speaker != speaker:
+            between = ("" if first else "\n") + f"{segment.speaker}: "
+        yield between + segment.text.strip()
+        first, speaker = False, segment.speaker
 
 
 def _want_times(made: Made, arguments: dict[str, Any], wanted: str) -> None:
