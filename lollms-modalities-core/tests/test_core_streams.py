@@ -27,6 +27,7 @@ from lollms_modalities import (
     hooks,
     report_progress,
 )
+from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
 
@@ -166,11 +167,9 @@ def test_a_forgotten_stream_frees_its_binding() -> None:
 
 def test_a_stream_that_is_out_of_time_frees_its_binding_by_itself() -> None:
     spells = Spells()
-    stream = spells.stream_audio("abc", timeout=0.05)
+    stream = spells.stream_audio("abc", timeout=1.0)  # in which the first item comes, on a busy machine, too
     next(stream)
-    until = time.monotonic() + 5
-    while not spells.closed and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_until(lambda: spells.closed)
     assert spells.generate_audio("x")
     with pytest.raises(CallTimeout):
         next(stream)
@@ -234,7 +233,7 @@ def test_twins_keep_the_loop_free() -> None:
 
     audio, ticks = asyncio.run(main())
     assert audio.duration == 4 / 8000
-    assert ticks > 10
+    assert ticks > 2, "a loop that is held up ticks once"
 
 
 def test_twins_of_streams_are_async_iterators() -> None:
