@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -70,6 +71,57 @@ def test_its_style_and_types_are_clean(generated: Path) -> None:
     # Once for all five: most of the time is for what they import.
     sources = [f"../{modality}/src" for modality in MODALITIES]
     assert "Success: no issues found in 15 source files" in run(generated, "tts", "mypy", *sources)
+
+
+def test_engines_of_other_kinds_and_more_bindings_are_clean_and_work(tmp_path: Path) -> None:
+    """A program, no engine at all, a second binding in one project; each in the strict style, and it makes something."""
+    kinds = {"program": "espeak-ng", "none": "numpy"}
+    for kind, engine in kinds.items():
+        answers = {"name": f"of_{kind}", "modality": "tts", "engine": engine, "engine-kind": kind}
+        made = generate(tmp_path / kind, **answers, author="A. Name", url="https://example.org/x")
+        assert made.exit_code == 0, made.output
+        assert "copier" not in made.output.lower()
+        assert "Copying" not in made.output
+    project = tmp_path / "program"
+    for modality, more in (("tti", "pillow"), ("stt", "whisper-cli")):
+        kind = "program" if modality == "stt" else "distribution"
+        made = generate(project, **{"add": modality, "engine": more, "engine-kind": kind})
+        assert made.exit_code == 0, made.output
+    again = generate(project, add="tti", engine="pillow")
+    assert isinstance(again.exception, SettingsError)
+    assert "already" in str(again.exception)
+    told = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    assert told["urls"] == {"Source": "https://example.org/x"}
+    assert told["authors"] == [{"name": "A. Name"}]
+    assert set(told["entry-points"]) == {f"lollms_client.{m}_bindings" for m in ("tts", "tti", "stt")}
+    assert "pillow" in told["dependencies"]
+    assert "espeak-ng" not in told["dependencies"]
+    assert "Copyright A. Name" in (project / "LICENSE").read_text()
+    for kind in kinds:
+        for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."]):
+            subprocess.run([sys.executable, "-m", *command], cwd=tmp_path / kind, check=True)
+    sources = [str(tmp_path / kind / "src") for kind in kinds]
+    subprocess.run([sys.executable, "-m", "mypy", "--strict", *sources], cwd=tmp_path, check=True)
+    speak = (
+        "from lollms_of_program import OfProgramTTSBinding as P; from lollms_of_none import OfNoneTTSBinding as N\n"
+        "a, b = P().generate_audio('two words'), N().generate_audio('two words')\n"
+        "assert bytes(a) == bytes(b), 'the program stands in for the same engine'\n"
+        "assert a.provenance.engine == 'espeak-ng' and a.provenance.engine_version, a.provenance\n"
+        "assert b.provenance.engine == ''"
+    )
+    path = os.pathsep.join(sources)
+    subprocess.run([sys.executable, "-c", speak], env={**os.environ, "PYTHONPATH": path}, check=True)
+
+
+def test_a_name_that_is_taken_is_told(tmp_path: Path) -> None:
+    from lollms_client.cli.taken import taken
+
+    (line,) = taken("example", "tts")
+    assert "lollms-examples" in line
+    assert "installed" in line
+    (line,) = taken("bark", "ttv")
+    assert "lollms-bark is a distribution of this project" in line
+    assert list(taken("chirp", "tts")) == []
 
 
 def test_its_wheel_holds_what_it_needs(generated: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ SUPPORT = ROOT / "lollms-modalities-core" / "tests" / "support"
 # Modules of the suite, as they run.
 PARTS = (
     "smoke identity results arguments state stopping streams process programs life leaks prompts sound speech encoded "
-    "words voices music transcripts inputs times live images edits videos"
+    "words voices music transcripts inputs times speakers live images edits videos"
 ).split()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +52,25 @@ def test_nothing_else_bites(failed_of_all: Failed, fault: Fault) -> None:
     caught = failed_of_all[fault.name]
     assert fault.test in caught
     assert fault.also == SEEN_BY_ALL or caught.keys() - {fault.test} <= set(fault.also)
+
+
+def test_no_false_alarm_on_bindings_of_strangers(tmp_path: Path) -> None:
+    """A program, a Python library and a service, each written by somebody who knows no more than the contract."""
+    support = Path(__file__).parent / "support"
+    (tmp_path / "foreign.py").write_bytes((support / "foreign.py").read_bytes())
+    info = tmp_path / "foreign-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[lollms_client.tts_bindings]\nbuzzer = foreign:BuzzerTTSBinding\n"
+        "[lollms_client.tti_bindings]\nletters = foreign:LettersTTIBinding\n"
+        "[lollms_client.stt_bindings]\ncounting = foreign:CountingSTTBinding\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", "--rootdir", str(tmp_path),
+               "-c", os.devnull, str(support / "foreign_suites.py")]  # fmt: skip
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
 def test_each_page_that_a_failure_names_is_there() -> None:

@@ -34,7 +34,7 @@ class TranscriptTests(Suite):
 
     def differing(self) -> list[list[dict[str, Any]]]:
         sample = self.arguments()["audio_path"]
-        return [[{}, {"audio_path": joined(sample, sample)}], [{}, {"audio_path": joined(1.5)}]]
+        return [[{}, {"audio_path": joined(sample, sample)}], [{}, {"audio_path": joined(1.37)}]]
 
     @staticmethod
     def same(a: Any, b: Any) -> bool:
