@@ -53,7 +53,7 @@ def configuration_path() -> Path:
     from platformdirs import user_config_path
 
     given = os.environ.get("LOLLMS_CONFIG", "").strip()
-    return Path(given).expanduser() if given else user_config_path("lollms", appauthor=False) / "config.toml"
+    return Path(os.path.expanduser(given)) if given else user_config_path("lollms", appauthor=False) / "config.toml"
 
 
 def read_configuration(path: Path | None = None) -> ConfigurationFile:

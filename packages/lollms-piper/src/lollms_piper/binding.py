@@ -63,9 +63,11 @@ class PiperTTSBinding(LollmsTTSBinding):
         default_speaker: str | int | None = setting(None, description="Speaker of a voice that has several.")
         default_speed: float = setting(1.0, description="1.0 is the voice's natural speed.", ge=0.1, le=10)
         default_noise_scale: float | None = setting(
-            None, description="Variation of the sound; the voice's own if empty.", ge=0
+            None, description="Variation of the sound; the voice's own if empty.", ge=0, le=10
         )
-        default_noise_w_scale: float | None = setting(None, description="Variation of the rhythm; likewise.", ge=0)
+        default_noise_w_scale: float | None = setting(
+            None, description="Variation of the rhythm; likewise.", ge=0, le=10
+        )
         n_threads: int = setting(
             min(2, os.cpu_count() or 1), description="Threads of the engine.", ge=1, le=256, reload=True
         )
@@ -76,8 +78,8 @@ class PiperTTSBinding(LollmsTTSBinding):
     class Options(CallOptions):
         speed: Speed = 1.0
         speaker: str | int | None = option(None, description="Name or number of a speaker of the voice.")
-        noise_scale: float | None = option(None, description="Variation of the sound.", ge=0)
-        noise_w_scale: float | None = option(None, description="Variation of the rhythm.", ge=0)
+        noise_scale: float | None = option(None, description="Variation of the sound.", ge=0, le=10)
+        noise_w_scale: float | None = option(None, description="Variation of the rhythm.", ge=0, le=10)
         volume: float = option(1.0, description="1.0 is full volume.", ge=0, le=10)
         normalize_audio: bool = option(True, description="Bring each sentence to full volume.")
         phonemes: bool = option(False, description="Speak what stands in [[...]] as phonemes (IPA), not as text.")

@@ -38,6 +38,8 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
         UsageError: several are installed and none is chosen, or the name is one of another modality.
         BindingNotFoundError: none is installed.
     """
+    if given is not None and not given.strip():
+        raise UsageError("--binding names nothing.", hint=f"lollms list {modality} shows those that there are.")
     if given:
         return Choice(modality, known_name(modality, given), "--binding")
     variable = f"LOLLMS_{modality.upper()}_BINDING"

@@ -115,6 +115,12 @@ def _deliver(result: Any, target: Target, *, as_json: bool) -> None:
         sys.stdout.buffer.flush()
     # A name that nobody hears would be lost.
     heard = sys.stderr if target.path is None or standard.closed("output") else sys.stdout
-    heard.write(told)
+    try:
+        heard.write(told)
+        heard.flush()
+    except standard.StandardStreamError:
+        if target.chosen and not as_json:
+            sys.stderr.write(told)
+        raise
     if sys.stderr.isatty():
         sys.stderr.write(f"{in_words(result)}\n")

@@ -86,7 +86,8 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
     try:
         return name, manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
     except BindingNotFoundError as exc:
-        if configured is None and source in ("--binding", name):
+        # What the command itself said needs no source: the binding, or where it runs.
+        if configured is None and (source == "--binding" or which.environment is not None):
             raise
         file = configuration.load()
         if configured is not None:
