@@ -211,9 +211,14 @@ def faults(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Thousands of calls: no growth of memory, threads, descriptors. Takes minutes."""
     install_wheels(session, "psutil>=6", "uv>=0.9")
+    session.install("--no-deps", str(EXAMPLES))
+    if session.posargs:  # such as: nox -s soak -- serving 600
+        session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:])
+        return
     session.run("python", "soak/run.py")
     session.run("python", "soak/isolation.py")
     session.run("python", "soak/serving_room.py")
+    session.run("python", "soak/serving.py")
     # Gigabytes: every binding in an environment of its own.
     session.run("python", "soak/environments.py", "--from", str(WHEELS))
 

@@ -40,11 +40,19 @@ class IdleTTSBinding(LollmsTTSBinding):
         return []
 
 
+class ManyTTSBinding(IdleTTSBinding):
+    """Does nothing for many at once."""
+
+    concurrency = 64
+
+
 def install(folder: Path) -> Path:
     """The binding as a distribution in ``folder``."""
     folder.joinpath("idle_binding.py").write_text(Path(__file__).read_text("utf-8"), "utf-8")
     info = folder / "idle-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: idle\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lollms_client.tts_bindings]\nidle = idle_binding:IdleTTSBinding\n")
+    (info / "entry_points.txt").write_text(
+        "[lollms_client.tts_bindings]\nidle = idle_binding:IdleTTSBinding\nmany = idle_binding:ManyTTSBinding\n"
+    )
     return folder

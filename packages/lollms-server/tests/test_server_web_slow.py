@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -129,3 +130,42 @@ def test_many_slow_ones_keep_nobody_waiting(server: Server) -> None:
     assert [reply.status for reply in replies] == [200] * 5
     for connection in slow:
         connection.close()
+
+
+def test_nothing_waits_for_an_acknowledgement() -> None:
+    """Whatever socket it is given to listen at: Nagle's algorithm is off."""
+    from lollms_server.web.listening import uvicorn_config
+    from lollms_server.web.settings import WebSettings
+    from uvicorn.server import ServerState
+
+    class Nothing:
+        settings = WebSettings()
+
+        async def __call__(self, scope: object, receive: object, send: object) -> None:
+            return None
+
+    async def accepted() -> int:
+        config = uvicorn_config(Nothing())  # type: ignore[arg-type]
+        config.load()
+        made = []
+
+        def protocol() -> asyncio.Protocol:
+            made.append(config.http_protocol_class(config=config, server_state=ServerState(), app_state={}))
+            return made[-1]
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        assert listening.proto == 0
+        server = await asyncio.get_running_loop().create_server(protocol, sock=listening)
+        async with server:
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            while not made or made[0].transport is None:
+                await asyncio.sleep(0.01)
+            sock = made[0].transport.get_extra_info("socket")
+            found: int = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            await writer.wait_closed()
+            made[0].transport.abort()
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(accepted()) == 1

@@ -6,6 +6,7 @@ None of it trusts what a request says of its own address: a route's access goes 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 import secrets
 import socket
@@ -19,6 +20,7 @@ from lollms_server.web.settings import WebSettings
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SERVER, _NUMBERS = secrets.token_hex(8), itertools.count(1)
 _HEADERS = 100
 _PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
@@ -54,7 +56,8 @@ class Headers:
 def request_id(headers: Headers) -> str:
     """The caller's, where it is harmless in a log and a header; else one of ours."""
     given = headers.get("x-request-id")
-    return given if given is not None and _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+    # Nobody gains by guessing one: of another's call it says that there is none.
+    return given if given is not None and _ID.fullmatch(given) else f"req_{_SERVER}{next(_NUMBERS):08x}"
 
 
 class Guard:

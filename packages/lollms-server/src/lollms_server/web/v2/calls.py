@@ -103,7 +103,8 @@ async def _whole(result: Any, headers: dict[str, str]) -> Answer:
     if isinstance(result, list) and len(result) == 1:
         result = result[0]
     if isinstance(result, (Audio, Image, Video)):
-        body = await asyncio.to_thread(read_media, result)
+        # Bytes are not copied; those in a file have to be read.
+        body = result if len(result) else await asyncio.to_thread(read_media, result)
         return Answer(body, 200, {**headers, "content-type": result.mime_type})
     if isinstance(result, Transcript):
         return await big_json_answer(result.to_dict(), headers)
