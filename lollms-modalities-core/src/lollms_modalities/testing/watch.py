@@ -56,7 +56,7 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
         writes = isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         for watcher in _watchers:
             watcher.opened.append(name)
-            if writes:
+            if writes and not isinstance(args[0], int):  # a pipe's end is opened by its number
                 watcher.written.append(name)
     elif event in ("subprocess.Popen", "os.posix_spawn", "os.exec"):
         words = args[1] if isinstance(args[1], (list, tuple)) else [args[1]]
