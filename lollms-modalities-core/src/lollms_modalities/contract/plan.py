@@ -179,7 +179,7 @@ class Plan:
         if isinstance(result, list):
             check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
-        result = placed(call, self.adopted(binding, result))
+        result = placed(call, result if isinstance(result, self.returns) else self.adopted(binding, result))
         result._provenance = self.stamp(binding, call, arguments)
         return result
 
