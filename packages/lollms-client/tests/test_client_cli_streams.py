@@ -224,7 +224,7 @@ def test_what_cannot_be_is_named(lollms: Shell, words: list[str], said: str) -> 
         (["speak", "hi", "--speed", "nan"], "finite"),
         (["speak", "hi", "--opt", f"speed={'9' * 5000}"], "speed"),
         (["speak", "hi", "--timeout", "nan"], "--timeout"),
-        (["image", "a", "-b", "example", "--width", "9" * 30], "width"),
+        (["image", "a", "-b", "example", "--width", "9" * 30], "At most 4096 pixels"),
     ],
     ids=range(12),
 )
