@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import openai
 import pytest
-from lollms_modalities import decode_audio, probe_audio
+from lollms_modalities import decode_audio, has_provider, probe_audio
 from serving import Server, serving
 
 SENTENCE = "The birch canoe slid on the smooth planks."
@@ -181,17 +181,42 @@ def test_speech_is_translated(client: openai.OpenAI, spoken: bytes) -> None:
 
 
 def test_what_a_model_cannot_is_told(client: openai.OpenAI, spoken: bytes) -> None:
-    for more in (
-        {"response_format": "diarized_json"},
-        {"response_format": "verbose_json", "timestamp_granularities": ["word"]},
-    ):
-        with pytest.raises(openai.BadRequestError) as refused:
-            client.audio.transcriptions.create(model="ears", file=("a.mp3", spoken), **more)  # type: ignore[call-overload]
-        assert refused.value.code == "unsupported"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.transcriptions.create(
+            model="ears",
+            file=("a.mp3", spoken),
+            response_format="verbose_json",
+            timestamp_granularities=["word"],
+        )
+    assert refused.value.code == "unsupported"
     raw = client.audio.transcriptions.with_raw_response.create(
         model="ears", file=("a.mp3", spoken), prompt="canoe", temperature=0.5, language="en"
     )
     assert raw.headers["x-lollms-ignored"] == "language, prompt, temperature"
+
+
+def test_speakers_are_told_where_somebody_can(client: openai.OpenAI) -> None:
+    spoken = client.audio.speech.create(
+        model="piper",
+        voice="joe",
+        input=f"{SENTENCE} Glue the sheet to the dark blue background.",
+        response_format="wav",
+    ).content
+    reference = f"data:audio/wav;base64,{base64.b64encode(spoken).decode()}"
+    known = {"known_speaker_names": ["Joe"], "known_speaker_references": [reference]}
+    if not has_provider("diarizer"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.audio.transcriptions.create(
+                model="whisper-1", file=("a.wav", spoken), response_format="diarized_json", extra_body=known
+            )
+        assert refused.value.code == "unsupported"
+        assert "lollms-client[speakers]" in refused.value.message
+        return
+    heard = client.audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", spoken), response_format="diarized_json", **known
+    )  # type: ignore[call-overload]
+    assert {segment.speaker for segment in heard.segments} == {"Joe"}
+    assert " ".join(segment.text.strip() for segment in heard.segments) == heard.text
 
 
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:

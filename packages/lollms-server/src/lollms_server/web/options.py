@@ -25,6 +25,7 @@ CEILINGS: Mapping[str, float] = {
 _RANGE = 2**63  # of any number else
 _ITEMS = 10_000  # of a list or dict
 _DEEPEST = 8
+_HOLDERS = ("data", "url", "image_url", "b64_json")  # in which clients put media
 
 
 class VerbOptions:
@@ -78,6 +79,8 @@ class VerbOptions:
         return {name: self._value(name, value) for name, value in options.items() if value is not None}
 
     def _value(self, name: str, value: Any) -> Any:
+        if name in self.media and isinstance(value, dict) and not value.keys() & set(_HOLDERS):
+            return {str(key): decoded(name, held) for key, held in value.items()}  # one by each name
         if name in self.media:
             return [decoded(name, one) for one in value] if isinstance(value, list) else decoded(name, value)
         kinds = _kinds(self.properties.get(name, {}))
@@ -136,7 +139,7 @@ def decoded(name: str, value: Any) -> bytes:
         MediaError: a path, an address, or something else that is none.
     """
     if isinstance(value, dict):  # as in {"image_url": "data:..."}
-        value = next((value[key] for key in ("data", "url", "image_url", "b64_json") if key in value), value)
+        value = next((value[key] for key in _HOLDERS if key in value), value)
     text = value.strip() if isinstance(value, str) else ""
     if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
