@@ -54,6 +54,13 @@ def test_nothing_else_bites(failed_of_all: Failed, fault: Fault) -> None:
     assert fault.also == SEEN_BY_ALL or caught.keys() - {fault.test} <= set(fault.also)
 
 
+@pytest.mark.full
+def test_what_shows_in_another_process_is_caught_there(tmp_path: Path) -> None:
+    failed = planted_suites.run(tmp_path, whole=False, isolated=True)
+    missed = [fault.name for fault in FAULTS if fault.isolated and fault.test not in failed[fault.name]]
+    assert missed == []
+
+
 def test_no_false_alarm_on_bindings_of_strangers(tmp_path: Path) -> None:
     """A program, a Python library and a service, each written by somebody who knows no more than the contract."""
     support = Path(__file__).parent / "support"

@@ -147,11 +147,11 @@ _ARGUMENTS = (
 )
 
 _TIMES = (
-    Fault("HearsPastTheEnd", "STT", "times_lie_in_the_recording", module="planted_times", isolated=True),
+    Fault("HearsPastTheEnd", "STT", "times_lie_in_the_recording", module="planted_times"),
     Fault("IsOneWindowLate", "STT", "times_lie_in_the_recording", module="planted_times"),
     Fault("BeginsWhereItEnds", "STT", "times_are_where_the_speech_is", module="planted_times"),
     Fault("IsASecondEarly", "STT", "times_are_where_the_speech_is", module="planted_times"),
-    Fault("TellsMilliseconds", "STT", "times_lie_in_the_recording", module="planted_times", isolated=True),
+    Fault("TellsMilliseconds", "STT", "times_lie_in_the_recording", module="planted_times"),
     Fault("TellsThousands", "STT", "times_are_where_the_speech_is", module="planted_times"),
     Fault("BeginsAgain", "STT", "times_go_forward", module="planted_times"),
     Fault("BeginsAgainWithSpeech", "STT", "silence_before_moves_the_times", module="planted_times"),
@@ -163,7 +163,7 @@ _TIMES = (
     Fault("TakesStereoForLonger", "STT", "the_rate_of_the_recording_is_heeded", module="planted_times"),
     Fault("MixesRecordings", "STT", "eight_threads_each_get_their_answer", module="planted_times"),
     Fault("HearsTheFirstAgain", "STT", "what_is_asked_for_differs", module="planted_times"),
-    Fault("TellsWordsOfItsWindow", "STT", "words_lie_in_their_segments", module="planted_times", isolated=True),
+    Fault("TellsWordsOfItsWindow", "STT", "words_lie_in_their_segments", module="planted_times"),
     Fault("TellsNoWords", "STT", "words_lie_in_their_segments", module="planted_times"),
     Fault("TellsOtherWords", "STT", "words_lie_in_their_segments", module="planted_times"),
     Fault("TellsNumpysTimes", "STT", "numbers_are_pythons_own", module="planted_times"),

@@ -31,11 +31,15 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text("".join(lines))
 
 
-def run(folder: Path, *, whole: bool) -> dict[str, dict[str, str]]:
-    """Run every suite, or of each the test that is meant for its fault: what failed, with what it said."""
+def run(folder: Path, *, whole: bool, isolated: bool = False) -> dict[str, dict[str, str]]:
+    """Run every suite, or of each the test that is meant for its fault: what failed, with what it said.
+
+    ``isolated``: those that show in another process, too, each in one.
+    """
     install(folder)
     here = str(HERE / "planted_suites.py")
-    tests = [here] if whole else [f"{here}::Test{fault.name}::test_{fault.test}" for fault in FAULTS]
+    meant = [f"{here}::Test{fault.name}::test_{fault.test}" for fault in FAULTS if fault.isolated or not isolated]
+    tests = [here] if whole else meant + (["--lollms-isolated"] if isolated else [])
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", f"--junitxml={report}",
                "--rootdir", str(folder), "-c", os.devnull, *tests]  # fmt: skip
