@@ -96,7 +96,7 @@ def _add(folder: Path, modality: str, name: str | None, engine: str | None, engi
     there = [str(p) for p in new if p.exists()]
     if there:
         raise SettingsError(f"{', '.join(there)} is there already.", hint="Nothing was changed.")
-    _filled(folder, data, True, part="added")
+    _filled(folder, data, True, only=suffix)
     class_name = re.search(r"^class (\w+)\(", new[0].read_text("utf-8"), re.MULTILINE)
     assert class_name is not None
     target = f"{package.name}.binding{suffix}:{class_name[1]}"
@@ -129,7 +129,8 @@ def _with_requirement(text: str, engine: str) -> str:
     return text.replace("\ndependencies = [\n", f'\ndependencies = [\n    "{engine}",\n', 1)
 
 
-def _filled(folder: Path, data: dict[str, Any], complete: bool, part: str = "project") -> None:
+def _filled(folder: Path, data: dict[str, Any], complete: bool, only: str = "") -> None:
+    """Fill the template with the data; ``only`` its files whose names end so."""
     try:
         import copier
         from copier.errors import CopierError
@@ -139,7 +140,10 @@ def _filled(folder: Path, data: dict[str, Any], complete: bool, part: str = "pro
         ) from exc
     try:
         # What was not given is asked for; where all was, nothing is. It says nothing of its own.
-        copier.run_copy(str(TEMPLATE), folder, data={**data, "part": part}, defaults=complete, quiet=True)
+        without = (
+            ["*", "!src", "!src/*", "src/*/*", f"!src/*/*{only}.py", "!tests", f"!tests/*{only}.py"] if only else []
+        )
+        copier.run_copy(str(TEMPLATE), folder, data=data, defaults=complete, quiet=True, exclude=without)
     except (CopierError, ValueError) as exc:
         told = ", ".join(
             f"{question} {data[question]}" for question in ("name", "modality", "engine") if question in data
