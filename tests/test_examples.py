@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -14,28 +15,31 @@ import numpy as np
 import pytest
 from lollms_modalities import Audio, Image
 from loopback import Reply, serving
-from printed import NEED_MODELS, PAGES, TUTORIAL, blocks, program
+from printed import NEED_MODELS, PAGES, ROOT, TUTORIAL, blocks, program
 
 # Where an environment's installer finds the wheels that are tested.
 LINKS = [os.environ[name] for name in ("LOLLMS_WHEELS", "PIP_FIND_LINKS") if os.environ.get(name)]
 SERVER = "http://localhost:9600"  # of the examples
-RUN = [page for page in PAGES if page not in NEED_MODELS and page != TUTORIAL and program(page)]
+ELSEWHERE = (TUTORIAL, ROOT / "docs" / "server-api.md")  # ``test_tutorial.py`` and ``test_server_api_docs.py`` run them
+RUN = [page for page in PAGES if page not in (*NEED_MODELS, *ELSEWHERE) and program(page)]
 # "" is what a program prints, a tree of files, or the README's two commands, which CI runs.
-KINDS = ("", "python", "bash", "toml", "text")
+KINDS = ("", "python", "bash", "toml", "text", "json")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: f"{p.parent.name}-{p.name}")
 def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
-    """Python is run or type-checked, TOML is parsed, bash is run by ``test_tutorial.py``."""
+    """Python is run or type-checked, TOML and JSON are parsed, what a shell or Node.js runs is run by other tests."""
     for block in blocks(page):
         if page == TUTORIAL and block.kind.startswith("python title="):
             ast.parse(block.text)
             continue
-        assert block.kind in KINDS
+        assert block.kind in KINDS or (page in ELSEWHERE and block.kind in ("sh", "js"))
         if block.kind == "python":
             ast.parse(block.text)
         elif block.kind == "toml":
             tomllib.loads(block.text)
+        elif block.kind == "json":
+            json.loads(block.text)
         elif block.kind == "":
             assert "import " not in block.text, "Python without its fence is run by nobody"
 
