@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROO
 # Their examples name models that are fetched when they are first used: they are checked, not run.
 NEED_MODELS = {
     ROOT / "packages" / f"lollms-{name}" / "README.md"
-    for name in ("audiocraft", "bark", "diffusers", "whisper", "whispercpp", "xtts")
+    for name in ("align", "audiocraft", "bark", "diffusers", "whisper", "whispercpp", "xtts")
 }
 # Written and run as one by tests/test_tutorial.py.
 TUTORIAL = ROOT / "docs" / "tutorial.md"
