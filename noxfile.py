@@ -300,6 +300,7 @@ def version(session: nox.Session) -> None:
     import re
 
     for distribution in DISTRIBUTIONS:
-        for path in (distribution / "pyproject.toml", *distribution.glob("src/*/__init__.py")):
+        modules = [p for name in ("__init__", "version") for p in distribution.glob(f"src/*/{name}.py")]
+        for path in (distribution / "pyproject.toml", *modules):
             text = re.sub(r'(?m)^(version|__version__) = ".*"$', rf'\1 = "{new}"', path.read_text("utf-8"))
             path.write_text(text, "utf-8")
