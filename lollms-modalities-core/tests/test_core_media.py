@@ -8,10 +8,13 @@ import io
 import os
 import pickle
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import psutil
 import pytest
 from lollms_modalities import (
     Audio,
@@ -313,3 +316,22 @@ def test_a_format_is_told_past_a_tag_in_front(name: str, tag: str, audio: Audio,
 def test_tags_without_end_are_no_endless_loop() -> None:
     assert Audio(_tag(0) * 100_000).format == "mp3"
     assert Audio(_tag(300_000)[:64]).format == "mp3"  # a head alone
+
+
+def test_the_encoder_s_threads_end_with_a_film_that_fails() -> None:
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        yield from [np.zeros((64, 96, 3), np.uint8)] * 3
+        raise ValueError("no more")
+
+    def threads() -> int:
+        return psutil.Process().num_threads()
+
+    def fail() -> ValueError:
+        with pytest.raises(ValueError, match="no more") as caught:
+            Video.from_frames(frames(), 12)
+        return caught.value
+
+    kept = [fail()]  # and its traceback
+    before = threads()
+    kept += [fail() for _ in range(8)]
+    assert threads() < before + 8

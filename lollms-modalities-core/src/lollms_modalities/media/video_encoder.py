@@ -46,35 +46,40 @@ def encode_video(
     stream: Any = None
     sound: FilmSound | None = None
     count = 0
-    with av.open(buffer, "w", format="mp4") as container:
-        for frame in frames:
-            if getattr(frame, "ndim", 0) != 3 or frame.shape[2] != 3 or str(frame.dtype) != "uint8":
-                raise GenerationError(
-                    f"A frame is {getattr(frame, 'dtype', type(frame).__name__)} of shape "
-                    f"{getattr(frame, 'shape', None)}.",
-                    hint="It must be uint8 of shape (height, width, 3).",
-                )
-            height, width = (n - n % 2 for n in frame.shape[:2])
+    container: Any = av.open(buffer, "w", format="mp4")
+    try:
+        with container:
+            for frame in frames:
+                if getattr(frame, "ndim", 0) != 3 or frame.shape[2] != 3 or str(frame.dtype) != "uint8":
+                    raise GenerationError(
+                        f"A frame is {getattr(frame, 'dtype', type(frame).__name__)} of shape "
+                        f"{getattr(frame, 'shape', None)}.",
+                        hint="It must be uint8 of shape (height, width, 3).",
+                    )
+                height, width = (n - n % 2 for n in frame.shape[:2])
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                    # x264's macroblock tree reads memory that nobody has written: equal frames would give other bytes.
+                    stream.options = {"crf": str(crf), "threads": "2", "x264-params": "mbtree=0"}
+                    if audio is not None:
+                        sound = FilmSound(audio, container)
+                elif (stream.width, stream.height) != (width, height):
+                    raise GenerationError(
+                        f"A frame is {width}x{height}, the first was {stream.width}x{stream.height}.",
+                        hint="All frames of a video have one size.",
+                    )
+                picture = av.VideoFrame.from_ndarray(frame[:height, :width], format="rgb24")
+                container.mux(stream.encode(picture))
+                count += 1
+                if sound is not None:
+                    sound.until(float(count / stream.codec_context.framerate))
             if stream is None:
-                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                # x264's macroblock tree reads memory that nobody has written: the same frames would give other bytes.
-                stream.options = {"crf": str(crf), "threads": "2", "x264-params": "mbtree=0"}
-                if audio is not None:
-                    sound = FilmSound(audio, container)
-            elif (stream.width, stream.height) != (width, height):
-                raise GenerationError(
-                    f"A frame is {width}x{height}, the first was {stream.width}x{stream.height}.",
-                    hint="All frames of a video have one size.",
-                )
-            picture = av.VideoFrame.from_ndarray(frame[:height, :width], format="rgb24")
-            container.mux(stream.encode(picture))
-            count += 1
+                raise GenerationError("A video of no frames cannot be made.")
+            container.mux(stream.encode(None))
             if sound is not None:
-                sound.until(float(count / stream.codec_context.framerate))
-        if stream is None:
-            raise GenerationError("A video of no frames cannot be made.")
-        container.mux(stream.encode(None))
-        if sound is not None:
-            sound.finish(float(count / stream.codec_context.framerate))
+                sound.finish(float(count / stream.codec_context.framerate))
+    finally:
+        # The traceback of an error keeps these, and they the encoder with its threads.
+        container = stream = sound = None
     return buffer.getvalue()
