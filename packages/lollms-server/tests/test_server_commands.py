@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from lollms_modalities import ConfigurationError, LollmsError
 from lollms_server.commands import serve
+from lollms_server.commands.serving import _listen
 from lollms_server.room.errors import CallNotFound, ModelNotServed
 from rooms import gate_model, notes
 from waiting import wait_until
@@ -280,6 +281,21 @@ def test_what_it_does_not_start_with(
     (tmp_path / "a.toml").write_text(gate_model(gate))
     with pytest.raises(ConfigurationError, match=said):
         serve(["--config", str(tmp_path / "a.toml"), *words])
+
+
+def test_a_file_in_the_place_of_the_socket_is_kept(gate: Path, start: Start, tmp_path: Path) -> None:
+    precious = tmp_path / "notes.txt"
+    precious.write_text("mine")
+    served = start(gate_model(gate), "--socket", str(precious))
+    assert served.ended() == 1
+    assert "is no socket" in "".join(served.said)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70])
+def test_an_address_that_is_none_is_told(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no address that can be listened at"):
+        _listen(host, 0)
 
 
 def test_keys_are_made_shown_once_and_taken_away(

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,10 @@ class Terminal:
                 hint="End that one, or give this one another port or socket.",
             )
         with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(self._path.lstat().st_mode):
+                raise ConfigurationError(
+                    f"{self._path} is there, and is no socket.", hint="Name another path with --socket."
+                )
             self._path.unlink()
         sock = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)  # so that it never has another mode
