@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
+from lollms_server.room.configuration import Surface
 from lollms_server.web import errors, sse
 from lollms_server.web.errors import Refused
 from lollms_server.web.openapi import document
@@ -73,6 +75,7 @@ def test_the_running_server_tells_of_what_it_routes(server: Server) -> None:
 def test_a_surface_that_is_switched_off_has_no_route() -> None:
     assert {route.path for route in routes_of(["openai"])}.isdisjoint({route.path for route in SURFACES["lollms"]})
     assert routes_of([]) == list(OPERATING)
+    assert set(get_args(Surface)) == set(SURFACES), "the configuration takes those that there are"
 
 
 def test_a_path_is_matched_before_it_is_decoded() -> None:

@@ -5,6 +5,7 @@ Checked whole before anything starts. A complaint begins with the file and the l
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -37,6 +38,29 @@ def _named(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    ipaddress.ip_network(value, strict=False)  # whose error says what is wrong
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"\[?[0-9A-Fa-f:.]+\]?|[A-Za-z0-9._-]+", value):
+        raise ValueError("a host is a name or an address, without a port and without wildcards")
+    return value
+
+
+def _origin(value: str) -> str:
+    if value != "null" and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s*?#]+/?", value):
+        raise ValueError("an origin is like https://app.example, without a path and without wildcards")
+    return value
+
+
+def _root(value: str) -> str:
+    if value and not value.startswith("/"):
+        raise ValueError("it begins with /")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_named)]
 Seconds = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_seconds),
@@ -44,6 +68,7 @@ Seconds = Annotated[
 ]  # fmt: skip
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 Modality = Literal["tts", "stt", "tti", "ttm", "ttv"]
+Surface = Literal["openai", "lollms"]
 
 
 class _Table(BaseModel):
@@ -57,17 +82,21 @@ class Serve(_Table):
         default="127.0.0.1", description="Address to listen at. Without any key only one of this machine."
     )
     port: int = Field(default=9610, description="Port to listen at.", ge=0, le=65535)
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="Other names under which the server is reached.")
-    origins: tuple[str, ...] = Field(
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_host)], ...] = Field(
+        default=(), description="Other names under which the server is reached."
+    )
+    origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         default=(), description="Origins of pages that may ask, such as https://app.example."
     )
-    trusted_proxies: tuple[str, ...] = Field(
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = Field(
         default=(), description="Addresses whose X-Forwarded-* headers are believed."
     )
-    root_path: str = Field(default="", description="The path under which a proxy offers the server.")
+    root_path: Annotated[str, AfterValidator(_root)] = Field(
+        default="", description="The path under which a proxy offers the server."
+    )
     tls_certificate: Path | None = Field(default=None, description="File with the certificate, for TLS.")
     tls_key: Path | None = Field(default=None, description="File with its key.")
-    surfaces: tuple[str, ...] = Field(default=("openai", "lollms"), description="Which tongues are spoken.")
+    surfaces: tuple[Surface, ...] = Field(default=("openai", "lollms"), description="Which tongues are spoken.")
     open_lists: bool = Field(default=False, description="Whether models and voices are listed without a key.")
     metrics: str | None = Field(
         default=None,
