@@ -82,6 +82,32 @@ def test_a_model_is_one_of_the_list(server: Server, wav: bytes, name: str) -> No
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 
 
+@pytest.mark.parametrize("tail", ["x\r\nSet-Cookie: a=b", "\0", "x ", "é\u2028", "x" * 5000])
+def test_an_alias_adds_no_header(server: Server, wav: bytes, tail: str) -> None:
+    body, headers = form({"model": f"gpt-4o-transcribe-{tail}", "file": ("a.wav", wav)})
+    heard = server.ask("POST", HEARING, body, headers)
+    for reply in (server.ask("POST", SPEECH, {"input": "hello", "model": f"tts-1-{tail}"}), heard):
+        assert reply.status == 200
+        assert "set-cookie" not in reply.headers
+        assert reply.headers["x-lollms-alias"].isascii()
+        assert len(reply.headers["x-lollms-alias"]) <= 200
+
+
+@pytest.mark.parametrize("voice", [{"id": "low"}, ["low", "../x"], 5, True, 0.5])
+def test_a_name_is_a_text(server: Server, voice: object) -> None:
+    began = server.counted.count("began")
+    reply = server.ask("POST", "/lollms/v2/bindings/tts/counting/verbs/generate_audio",
+                       {"arguments": {"text": "hello", "voice": voice}})  # fmt: skip
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "invalid_option", "voice")
+    assert server.counted.count("began") == began
+
+
+@pytest.mark.parametrize("arguments", [[], [1], ["{}"], "{}", 5, False])
+def test_arguments_are_an_object(server: Server, arguments: object) -> None:
+    reply = server.ask("POST", "/lollms/v2/bindings/tts/counting/verbs/generate_audio", {"arguments": arguments})
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "invalid_value", "arguments")
+
+
 @pytest.mark.parametrize("path", ["..%2Fx", "%2Fetc%2Fpasswd", "..%5Cx", "%00", "a%2Fb%2Fc", "..", "%2e%2e/x"])
 def test_a_path_names_nothing(server: Server, path: str) -> None:
     for route in (f"/v1/models/{path}", f"/lollms/v2/bindings/tts/{path}"):

@@ -59,6 +59,8 @@ class Asked:
         given = {**dict(zip(verb["params"], self.args, strict=False)), **self.options}
         for kind, name in LISTS.items():
             value = given.get(kind)
+            if value is not None and not isinstance(value, str) and kind not in verb["media"]:
+                raise OptionError(f"{kind!r} is {type(value).__name__}, not a name.", names=[kind])
             if kind == "voice" and isinstance(value, str) and recorded.is_own(value, caller):
                 continue
             if isinstance(value, str) and hasattr(binding, name) and value not in chosen.served.voices.values():

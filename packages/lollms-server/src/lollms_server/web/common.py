@@ -40,6 +40,11 @@ class Descriptions:
         return known
 
 
+def in_header(value: str) -> str:
+    """A caller's text as a header may hold it: visible ASCII, and "?" for whatever else, line ends among them."""
+    return "".join(character if "!" <= character <= "~" else "?" for character in value[:200])
+
+
 class Meant(NamedTuple):
     """A model and one of its verbs."""
 
@@ -52,7 +57,7 @@ class Meant(NamedTuple):
         told = {"x-lollms-model": self.chosen.name}
         if self.chosen.alias is not None:
             told["x-lollms-alias"] = self.chosen.alias
-        return {name: value.encode("ascii", "replace").decode() for name, value in told.items()}
+        return {name: in_header(value) for name, value in told.items()}
 
 
 HOPS = "x-lollms-hops"

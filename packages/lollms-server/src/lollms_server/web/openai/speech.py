@@ -10,7 +10,7 @@ from lollms_server.room.describing import Voice
 from lollms_server.web import errors, sse
 from lollms_server.web.answers import Answer, Streamed
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import Meant, begun, meant
+from lollms_server.web.common import Meant, begun, in_header, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai.bodies import SpeechBody
 from lollms_server.web.sound import encoded
@@ -38,7 +38,7 @@ async def speak(asked: Asked) -> Answer:
     voice = await _voice(asked, model, named) if named else Voice(None)
     headers = {**model.headers, "content-type": _TYPES[body.response_format]}
     if voice.alias is not None:
-        headers["x-lollms-voice-alias"] = voice.alias.encode("ascii", "replace").decode()
+        headers["x-lollms-voice-alias"] = in_header(voice.alias)
     if left_out:
         headers["x-lollms-ignored"] = ", ".join(left_out)
     chunks = asked.room.stream(

@@ -33,8 +33,8 @@ class CallBody(RequestBody):
 async def call(asked: Asked) -> Answer:
     """Call a verb. With ``Accept: text/event-stream`` the answer is events: progress, items, the result."""
     fields = await asked.fields()
-    if isinstance(text := fields.get("arguments"), list):  # a form's
-        fields["arguments"] = _parsed(text[-1])
+    if texts := asked.form.fields.get("arguments"):
+        fields["arguments"] = _parsed(texts[-1])
     body = checked(CallBody, fields)
     refuse_unknown(body.options, CallBody.model_fields, "A call")
     verb = asked.params["verb"]
