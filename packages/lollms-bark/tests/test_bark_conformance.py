@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lollms_bark import BarkTTMBinding, BarkTTSBinding
@@ -18,6 +19,11 @@ class TestBarkTTS(TTSBindingSuite):
     @classmethod
     def _model(cls, tiny_bark: Path) -> None:
         cls.settings = {"model_name": str(tiny_bark), "n_threads": 1}
+
+    def differing(self) -> list[list[dict[str, Any]]]:
+        # Random weights hardly heed which words there are: how many of them, in how many sentences, they do.
+        few, many = "One.", "There are a good many words in this. And there is a second sentence. "
+        return [[{"text": few + end} for end in ("", many)], [{"text": start + few} for start in ("", many)]]
 
 
 class TestBarkTTM(TTMBindingSuite):
