@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -100,6 +101,43 @@ def test_a_name_is_a_text(server: Server, voice: object) -> None:
                        {"arguments": {"text": "hello", "voice": voice}})  # fmt: skip
     assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "invalid_option", "voice")
     assert server.counted.count("began") == began
+
+
+@pytest.mark.parametrize("voice", [{}, {"name": "low"}, {"id": ["low"]}, {"id": {"id": "low"}}, 5, ["low", "high"]])
+def test_a_voice_without_a_name_is_not_the_default_one(server: Server, voice: object) -> None:
+    reply = server.ask("POST", SPEECH, {"input": "hello", "voice": voice})
+    assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "invalid_value", "voice")
+
+
+@pytest.mark.parametrize("tail", ["nope", "..%2F..%2Fetc%2Fpasswd", "%00", "a/b"])
+def test_a_model_of_a_binding_is_one_of_its_list(server: Server, tail: str) -> None:
+    for name in ("counting", "ears", "blocks"):
+        assert server.ask("GET", f"/v1/models/{name}/{tail}").status == 404
+
+
+def test_a_query_has_so_many_fields(server: Server) -> None:
+    reply = server.ask("GET", "/v1/audio/voices?" + "&".join(f"a{n}=1" for n in range(60)))
+    assert (reply.status, reply.error["code"]) == (400, "invalid_query")
+
+
+@pytest.mark.parametrize(
+    ("given", "ignored"),
+    [
+        ({"chunking_strategy": "auto"}, None), ({"chunking_strategy": '{"type": "server_vad"}'}, "chunking_strategy"),
+        ({"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "0.5"}, "chunking_strategy"),
+        ({"include[]": "logprobs"}, "include"), ({"stream": "true", "include": "logprobs"}, "include"),
+    ],
+)  # fmt: skip
+def test_what_is_left_out_is_told(server: Server, wav: bytes, given: dict[str, str], ignored: str | None) -> None:
+    body, headers = form({**given, "file": ("a.wav", wav)})
+    reply = server.ask("POST", HEARING, body, headers)
+    assert (reply.status, reply.headers.get("x-lollms-ignored")) == (200, ignored)
+
+
+def test_of_several_languages_none_is_taken_and_that_is_told(server: Server, wav: bytes) -> None:
+    audio = {"data": base64.b64encode(wav).decode()}
+    reply = server.ask("POST", HEARING, {"input_audio": audio, "languages": ["en", "de"]})
+    assert (reply.status, reply.headers.get("x-lollms-ignored")) == (200, "languages")
 
 
 @pytest.mark.parametrize("arguments", [[], [1], ["{}"], "{}", 5, False])
@@ -367,7 +405,19 @@ def test_our_own_page_may_ask(server: Server) -> None:
     assert reply.status == 200
 
 
-PROXIES = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-IP"]
+PROXIES = [
+    "Via",
+    "X-Forwarded",
+    "X-Original-Host",
+    "CF-Connecting-IP",
+    "True-Client-IP",
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Anything",
+    "X-Real-IP",
+]
 
 
 @pytest.mark.parametrize("header", PROXIES)

@@ -35,7 +35,9 @@ class Door:
         if presented is None:
             if lists and self._open_lists():
                 return Caller(None, "anonymous", address)
-            raise KeyRefused("There is no key in the request.", hint="Send it as Authorization: Bearer KEY.")
+            raise KeyRefused(
+                "There is no key in the request.", hint="Send it in the header Authorization, as `Bearer` and the key."
+            )
         return self._keys.find(presented, address)
 
     def _without_keys(self, address: str, forwarded: bool) -> Caller:

@@ -62,8 +62,15 @@ class Asked:
 
     @property
     def query(self) -> dict[str, str]:
-        """What stands after the question mark, each name once; those that the route does not know are left out."""
-        said = parse_qs(self._scope["query_string"].decode("latin-1"), max_num_fields=50, errors="replace")
+        """What stands after the question mark, each name once; those that the route does not know are left out.
+
+        Raises:
+            Refused: there is too much of it.
+        """
+        try:
+            said = parse_qs(self._scope["query_string"].decode("latin-1"), max_num_fields=50, errors="replace")
+        except ValueError:
+            raise Refused("More than 50 fields stand after the question mark.", code="invalid_query") from None
         return {name: values[-1] for name, values in said.items() if name in self.route.query}
 
     @property

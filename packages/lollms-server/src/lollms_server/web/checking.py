@@ -41,7 +41,8 @@ def checked(model: type[_M], values: Mapping[str, Any]) -> _M:
         return model.model_validate(given)
     except ValidationError as exc:
         item = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        param = ".".join(str(part) for part in item["loc"])
+        # Where a field may be of several kinds, their names are among it, such as "constrained-str".
+        param = ".".join(str(part) for part in item["loc"] if isinstance(part, int) or part.isidentifier())
         if item["type"] == "missing":
             raise Refused(f"The field {param!r} is missing.", code="missing_field", param=param) from None
         raise Refused(f"The field {param!r:.100}: {item['msg']}.", code="invalid_value", param=param) from None

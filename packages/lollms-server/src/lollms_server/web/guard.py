@@ -22,7 +22,10 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SERVER, _NUMBERS = secrets.token_hex(8), itertools.count(1)
 _HEADERS = 100
-_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+_PROXIES = (
+    "forwarded", "via", "x-forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-client-ip",
+    "true-client-ip", "cf-connecting-ip", "fly-client-ip",
+)  # fmt: skip
 
 
 class Headers:
@@ -111,7 +114,7 @@ class Guard:
 
     def forwarded(self, scope: Scope, headers: Headers) -> bool:
         """Whether it came through a proxy that nobody named: then whoever asks only looks like that proxy."""
-        return not self._trusts(_peer(scope)) and headers.starting((*_PROXIES, "x-forwarded-"))
+        return not self._trusts(_peer(scope)) and headers.starting(_PROXIES)
 
     def cors(self, origin: str | None) -> bool:
         """Whether pages of that origin were named."""

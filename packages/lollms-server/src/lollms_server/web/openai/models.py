@@ -32,6 +32,8 @@ async def get_model(asked: Asked) -> Answer:
             chosen = asked.room.find(name, modality, asked.caller)
         except LookupError:
             continue
+        if chosen.model is not None and chosen.model not in await asked.room.binding_models(chosen):
+            continue
         return json_answer({**_row(chosen.served), "id": name})
     raise Refused(f"There is no model {name!r:.100} here.", status=404, code="model_not_found", param="model")
 

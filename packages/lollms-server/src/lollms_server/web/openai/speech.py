@@ -32,7 +32,7 @@ async def speak(asked: Asked) -> Answer:
         )  # fmt: skip
     model = await meant(asked, body.model, "tts", "stream_audio")
     options, left_out = _options(body, model)
-    named = body.voice.get("id") if isinstance(body.voice, dict) else body.voice
+    named = body.voice.get("id", {}) if isinstance(body.voice, dict) else body.voice
     if named is not None and not isinstance(named, str):
         raise Refused("A voice is a name, or {id: NAME}.", code="invalid_value", param="voice")
     voice = await _voice(asked, model, named) if named else Voice(None)

@@ -70,7 +70,10 @@ def _options(asked: Asked, body: TranscriptionBody, model: Meant, task: str) -> 
             f"Events hold text, not {body.response_format}.", code="invalid_value", param="stream",
             hint="Leave stream out, or ask for json.",
         )  # fmt: skip
-    own = known.checked(body.options, also=TranscriptionBody.model_fields, what=model.chosen.name)
+    # Clients write an object in a form as one field for each of its names.
+    chunking = {name: value for name, value in body.options.items() if name.startswith("chunking_strategy[")}
+    given = {name: value for name, value in body.options.items() if name not in chunking}
+    own = known.checked(given, also=TranscriptionBody.model_fields, what=model.chosen.name)
     language = body.language or (body.languages[0] if body.languages and len(body.languages) == 1 else None)
     asked_for: dict[str, Any] = {
         "language": language,
@@ -82,6 +85,9 @@ def _options(asked: Asked, body: TranscriptionBody, model: Meant, task: str) -> 
     options = {name: value for name, value in asked_for.items() if known.has(name)}
     # 0 is what there is where nothing is random.
     left_out = [n for n, value in asked_for.items() if n not in options and not (n == "temperature" and not value)]
+    left_out += ["languages"] if body.languages and len(body.languages) > 1 and not body.language else []
+    left_out += ["include"] if body.include else []
+    left_out += ["chunking_strategy"] if chunking or body.chunking_strategy not in (None, "auto") else []
     if task == "translate":
         _must(known.has("translate"), model, "translate", "translations")
         options["translate"] = True
@@ -117,6 +123,8 @@ def _speakers(body: TranscriptionBody, model: Meant) -> dict[str, Any]:
             f"There are {len(names)} names of speakers and {len(references)} recordings of them.",
             code="invalid_value", param="known_speaker_references",
         )  # fmt: skip
+    if len(set(names)) != len(names):
+        raise Refused("Two speakers have one name.", code="invalid_value", param="known_speaker_names")
     options: dict[str, Any] = {"diarize": True}
     if names:
         _must(model.options.has("known_speakers"), model, "known speakers", "known_speaker_names")

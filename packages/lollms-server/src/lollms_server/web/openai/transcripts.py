@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,13 +102,3 @@ def as_text(transcript: Transcript, kind: str) -> tuple[str, str]:
     if kind == "vtt":
         return transcript.to_vtt(), "text/vtt; charset=utf-8"
     return f"{transcript}\n", "text/plain; charset=utf-8"
-
-
-def chunking_of(value: Any) -> Any:
-    """``auto``, or the settings of a voice activity detection, which may come as JSON in a form."""
-    if isinstance(value, str) and value[:1] == "{":
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
