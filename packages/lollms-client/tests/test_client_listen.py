@@ -21,6 +21,7 @@ import pytest
 import srt
 import tone_bindings as tones
 from distributions import install
+from lollms_client.cli.listen import list_devices
 from lollms_client.cli.showing import fitting, printable
 from lollms_modalities import AudioChunk, MediaError, read_chunks
 from waiting import wait_until
@@ -242,6 +243,43 @@ def test_a_coding_that_is_no_plain_number() -> None:
         list(read_chunks(io.BytesIO(file.getvalue())))
 
 
+@pytest.mark.parametrize(
+    ("format", "rate", "name"),
+    [
+        ("mp3", 44100, "MP3"),
+        ("mp3", 22050, "MP3"),
+        ("mp3", 8000, "MP3"),
+        ("adts", 44100, "AAC"),
+        ("adts", 16000, "AAC"),
+    ],
+)
+def test_frames_without_a_tag_are_no_samples(format: str, rate: int, name: str) -> None:
+    import av
+
+    options = {"id3v2_version": "0", "write_xing": "0"} if format == "mp3" else {}
+    with av.open(file := io.BytesIO(), "w", format=format, options=options) as container:
+        stream = container.add_stream("mp3" if format == "mp3" else "aac", rate=rate)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, rate), np.int16), "s16", "mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(stream.format, stream.layout, rate)
+        for part in (*resampler.resample(frame), *resampler.resample(None), None):
+            container.mux(stream.encode(part))
+    encoded = file.getvalue()
+    assert encoded[0] == 0xFF
+    for size in (1, 4096):
+        with pytest.raises(MediaError, match=f"is {name}"):
+            list(read_chunks(Drips(encoded, size)))
+
+
+@pytest.mark.parametrize("head", ["fffb9000", "fff14c8002e0fc", "fffbfffb", "fff3"])
+def test_samples_that_begin_as_a_frame_would_are_kept(head: str) -> None:
+    data = bytes.fromhex(head) + bytes(np.random.default_rng(3).integers(0, 255, 3000, np.uint8))
+    data = data[: len(data) // 2 * 2]
+    for size in (1, 4096):
+        assert b"".join(chunk.pcm for chunk in read_chunks(Drips(data, size))) == data
+    assert b"".join(chunk.pcm for chunk in read_chunks(io.BytesIO(data[:14]))) == data[:14]
+
+
 # -- a microphone ----------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +290,13 @@ def test_without_a_microphone(listen: Shell) -> None:
     assert b"microphone" in done.stderr
     assert done.stderr.startswith(b"lollms: "), "nothing else is printed"
     assert done.stdout == b""
+
+
+def test_no_microphone_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("lollms_client.microphone.devices", list)
+    for as_json, out, err in ((False, "", "lollms: There is no microphone here.\n"), (True, "[]\n", "")):
+        assert list_devices(as_json=as_json) == 0
+        assert capsys.readouterr() == (out, err)
 
 
 @pytest.fixture

@@ -19,11 +19,14 @@ _PLACEHOLDER = 2_000_000_000
 _EXTENSIBLE = 0xFFFE
 _INTEGER, _FLOAT = 1, 3
 _LONGEST_HEADER = 1 << 20
-# What hardly ever stands at the beginning of bare samples. An MP3 without a tag begins like a quiet room.
+# What hardly ever stands at the beginning of bare samples. An MP3 without a tag begins as samples may: see ``_frame``.
 _OTHERS = {
     b"ID3": (0, "MP3"), b"fLaC": (0, "FLAC"), b"OggS": (0, "Ogg"), b"ftyp": (4, "MP4"),
     b"\x1aE\xdf\xa3": (0, "Matroska"), b"FORM": (0, "AIFF"), b"caff": (0, "CAF"), b"#!AMR": (0, "AMR"),
 }  # fmt: skip
+# Of an MP3's frames, in MPEG 1 and in MPEG 2 and 2.5.
+_KILOBITS_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_KILOBITS_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 class _Readable(Protocol):
@@ -54,7 +57,7 @@ def read_chunks(file: _Readable, *, sample_rate: int = 16000, channels: int = 1)
     if held[:4] in (b"RIFF", b"RF64", b"BW64") and held[8:12] == b"WAVE":
         form, size, held = _header(read, held)
     else:
-        _refuse_others(held)
+        held = _refuse_others(read, held)
         form, size = _Form(_INTEGER, channels, sample_rate, 16), None
     frame = form.channels * form.bits // 8
     left = size
@@ -114,13 +117,36 @@ def _form(text: bytes) -> _Form:
     return _Form(kind, channels, sample_rate, bits)
 
 
-def _refuse_others(head: bytes) -> None:
-    kind = next((name for mark, (at, name) in _OTHERS.items() if head[at : at + len(mark)] == mark), None)
+def _refuse_others(read: Any, held: bytes) -> bytes:
+    """What was read, which may be more than before, unless it is of another format."""
+    kind = next((name for mark, (at, name) in _OTHERS.items() if held[at : at + len(mark)] == mark), None)
+    if kind is None and (frame := _frame(held)) is not None:
+        kind, length = frame
+        held = _at_least(read, held, length + 12)
+        # Samples may look like one frame; two of a kind, the second where the first ends, are no chance.
+        if held[length : length + 2] != held[:2] or _frame(held[length:]) is None:
+            return held
     if kind is not None:
         raise MediaError(
             f"What arrives is {kind}, which is no plain sound.",
             hint="Decode it on the way: ffmpeg -i IN -f wav - | ...; a whole file goes to transcribe.",
         )
+    return held
+
+
+def _frame(head: bytes) -> tuple[str, int] | None:
+    """Name and bytes of the frame that begins here: MP3 (ISO 11172-3, 2.4.1.3) or AAC (ADTS, ISO 13818-7, 6.2)."""
+    if len(head) < 7 or head[0] != 0xFF:
+        return None
+    if head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13:
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+        return ("AAC", length) if length > 7 else None
+    version, rate, kilobits = head[1] >> 3 & 3, head[2] >> 2 & 3, head[2] >> 4
+    if head[1] & 0xE6 != 0xE2 or version == 1 or rate == 3 or not 0 < kilobits < 15:
+        return None
+    hertz = (44100, 48000, 32000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    bits = (_KILOBITS_1 if version == 3 else _KILOBITS_2)[kilobits - 1] * 1000
+    return "MP3", (144 if version == 3 else 72) * bits // hertz + (head[2] >> 1 & 1)
 
 
 def _as_int16(data: bytes, form: _Form) -> bytes:

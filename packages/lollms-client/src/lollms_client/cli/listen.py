@@ -77,7 +77,7 @@ def listen(
     heard is written to its end; a second one drops that.
     """
     if devices:
-        return _list_devices(as_json=how.json)
+        return list_devices(as_json=how.json)
     wanted = Format.json if how.json else format
     _check(source, device, output, how.json and format is not Format.text)
     with ExitStack() as stack:
@@ -181,7 +181,8 @@ def _check(source: str | None, device: str | None, output: str | None, twice: bo
             raise UsageError(f"{output!r} cannot be written: its folder does not exist.", hint="Make the folder first.")
 
 
-def _list_devices(*, as_json: bool) -> int:
+def list_devices(*, as_json: bool) -> int:
+    """Print the microphones, and the exit code."""
     from lollms_client.microphone import devices
 
     found = devices()
@@ -190,4 +191,6 @@ def _list_devices(*, as_json: bool) -> int:
     else:
         for number, name in found:
             print(f"{number:3}  {name}")
+        if not found:
+            sys.stderr.write("lollms: There is no microphone here.\n")
     return 0
