@@ -185,6 +185,12 @@ def test_names_that_are_taken(recording: Audio, tmp_path: Path) -> None:
     with pytest.raises(VoiceExistsError):
         store.add("Zo\u00eb", recording, CONSENT)
     assert store.names() == ["Ada", "Zo\u00eb"]
+    for spelled in ("Zoe\u0308", "Zo\u00eb"):
+        kept = store.find(spelled)
+        assert kept is not None
+        assert kept.name == "Zo\u00eb"
+    store.remove("Zoe\u0308")
+    assert store.names() == ["Ada"]
 
 
 def test_without_consent_nothing_is_kept(recording: Audio, tmp_path: Path) -> None:

@@ -113,22 +113,22 @@ class VoiceStore:
             VoiceNotFoundError: there is none of that name.
             SaveError: it cannot be taken away.
         """
-        if self.find(name) is None:
+        voice = self.find(name)
+        if voice is None:
             names = self.names()
             hint = near_miss(str(name)[:80], names, "voices") if names else "None has been added."
             raise VoiceNotFoundError(f"No voice {str(name)[:80]!r} has been added.", hint=hint, voice=str(name)[:200])
         gone = self.folder / f"{_PARTS[1]}{os.getpid()}-{time.time_ns()}"
         try:
-            os.rename(self.folder / name, gone)
+            os.rename(self.folder / voice.name, gone)
         except OSError as exc:
-            raise SaveError(f"The voice {name!r} cannot be taken away: {exc.strerror}.") from exc
+            raise SaveError(f"The voice {voice.name!r} cannot be taken away: {exc.strerror}.") from exc
         shutil.rmtree(gone, ignore_errors=True)
 
     def find(self, name: object) -> KeptVoice | None:
         """The voice of that name; None of what is no name, too."""
-        if not isinstance(name, str) or not _is_name(name):
-            return None
-        return self._read(name)
+        normal = _normal(name)
+        return self._read(normal) if _is_name(normal) else None
 
     def names(self) -> list[str]:
         """Of all voices, sorted."""
@@ -174,13 +174,18 @@ def _is_name(name: str) -> bool:
     )
 
 
+def _normal(name: object) -> str:
+    """As names are kept: an accent may be given in the letter or behind it."""
+    return unicodedata.normalize("NFC", name) if isinstance(name, str) else ""
+
+
 def check_voice_name(name: object) -> str:
     """``name`` where a voice may be called so: it becomes the name of a folder.
 
     Raises:
         OptionError: it may not.
     """
-    normal = unicodedata.normalize("NFC", name) if isinstance(name, str) else ""
+    normal = _normal(name)
     if _is_name(normal):
         return normal
     raise OptionError(
