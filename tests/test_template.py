@@ -145,6 +145,14 @@ def test_answers_that_make_no_binding(tmp_path: Path, answers: dict[str, str]) -
     assert not (tmp_path / "x").exists()
 
 
+def test_without_a_terminal_what_is_missing_is_named(tmp_path: Path) -> None:
+    for answers, missing in (({}, "--name, --modality, --engine."), ({"name": "fine", "engine": "x"}, "--modality.")):
+        made = generate(tmp_path / "x", **answers)
+        assert isinstance(made.exception, SettingsError)
+        assert f"no terminal to ask for {missing}" in str(made.exception)
+        assert not (tmp_path / "x").exists()
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     made = generate(tmp_path, name="fine", modality="tts", engine="numpy")

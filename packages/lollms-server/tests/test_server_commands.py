@@ -363,7 +363,9 @@ def test_words_that_mean_nothing(words: list[str], capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as caught:
         serve(words)
     assert caught.value.code == 2
-    assert capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told
+    assert "argument :" not in told, "what is wrong has a name"
 
 
 def test_the_unit_for_systemd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,9 @@ def new_binding(
     given = {"name": name, "modality": modality, "engine": "" if engine_kind == "none" else engine}
     data: dict[str, Any] = {question: answer for question, answer in given.items() if answer is not None}
     complete = len(data) == len(given)
+    if not (complete or sys.stdin.isatty()):
+        missing = ", ".join(f"--{question}" for question in given if question not in data)
+        raise SettingsError(f"There is no terminal to ask for {missing}.", hint="Give what is missing.")
     if name is not None and modality in MODALITIES:
         _warn(name, modality)
     _filled(folder, {**data, "engine_kind": engine_kind, "author": author, "url": url}, complete)
@@ -148,4 +151,6 @@ def _filled(folder: Path, data: dict[str, Any], complete: bool, only: str = "") 
         told = ", ".join(
             f"{question} {data[question]}" for question in ("name", "modality", "engine") if question in data
         )
-        raise SettingsError(f"No binding can be made of {told}: {exc}.", hint="Give other answers.") from exc
+        raise SettingsError(
+            f"No binding can be made of {told}: {str(exc).rstrip('.')}.", hint="Give other answers."
+        ) from exc

@@ -20,7 +20,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--tls-key", type=Path, help="file with its key")
     parser.add_argument("--check", action="store_true", help="check the configuration, and say what would be served")
     parser.set_defaults(run=serving.run)
-    acts = parser.add_subparsers(title="instead of serving", metavar="")
+    acts = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
     _keys(acts.add_parser("key", help="keys of those who may ask", allow_abbrev=False))
     _ask(acts, "ps", "which models are loaded, and which calls are under way", asking.ps).add_argument(
         "--json", action="store_true", help="as JSON"
