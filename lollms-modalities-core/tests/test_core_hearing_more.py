@@ -15,7 +15,7 @@ from lollms_modalities.media.audio_encoder import AudioEncoder, encode_audio
 from lollms_modalities.media.mixing import Made
 from lollms_modalities.media.probing import probe_audio
 from lollms_modalities.media.sound import decode_audio, decode_blocks, decode_frames
-from lollms_modalities.media.wav import wav_header
+from lollms_modalities.media.wav import HIGHEST_RATE, wav_header
 
 RATE = 16000
 NOW = np.arange(2 * RATE) / RATE
@@ -115,9 +115,11 @@ def test_numbers_of_numpy_are_numbers_and_true_is_none() -> None:
             AudioEncoder(io.BytesIO(), rate, channels)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rate", [1, 200, 999])
+@pytest.mark.parametrize("rate", [1, 200, 999, HIGHEST_RATE + 1, 2**31 - 1])
 def test_a_rate_that_is_no_sound_s_is_refused_by_all_alike(rate: int) -> None:
-    audio = Audio(wav_header(rate, 1, 2 * 999) + bytes(2 * 999))
+    header = bytearray(wav_header(8000, 1, 2 * 999))
+    header[24:32] = struct.pack("<II", rate, 2 * rate)
+    audio = Audio(bytes(header) + bytes(2 * 999))
     ways: list[Callable[[], object]] = [
         lambda: audio.duration, lambda: decode_audio(audio, 16000), lambda: audio.convert("mp3"),
         lambda: AudioChunk.from_audio(audio), lambda: audio.to_numpy(),

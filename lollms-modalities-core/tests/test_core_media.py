@@ -335,3 +335,11 @@ def test_the_encoder_s_threads_end_with_a_film_that_fails() -> None:
     before = threads()
     kept += [fail() for _ in range(8)]
     assert threads() < before + 8
+
+
+def test_an_image_that_is_a_program_is_not_run() -> None:
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(MediaError, match="EPS is a program, which is not run"):
+        Image(program).to_pil()
+    with pytest.raises(MediaError, match="EPS is a program, which is not run"):
+        _ = Image(program).width

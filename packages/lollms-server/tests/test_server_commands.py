@@ -233,6 +233,8 @@ def test_nonsense_on_the_socket_is_answered(gate: Path, start: Start) -> None:
         b"[]\n",
         b'{"act": "shell"}\n',
         b'{"act": "load"}\n',
+        b'{"act": "load", "model": 5}\n',
+        b'{"act": "unload", "model": null}\n',
         b"\xff" * 100_000 + b"\n",
     ):
         with socket.socket(socket.AF_UNIX) as sock:

@@ -12,6 +12,8 @@ from contextlib import suppress
 
 import pytest
 from lollms_modalities import encode_audio
+from lollms_server.web.guard import Guard, Headers
+from lollms_server.web.settings import WebSettings
 from serving import Server, form, read_reply, serving
 from waiting import wait_until
 
@@ -284,6 +286,43 @@ def test_a_bomb_of_an_image_is_refused(server: Server) -> None:
     assert (reply.status, reply.error["code"]) == (400, "invalid_media")
 
 
+def test_a_rate_that_no_sound_has_takes_no_memory(server: Server) -> None:
+    fmt = struct.pack("<IHHIIHH", 16, 1, 1, 2**31 - 1, 2**32 - 2, 2, 16)
+    body, headers = form({"file": ("x.wav", b"RIFF" + struct.pack("<I", 36 + 200) + b"WAVEfmt " + fmt
+                                   + b"data" + struct.pack("<I", 200) + bytes(200))})  # fmt: skip
+    reply = server.ask("POST", HEARING, body, headers)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_media")
+
+
+def test_an_image_that_is_a_program_is_not_run(server: Server) -> None:
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(%pipe%id) (w) file\n%%EOF\n"
+    body, headers = form({"images": ("x.png", program), "arguments": '{"prompt": "x"}'})
+    reply = server.ask("POST", "/lollms/v2/bindings/tti/blocks/verbs/edit_images", body, headers)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_media")
+    assert "Ghostscript" not in reply.error["message"], "nobody has looked for it"
+    assert "ValueError" in reply.error["message"]
+
+
+PEERS = [
+    ("10.0.0.9", {"x-forwarded-for": "1.2.3.4"}, "1.2.3.4", False),
+    ("10.0.0.9", {"x-forwarded-for": "127.0.0.1, 1.2.3.4, 10.0.0.8"}, "1.2.3.4", False),
+    ("10.0.0.9", {"forwarded": "for=1.2.3.4"}, "10.0.0.9", True),
+    ("10.0.0.9", {"x-forwarded-proto": "https"}, "10.0.0.9", True),
+    ("10.0.0.9", {"x-forwarded-for": "unknown"}, "10.0.0.9", True),
+    ("10.0.0.9", {"x-forwarded-for": "1.2.3.4, _hidden"}, "10.0.0.9", True),
+    ("10.0.0.9", {}, "10.0.0.9", False),
+    ("1.1.1.1", {"x-forwarded-for": "127.0.0.1"}, "1.1.1.1", True),
+]
+
+
+@pytest.mark.parametrize(("peer", "said", "address", "forwarded"), PEERS, ids=range(len(PEERS)))
+def test_a_trusted_proxy_says_for_whom_it_asks(peer: str, said: dict[str, str], address: str, forwarded: bool) -> None:
+    guard = Guard(WebSettings(trusted_proxies=("10.0.0.0/8",)))
+    scope = {"client": (peer, 1), "headers": [(name.encode(), value.encode()) for name, value in said.items()]}
+    assert guard.address(scope, Headers(scope)) == address
+    assert guard.forwarded(scope, Headers(scope)) is forwarded
+
+
 def test_what_is_no_sound_is_told(server: Server) -> None:
     for data in (b"no sound", b"RIFF\0\0\0\0WAVE", b"\x89PNG\r\n\x1a\n", bytes(1000), b"<svg onload=x>"):
         body, headers = form({"file": ("x.mp3", data)})
@@ -467,6 +506,20 @@ def test_an_engines_folders_and_keys_are_not_told(server: Server) -> None:
         assert reply.headers["x-should-retry"] == "false"
         assert b"/srv" not in reply.body
         assert b"sk-a" not in reply.body
+
+
+def test_a_damaged_file_of_keys_lets_nobody_in_and_is_logged(server: Server) -> None:
+    keys = server.uploads.parent / "keys.json"
+    keys.write_text("junk")
+    keys.chmod(0o600)
+    try:
+        reply = server.ask("GET", "/v1/models")
+        assert (reply.status, reply.error["code"]) == (500, "misconfigured")
+        assert str(keys.parent) not in reply.error["message"]
+        wait_until(lambda: f"{keys} is damaged" in server.log.read_text())
+    finally:
+        keys.unlink()
+    assert server.ask("GET", "/v1/models").status == 200
 
 
 def test_an_empty_answer_is_never_a_good_one(server: Server) -> None:

@@ -19,7 +19,7 @@ from lollms_modalities.media.input import check_media, open_media
 from lollms_modalities.media.libraries import import_av
 from lollms_modalities.media.mixing import Made, Timeline, as_floats, refuse_no_numbers, too_long
 from lollms_modalities.media.structure import links, refuse_cut
-from lollms_modalities.media.wav import LOWEST_RATE, read_wav, with_true_header
+from lollms_modalities.media.wav import HIGHEST_RATE, LOWEST_RATE, read_wav, with_true_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +164,7 @@ def _sound(
             rate = rate_of(frame, stream)
             if not frame.samples:
                 continue
-            if rate < LOWEST_RATE:
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                 raise no_rate(shown, rate)
             samples = as_floats(frame)
             if raw:
@@ -290,7 +290,8 @@ def _track(container: Any, shown: str, track: int | None) -> Any:
     stream = tracks[track] if track is not None else next(marked, known[0] if known else tracks[0])
     if stream.codec_context is None:
         raise MediaError(f"{shown} holds sound in a coding that is not known.", hint=_HINT)
-    if 0 < stream.rate < LOWEST_RATE:  # 0 where it is not known before the sound comes, late in a film
+    # 0 where it is not known before the sound comes, late in a film.
+    if stream.rate and not LOWEST_RATE <= stream.rate <= HIGHEST_RATE:
         raise no_rate(shown, stream.rate)
     return stream
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL.Image import Image as PILImage
 
+_PROGRAMS = ("EPS", "WMF")  # Pillow has Ghostscript or the system run these
+
 
 class Image(MediaFile):
     """An image: the bytes of an image file, PNG unless another format was asked for.
@@ -67,6 +69,8 @@ class Image(MediaFile):
         pillow = _pillow()
         try:
             with open_media(self) as file, pillow.open(file) as image:
+                if image.format in _PROGRAMS:
+                    raise ValueError(f"{image.format} is a program, which is not run")
                 image.load()
                 return image  # type: ignore[no-any-return]
         except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as exc:

@@ -13,6 +13,9 @@ from typing import BinaryIO, NamedTuple, SupportsIndex
 from lollms_modalities.errors import GenerationError
 
 LOWEST_RATE = 1000  # samples per second; below it a small file would become hours of sound
+# A WAV header also holds the rate times the bytes a frame, of at most 255 channels, in 32 bits.
+# What resamples takes memory by the rate.
+HIGHEST_RATE = 0xFFFFFFFF // 512
 _PLAIN = {1: "integer", 3: "float", 6: "A-law", 7: "mu-law"}
 _EXTENSIBLE = 0xFFFE
 # What stands where the size is not known: SoX has a little less than 0x7FFFF000, others 2,000,000,000, -1 or the like.
@@ -111,7 +114,7 @@ def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, true: 
     if not block and tag in _PLAIN and bits:
         block = channels * ((bits + 7) // 8)
         form, true = form[:16] + struct.pack("<IH", min(rate * block, 0xFFFFFFFF), block) + form[22:], False
-    if not channels or rate < LOWEST_RATE or not block:
+    if not channels or not LOWEST_RATE <= rate <= HIGHEST_RATE or not block:
         return None
     there = max(0, length - start)
     size = min(said, there)
@@ -169,9 +172,8 @@ def with_true_header(file: BinaryIO, wav: Wav) -> BinaryIO:
 
 def check_rate(sample_rate: object) -> None:
     """A ``GenerationError`` where it is no rate that sound can have; encoders crash on some of those."""
-    # A WAV header also holds the rate times the bytes a frame, of at most 255 channels, in 32 bits.
     whole = isinstance(sample_rate, SupportsIndex) and not isinstance(sample_rate, bool)
-    if not whole or not 1 <= sample_rate.__index__() <= 0xFFFFFFFF // 512:  # type: ignore[attr-defined]
+    if not whole or not 1 <= sample_rate.__index__() <= HIGHEST_RATE:  # type: ignore[attr-defined]
         raise GenerationError(f"Sound has the sample rate {sample_rate!r}.", hint="It must be a positive int, in Hz.")
 
 

@@ -90,7 +90,7 @@ class Terminal:
                 answer = {"ok": await self._do(json.loads(await reader.readline()))}
             except LollmsError as exc:
                 answer = {"error": exc.to_json()}
-            except (ValueError, KeyError, TypeError) as exc:
+            except (ValueError, KeyError, TypeError, AttributeError) as exc:
                 answer = {"error": LollmsError(f"That is nothing that can be asked: {exc}.").to_json()}
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()

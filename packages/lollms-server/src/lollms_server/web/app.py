@@ -170,6 +170,8 @@ class _Exchange:
         answer = errors.told(exc, ours=self._ours)
         if answer.status == 500 and answer.body["error"]["code"] == "internal_error":
             _log.error("request %s failed", self._id, exc_info=exc)
+        elif answer.body["error"]["code"] == "misconfigured":
+            _log.error("request %s failed: %s", self._id, exc)  # with the paths that the caller is not told
         if self._started:
             # The half of an answer must not pass for the whole: the connection is cut.
             _log.info("request %s was cut: %s", self._id, type(exc).__name__)

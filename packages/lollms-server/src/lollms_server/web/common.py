@@ -153,6 +153,9 @@ async def check_image(media: Path | bytes, pixels: int) -> None:
         raise MediaError(f"The image has {width}x{height} pixels, and {pixels} are taken.", hint="Send a smaller one.")
 
 
+_PROGRAMS = ("EPS", "WMF")  # no pictures, but what Ghostscript or the system would run
+
+
 def _size_of(media: Path | bytes) -> tuple[int, int]:
     from PIL import Image, UnidentifiedImageError
 
@@ -162,6 +165,8 @@ def _size_of(media: Path | bytes) -> tuple[int, int]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Image.open(file) as image:
+                    if image.format in _PROGRAMS:
+                        raise ValueError(image.format)
                     return image.size
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as exc:
             raise MediaError(f"This is no image that can be read ({type(exc).__name__}).") from None

@@ -17,6 +17,7 @@ from lollms_modalities import (
     BusyError,
     CallCancelled,
     CallTimeout,
+    ConfigurationError,
     LicenseNotAcceptedError,
     LollmsError,
     MediaError,
@@ -101,6 +102,7 @@ TABLE = (
     Row(SaveError, 507, _SERVER, "insufficient_storage"),
     Row(ServiceRateLimitError, 429, "rate_limit_error", "rate_limit_exceeded", again=True),
     Row(ServiceError, 502, _SERVER, "upstream_failed"),
+    Row(ConfigurationError, 500, _SERVER, "misconfigured"),
     Row(LollmsError, 500, _SERVER, "engine_failed"),
 )
 _PARAMS = {"invalid_media": "file", "voice_not_found": "voice", "model_not_found": "model"}

@@ -113,8 +113,11 @@ class Guard:
         )  # fmt: skip
 
     def forwarded(self, scope: Scope, headers: Headers) -> bool:
-        """Whether it came through a proxy that nobody named: then whoever asks only looks like that proxy."""
-        return not self._trusts(_peer(scope)) and headers.starting(_PROXIES)
+        """Whether it came through a proxy that nobody named, or that does not say for whom it asks.
+
+        Whoever asks only looks like that proxy then.
+        """
+        return headers.starting(_PROXIES) and not self._followed(scope, headers)[1]
 
     def cors(self, origin: str | None) -> bool:
         """Whether pages of that origin were named."""
@@ -129,17 +132,21 @@ class Guard:
 
     def address(self, scope: Scope, headers: Headers) -> str:
         """Where a request came from: who connected, or what the trusted proxies before us say, as far as they are."""
-        peer = _peer(scope)
+        return self._followed(scope, headers)[0]
+
+    def _followed(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
+        """That address, and whether a trusted proxy has said it."""
+        peer, told = _peer(scope), False
         if not self._proxies:
-            return peer
+            return peer, told
         said = [part.strip() for name, value in headers.all if name == "x-forwarded-for" for part in value.split(",")]
         while self._trusts(peer) and said:
             before = said.pop()
             try:
-                peer = str(ipaddress.ip_address(before))
+                peer, told = str(ipaddress.ip_address(before)), True
             except ValueError:
-                break
-        return peer
+                return peer, False
+        return peer, told
 
 
 def _peer(scope: Scope) -> str:
