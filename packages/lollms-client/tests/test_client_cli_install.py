@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 from lollms_client.cli import install
 from lollms_client.cli.errors import UsageError
-from lollms_modalities.finding.mending import install_command
+from lollms_modalities.finding.mending import extra_of, extras, install_command, plain
 from lollms_shell import Shell
 from tiny_wheels import BEEP, make_wheel
 
@@ -76,6 +77,19 @@ def test_what_is_run_is_told_and_nothing_more(tmp_path: Path, wheels: Path) -> N
 )  # fmt: skip
 def test_names_of_bindings_are_names_of_extras(name: str, extra: str) -> None:
     assert install.extra_named(name) == extra
+
+
+def test_every_extra_brings_a_binding_of_its_name_or_is_known_to_bring_none() -> None:
+    packages = Path(__file__).parents[2]
+    bound = set()
+    for file in packages.glob("*/pyproject.toml"):
+        groups = tomllib.loads(file.read_text("utf-8"))["project"].get("entry-points", {})
+        bound |= {plain(name) for group, names in groups.items() if group.endswith("_bindings") for name in names}
+    for extra in extras():
+        assert extra_of(extra) == (extra if plain(extra) in bound else "")
+    # Also names that 1.x had: each name of a binding of ours leads to an extra.
+    assert {name for name in bound if not extra_of(name)} == set()
+    assert (extra_of("openai"), extra_of("piper_tts"), extra_of("PIPER")) == ("dalle", "piper", "piper")
 
 
 def test_no_extra_of_that_name() -> None:

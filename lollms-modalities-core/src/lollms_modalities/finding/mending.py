@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from lollms_modalities.entry_points.refs import BindingRef
 
 CLIENT = "lollms-client"
-_NO_BINDINGS = {"all", "template"}
+# Extras that bring something else.
+_NO_BINDINGS = {"align", "all", "live", "microphone", "server", "speakers", "template"}
+# Names of bindings whose extra is called otherwise.
+OTHERWISE = {"piper-tts": "piper", "openai": "dalle", "remote": "lollms"}
 
 
 def plain(name: str) -> str:
@@ -21,6 +24,7 @@ def plain(name: str) -> str:
 def extra_of(name: str) -> str:
     """The extra of the client that brings a binding of that name; "" where none does."""
     extra = plain(name).replace("_", "-")
+    extra = OTHERWISE.get(extra, extra)
     return extra if extra in extras() - _NO_BINDINGS else ""
 
 

@@ -22,7 +22,7 @@ from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.finding.bindings import find_bindings
-from lollms_modalities.finding.mending import CLIENT, extras, plain
+from lollms_modalities.finding.mending import CLIENT, OTHERWISE, extras, plain
 from lollms_modalities.settings.checking import near_miss
 from lollms_modalities.version import requirement
 from packaging.requirements import Requirement
@@ -30,8 +30,6 @@ from packaging.requirements import Requirement
 from lollms_client.cli import complete
 from lollms_client.cli.errors import UsageError, tell
 
-# Names of bindings whose extra is called otherwise.
-_OTHERWISE = {"piper-tts": "piper", "openai": "dalle", "remote": "lollms"}
 _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 
@@ -125,7 +123,7 @@ def extra_named(name: str) -> str:
     """
     modality, colon, rest = name.partition(":")
     wanted = plain(rest if colon and modality.strip().casefold() in MODALITIES else name).replace("_", "-")
-    wanted = _OTHERWISE.get(wanted, wanted)
+    wanted = OTHERWISE.get(wanted, wanted)
     if wanted not in extras():
         raise UsageError(
             f"lollms-client has no extra {name!r}.",
