@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from lollms_modalities import encode_audio
@@ -431,6 +432,23 @@ def test_a_page_of_another_site_makes_nothing_run(server: Server, wav: bytes, or
         server.ask("OPTIONS", SPEECH, headers={"Origin": origin, "Access-Control-Request-Method": "POST"}).status == 403
     )
     assert (server.counted.count("began"), server.counted.count("heard")) == (began, heard)
+
+
+def test_a_page_that_was_named_asks_and_reads_what_is_told(tmp_path: Path) -> None:
+    named = CONFIGURATION.replace("[serve]", '[serve]\norigins = ["https://app.example"]')
+    with serving(tmp_path, named) as server:
+        origin = {"Origin": "https://app.example"}
+        reply = server.ask("POST", SPEECH, {"input": "hello", "model": "tts-1"}, origin)
+        assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "https://app.example")
+        assert "access-control-allow-credentials" not in reply.headers
+        told = {name for name in reply.headers if name.startswith("x-lollms-")}
+        assert "x-lollms-alias" in told
+        assert told <= set(reply.headers["access-control-expose-headers"].split(", "))
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-stainless-os, x-evil"}
+        before = server.ask("OPTIONS", SPEECH, headers={**origin, **asked})
+        assert (before.status, before.headers["access-control-allow-headers"]) == (204, "x-stainless-os")
+        for other in ("https://app.example:444", "http://app.example", "https://a.app.example", "https://app.example."):
+            assert server.ask("GET", "/v1/models", headers={"Origin": other}).status == 403
 
 
 def test_a_body_that_claims_no_json_is_none(server: Server) -> None:

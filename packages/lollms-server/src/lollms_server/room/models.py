@@ -127,7 +127,7 @@ class Catalogue:
             return chosen
         known = [model.name for model in self.models(caller) if model.modality == modality]
         if not name:
-            raise ModelNotServed(f"No {modality} model is served here.", hint=_listed(known))
+            raise ModelNotServed(f"There is no default {modality} model for you here.", hint=_listed(known))
         raise ModelNotServed(f"There is no {modality} model {name!r:.100} here.", hint=_near(name, known))
 
     def _find(self, name: str | None, modality: str) -> Chosen | None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 OURS = "/lollms/v2"
+# What a page may read of an answer's headers: all in which something is told.
+_EXPOSED = (
+    "x-request-id, retry-after, x-lollms-model, x-lollms-alias, x-lollms-voice-alias, x-lollms-ignored, x-lollms-call"
+)
 
 
 class App:
@@ -127,7 +131,7 @@ class _Exchange:
         method = scope["method"]
         if guard.cors(origin := headers.get("origin")):
             self._cors = {"access-control-allow-origin": str(origin), "vary": "origin",
-                          "access-control-expose-headers": "x-request-id, retry-after, x-lollms-model"}  # fmt: skip
+                          "access-control-expose-headers": _EXPOSED}  # fmt: skip
             if method == "OPTIONS" and headers.get("access-control-request-method"):
                 return Answer(b"", 204, preflight(headers, ()))
         route, params = app.routes.find(method, raw_path)
