@@ -15,6 +15,7 @@ import pytest
 import srt
 import webvtt
 from lollms_modalities import Audio, MediaError, OptionError, Segment, Transcript, Word
+from lollms_modalities.media import layout
 from lollms_modalities.media.subtitles import Cue, cues, limits_of
 
 SENTENCES = (
@@ -267,3 +268,22 @@ def test_an_hour_is_laid_out_in_time_proportional_to_it() -> None:
         cues([Segment(text, 0, segment.end, words)], limits_of(42, 2, 7))
         counts.append(len(calls))
     assert counts[1] <= 4.5 * counts[0] + 1000
+
+
+@pytest.mark.parametrize(("limits", "each"), [((42, 2, 7), 400), ((42, None, None), 100), ((600, 2, None), 3000)])
+def test_long_parts_are_laid_out_without_measuring_everything_again(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[Any, Any, Any], each: int
+) -> None:
+    measured = 0
+    width = layout._width
+
+    def counted(token: Word, begins_line: bool) -> int:
+        nonlocal measured
+        measured += 1
+        return width(token, begins_line)
+
+    monkeypatch.setattr(layout, "_width", counted)
+    segment = said(" ".join(SENTENCES * 20))
+    made = cues([segment], limits_of(*limits))
+    assert " ".join(line for cue in made for line in cue.lines).split() == segment.text.split()
+    assert measured < each * len(segment.words), measured / len(segment.words)

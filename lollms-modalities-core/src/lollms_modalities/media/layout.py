@@ -98,8 +98,13 @@ def parts(found: Sequence[Word], limits: Limits, label: str = "") -> list[list[W
         least: tuple[float, int] | None = None
         length = len(label) + 1 if label else 0
         holds_end = 0.0
+        shown = _labelled(found[first : first + 1], label)
+        needed, filled = 1, 0
         for last in range(first + 1, count + 1):
-            if last > first + 1 and not _fits(found[first:last], limits, label):
+            for token in shown:  # counted on, not anew: long parts would take for ever
+                needed, filled = _filled(needed, filled, token, limits.chars or 0)
+            shown = found[last : last + 1]
+            if last > first + 1 and not _fits_in(found[first], found[last - 1], needed, limits):
                 break
             length += _width(found[last - 1], last == first + 1)
             empty = max(0.0, 1 - length / room) if room else 0.0
@@ -130,7 +135,7 @@ def lines(part: Sequence[Word], limits: Limits, label: str = "") -> list[str]:
     # Of the first lines, up to a token: what they cost at least. And for each line, where it begins if it ends there.
     before: dict[int, float] = {0: 0.0}
     begins: list[dict[int, int]] = []
-    for _ in range(needed):
+    for soonest in _soonest(shown, limits.chars, needed):
         costs: dict[int, float] = {}
         back: dict[int, int] = {}
         for first, so_far in before.items():
@@ -139,6 +144,8 @@ def lines(part: Sequence[Word], limits: Limits, label: str = "") -> list[str]:
                 length += _width(shown[last - 1], last == first + 1)
                 if length > limits.chars and last > first + 1:
                     break
+                if last < soonest:
+                    continue  # the rest would need more lines than are left
                 cost = so_far + _cut_cost(shown, last) + _UNEVENNESS * (1 - length / even) ** 2
                 if cost < costs.get(last, float("inf")):
                     costs[last], back[last] = cost, first
@@ -152,24 +159,50 @@ def lines(part: Sequence[Word], limits: Limits, label: str = "") -> list[str]:
     return made[::-1]
 
 
+def _soonest(shown: Sequence[Word], chars: int, needed: int) -> list[int]:
+    """For each line, the token before which it may end at the soonest so that the lines after it hold the rest."""
+    soonest = [len(shown)]
+    while len(soonest) < needed:
+        first, length = soonest[-1], 0
+        while first > 0:
+            # A token that begins the line has no blank before it; those behind it keep theirs.
+            begun = length + _width(shown[first - 1], True)
+            if length and begun > chars:
+                break
+            first, length = first - 1, length + _width(shown[first - 1], False)
+        soonest.append(first)
+    return soonest[::-1]
+
+
 def _fits(part: Sequence[Word], limits: Limits, label: str) -> bool:
-    if limits.seconds is not None and part[-1].end - part[0].start > limits.seconds:
+    needed = 1
+    if limits.chars is not None and limits.lines is not None:
+        needed = _lines_needed(_labelled(part, label), limits.chars, limits.lines + 1)
+    return _fits_in(part[0], part[-1], needed, limits)
+
+
+def _fits_in(first: Word, last: Word, needed: int, limits: Limits) -> bool:
+    if limits.seconds is not None and last.end - first.start > limits.seconds:
         return False
-    if limits.chars is None or limits.lines is None:
-        return True
-    return _lines_needed(_labelled(part, label), limits.chars, limits.lines + 1) <= limits.lines
+    return limits.chars is None or limits.lines is None or needed <= limits.lines
 
 
 def _lines_needed(shown: Sequence[Word], chars: int, enough: int) -> int:
     """How few lines some tokens need; ``enough`` where that many are reached."""
     needed, length = 1, 0
     for token in shown:
-        length += _width(token, not length)
-        if length > chars and length > _width(token, True):
-            needed, length = needed + 1, _width(token, True)
-            if needed >= enough:
-                break
+        needed, length = _filled(needed, length, token, chars)
+        if needed >= enough:
+            break
     return needed
+
+
+def _filled(needed: int, length: int, token: Word, chars: int) -> tuple[int, int]:
+    """The lines and the length of the last one with one token more."""
+    longer = length + _width(token, not length)
+    if longer > chars and longer > _width(token, True):
+        return needed + 1, _width(token, True)
+    return needed, longer
 
 
 def _labelled(part: Sequence[Word], label: str) -> Sequence[Word]:
