@@ -13,6 +13,7 @@ from lollms_modalities import (
     BindingSettings,
     CallOptions,
     Capabilities,
+    Duration,
     Language,
     LollmsTTIBinding,
     LollmsTTSBinding,
@@ -25,9 +26,9 @@ from lollms_modalities import (
     setting,
     verb,
 )
-from lollms_modalities.settings.forms import schema_of, to_form
+from lollms_modalities.settings.forms import rows_of, schema_of, to_form
 from lollms_modalities.settings.kinds import KINDS
-from pydantic import AnyUrl, BaseModel, Field, HttpUrl, SecretStr
+from pydantic import AnyUrl, BaseModel, Field, HttpUrl, SecretStr, ValidationError
 
 
 class Colour(Enum):
@@ -289,3 +290,14 @@ def test_an_option_that_is_empty_was_left_out() -> None:
     assert shouts.given["speed"] == 2.0
     with pytest.raises(OptionError, match="speed"):
         shouts.generate_audio("hi", speed="")
+
+
+def test_a_binding_s_own_limit_is_the_one_that_holds() -> None:
+    class Options(CallOptions):
+        duration: Duration = option(10.0, le=3600)
+
+    with pytest.raises(ValidationError, match="less than or equal to 3600"):
+        Options(duration=3601)
+    (row,) = rows_of(Options, {})
+    assert (row["max"], row["min"], row["min_excluded"]) == (3600, 0, True)
+    assert "max_excluded" not in row

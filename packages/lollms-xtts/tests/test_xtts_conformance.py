@@ -14,8 +14,12 @@ def _model(request: pytest.FixtureRequest, xtts_folder: Path) -> None:
     request.cls.settings = {**request.cls.settings, "model_name": str(xtts_folder)}
 
 
+PIECE = "one two three four five " * 11  # the tiny model takes as long for each that it is given
+
+
 class TestXTTS(TTSBindingSuite):
     binding = XTTSBinding
+    words = PIECE
     settings = {"n_threads": 1}
     growth = 80e6  # of torch's allocator
 
@@ -24,6 +28,7 @@ class TestXTTSInChunks(TTSBindingSuite):
     """The same with sound that comes while its sentence is still made."""
 
     binding = XTTSBinding
+    words = PIECE
     settings = {"n_threads": 1, "default_stream_chunk_size": 3}
     growth = 80e6
     calls = 9

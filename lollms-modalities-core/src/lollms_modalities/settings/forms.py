@@ -97,11 +97,18 @@ def _limits(kind: str, described: dict[str, Any], definitions: dict[str, Any]) -
         if reference := part.get("$ref"):
             parts.append(definitions.get(str(reference).rpartition("/")[2], {}))
         for limit, name in _LIMITS.items():
-            if limit in part:
+            if limit in part and not _looser(name, part[limit], found.get(name)):
                 found[name] = part[limit]
                 if limit.startswith("exclusive"):
                     found[f"{name}_excluded"] = True
+                else:
+                    found.pop(f"{name}_excluded", None)
     return found
+
+
+def _looser(name: str, limit: Any, known: Any) -> bool:
+    """Whether another limit of the field says more already."""
+    return known is not None and ((name == "max" and limit >= known) or (name == "min" and limit <= known))
 
 
 def _form_type(annotation: Any) -> str:
