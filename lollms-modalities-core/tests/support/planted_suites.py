@@ -44,7 +44,7 @@ def run(folder: Path, *, whole: bool, isolated: bool = False) -> dict[str, dict[
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", f"--junitxml={report}",
                "--rootdir", str(folder), "-c", os.devnull, *tests]  # fmt: skip
     env = {**os.environ, "PYTHONPATH": str(folder), "LOLLMS_PLANTED": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, timeout=3600 if whole else 600)
     if not report.exists():
         raise RuntimeError(done.stdout + done.stderr)
     failed: dict[str, dict[str, str]] = {fault.name: {} for fault in FAULTS}
