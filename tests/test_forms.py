@@ -9,6 +9,7 @@ import importlib
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,15 @@ def fields(cls: Any) -> dict[str, tuple[dict[str, Any], Any]]:
 
 
 @pytest.fixture(scope="module")
-def all_bindings() -> list[tuple[str, str, type[Any]]]:
+def all_bindings() -> Iterator[list[tuple[str, str, type[Any]]]]:
+    before = set(sys.modules)
     found = bindings()
     assert len(found) > 20
-    return found
+    yield found
+    # They came from the sources, those too that are not installed: other tests are to find what is.
+    for name in sys.modules.keys() - before:
+        if name.startswith("lollms_") and not name.startswith("lollms_modalities"):
+            del sys.modules[name]
 
 
 def test_each_kind_is_what_the_table_says(all_bindings: Any) -> None:
