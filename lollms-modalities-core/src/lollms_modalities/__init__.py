@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.arriving import read_chunks as read_chunks
     from lollms_modalities.media.audio import Audio as Audio
     from lollms_modalities.media.audio_encoder import AudioEncoder as AudioEncoder
+    from lollms_modalities.media.audio_encoder import EncodedBytes as EncodedBytes
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
     from lollms_modalities.media.image import Image as Image
@@ -208,7 +209,7 @@ __getattr__, __dir__, __all__ = exported(
         "masking": "MASK",
         "media.arriving": "read_chunks",
         "media.audio": "Audio",
-        "media.audio_encoder": "AudioEncoder encode_audio",
+        "media.audio_encoder": "AudioEncoder EncodedBytes encode_audio",
         "media.chunk": "AudioChunk",
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",

@@ -16,7 +16,7 @@ from lollms_modalities.contract.async_streams import AsyncStream
 from lollms_modalities.contract.streams import END, Stream
 from lollms_modalities.errors import BusyError, MediaError, OptionError
 from lollms_modalities.media.audio_coders import import_encoder
-from lollms_modalities.media.audio_encoder import AudioEncoder
+from lollms_modalities.media.audio_encoder import AudioEncoder, EncodedBytes
 from lollms_modalities.media.chunk import AudioChunk
 from lollms_modalities.media.formats import AUDIO_FORMATS
 
@@ -51,21 +51,6 @@ def check_can_encode(name: object) -> str:
     return wanted
 
 
-class _Written:
-    """A file to the encoder, which cannot go back in it; what has been written since is taken out."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
-
-
 class EncodedStream(Iterator[bytes]):
     """The bytes of a sound file, in parts, as the sound is made; never empty ones. Put together they are the file.
 
@@ -89,7 +74,7 @@ class EncodedStream(Iterator[bytes]):
         self.sample_rate: int | None = None
         self.channels: int | None = None
         self._chunks = chunks
-        self._written = _Written()
+        self._written = EncodedBytes()
         self._encoder: AudioEncoder | None = None
         self._waiting: Iterator[AudioChunk] = iter(())
         self._encoding = threading.Lock()

@@ -52,6 +52,23 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
     return buffer.getvalue()
 
 
+class EncodedBytes:
+    """A target for an ``AudioEncoder`` that cannot go back in it, like a pipe; its bytes are taken out."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        """Keep ``data``; gives its length."""
+        self._parts.append(bytes(data))
+        return len(self._parts[-1])
+
+    def take(self) -> bytes:
+        """What has been written since the last time."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
 class AudioEncoder:
     """Encodes sound as it comes, into a file that is whole or not there, or into a binary file object.
 

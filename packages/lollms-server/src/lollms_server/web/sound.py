@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lollms_modalities import AudioChunk, AudioEncoder
+from lollms_modalities import AudioChunk, AudioEncoder, EncodedBytes
 
 from lollms_server.web import sse
 
@@ -21,26 +21,11 @@ _PIECE = 0.5  # seconds encoded at a time: a binding that cannot stream gives al
 _ENCODING = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "lollms-encoding")
 
 
-class _Written:
-    """A file to the encoder, which cannot go back in it; what has been written since is taken out."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(self._parts[-1])
-
-    def take(self) -> bytes:
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
-
-
 class _File:
     """A sound file that is being written."""
 
     def __init__(self, first: AudioChunk, output_format: str) -> None:
-        self._written = _Written()
+        self._written = EncodedBytes()
         self._encoder = AudioEncoder(
             cast(BinaryIO, self._written), first.sample_rate, first.channels, output_format=output_format
         )
