@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,6 +104,40 @@ def test_a_signal_at_any_moment_is_told_in_a_word_and_leaves_nothing(lollms: She
         assert (process.returncode, told.decode()) == (130, "Cancelled.\n"), f"after {0.06 * n:.2f} s"
     whole = [p for p in lollms.folder.rglob("*") if p.is_file()]
     assert all(p.suffix == ".wav" and p.stat().st_size > 44 for p in whole), whole
+
+
+_INTERRUPTED = """
+import os, signal, sys, time
+from lollms_client.cli import signals
+
+class Ended:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)  # here the interrupt is raised, and here Python drops it
+
+def tears_down():
+    file = open(__file__, "rb")  # noqa: SIM115
+    os.kill(os.getpid(), signal.SIGTERM)
+    file.read()
+
+signals.interrupt()
+try:
+    if sys.argv[1] == "finaliser":
+        Ended()
+    else:
+        tears_down()
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(42)
+"""
+
+
+@pytest.mark.parametrize("where", ["finaliser", "half a reading"])
+def test_a_signal_is_neither_lost_nor_told_of_by_what_it_tears_down(lollms: Shell, where: str) -> None:
+    script = lollms.folder / "script.py"
+    script.write_text(_INTERRUPTED)
+    done = subprocess.run([sys.executable, script, where], capture_output=True, env=lollms.env, timeout=30)
+    assert (done.returncode, done.stderr) == (42, b"")
 
 
 def _hears(process: subprocess.Popen[bytes]) -> bool:

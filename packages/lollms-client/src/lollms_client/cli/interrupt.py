@@ -40,7 +40,7 @@ class Interruptible:
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
         if self._token.cancelled:
-            raise KeyboardInterrupt
+            signals.raise_interrupt()
         # In a thread of its own: this one may hold the very lock that cancelling takes.
         threading.Thread(target=self._cancel, name="lollms-cancel", daemon=True).start()
 

@@ -6,8 +6,11 @@ interrupted where it is, so that what it began is taken away; a call is cancelle
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
+import time
 from contextlib import contextmanager
 
 from lollms_client.cli import CANCELLED
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+_LATER = 0.01  # seconds after which an interrupt that was lost is sent again
+
 _asked = False
 _held = _waiting = False
+_thread_of_signals = 0
 
 
 def numbers() -> list[int]:
@@ -44,6 +50,8 @@ def asked() -> bool:
 
 
 def _handle(handler: object) -> None:
+    global _thread_of_signals
+    _thread_of_signals = _thread.get_ident()
     for number in numbers():
         signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -56,12 +64,38 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _asked, _waiting
+    global _waiting
     if _held and not _waiting:
         _waiting = True
         return
+    raise_interrupt()
+
+
+def raise_interrupt() -> None:
+    """Interrupt what runs.
+
+    Raises:
+        KeyboardInterrupt: always.
+    """
+    global _asked
     _asked = True
+    sys.unraisablehook = _unraisable
     raise KeyboardInterrupt
+
+
+def _unraisable(told: sys.UnraisableHookArgs) -> None:
+    """What is torn down halfway complains on stderr of nothing; an interrupt that fell into a finaliser is not lost."""
+    if issubclass(told.exc_type, KeyboardInterrupt):
+        # Not ``threading.Thread``: the finaliser may have come while this very thread held one of its locks.
+        _thread.start_new_thread(_again, ())
+
+
+def _again() -> None:
+    time.sleep(_LATER)
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:
+        signal.pthread_kill(_thread_of_signals, signal.SIGINT)  # which wakes it from whatever it waits in
 
 
 @contextmanager
