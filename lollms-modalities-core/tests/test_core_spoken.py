@@ -29,7 +29,7 @@ from lollms_modalities.entry_points.refs import refresh
 from lollms_modalities.media.words import Fitting, fitted
 
 SUPPORT = Path(__file__).parent / "support"
-NAMES = ("English", "Unknown", "Whole", "Knowing")
+NAMES = ("English", "Unknown", "Whole", "Knowing", "Partly")
 # Knows the engine's time: a tenth of a second for each character.
 ALIGNER = """
 asked = []
@@ -203,6 +203,56 @@ def test_where_the_program_has_no_aligner_the_worker_is_asked(folder: Path, no_a
         audio = tts.generate_audio(TEXT, timestamps="word")
         assert "".join(word.text for word in audio.words) == TEXT
         assert audio.provenance.extra["words"]["by"] == "lollms-align"
+
+
+@pytest.mark.parametrize("voice", ["mute", "untold"])
+def test_a_voice_whose_times_the_engine_does_not_know(
+    opened: Any, asked: list[Any], tmp_path: Path, voice: str
+) -> None:
+    """The words are found where the speech arrives, whatever the worker's environment has."""
+    tts = opened("partly")
+    audio = tts.generate_audio(TEXT, voice, timestamps="word")
+    check(audio.words)
+    check(tts.generate_audio(TEXT, voice, timestamps="word", output_path=tmp_path / "said.flac").words)
+    stream = tts.stream_audio(TEXT, voice, timestamps="word")
+    check(Audio.from_chunks(stream).words)
+    for provenance in (audio.provenance, stream.provenance):
+        assert provenance.extra["words"]["by"] == "even-words"
+        assert provenance.options["timestamps"] == "word"
+    assert {language for _, language, _ in asked} == {"pt-PT" if voice == "mute" else "pt"}
+    assert [text for text, _, _ in asked[:2]] == [TEXT, TEXT]
+    assert [text for text, _, _ in asked[2:]] == ["Hello, big\tworld.", "It is 23 degrees - outside!"]
+    assert tts.generate_audio(TEXT, voice).words == ()
+    check(tts.generate_audio(TEXT, "flat", timestamps="word").words)
+    assert len(asked) == 4
+
+
+def test_a_voice_whose_times_nobody_knows(opened: Any, asked: list[Any]) -> None:
+    tts = opened("partly")
+    with pytest.raises(UnsupportedError, match="en, pt-BR only, not of 'fr'") as caught:
+        tts.generate_audio("Oui.", "mute", timestamps="word")
+    assert "lollms-client" not in str(caught.value.hint)
+    with pytest.raises(UnsupportedError, match="not of 'fr'"):
+        list(tts.stream_audio("Oui.", "mute", timestamps="word"))
+    check(tts.generate_audio(TEXT, "mute", timestamps="word").words)
+
+
+def test_a_stream_that_is_closed_while_its_worker_asks(folder: Path, asked: list[Any]) -> None:
+    with LollmsTTSBindingManager(folder).require_binding("partly", isolated=True) as tts:
+        stream = tts.stream_audio(TEXT, "late", timestamps="word")
+        next(stream)
+        pid = tts.worker_pid()
+        stream.close()  # nobody answers the worker, which asks before its next part
+        check(tts.generate_audio(TEXT, "mute", timestamps="word").words)
+        assert tts.worker_pid() == pid
+
+
+def test_a_worker_of_an_older_core_asks_nobody(folder: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lollms_modalities.workers.protocol.MINOR", 1)
+    with LollmsTTSBindingManager(folder).require_binding("partly", isolated=True) as tts:
+        with pytest.raises(UnsupportedError, match="timestamps='word'"):
+            tts.generate_audio(TEXT, "mute", timestamps="word")
+        check(tts.generate_audio(TEXT, "flat", timestamps="word").words)
 
 
 def test_a_language_that_the_aligner_lacks_is_refused_before_the_work(folder: Path, asked: list[Any]) -> None:

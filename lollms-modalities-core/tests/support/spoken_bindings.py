@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from lollms_modalities import (
     LollmsTTSBinding,
     Word,
     WordTimes,
+    word_aligner,
 )
 
 RATE = 1000
@@ -32,6 +34,9 @@ class _Silent(LollmsTTSBinding):
 
     def list_voices(self, **kwargs: Any) -> list[str]:
         return ["flat"]
+
+    def worker_pid(self) -> int:
+        return os.getpid()
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         return Audio.from_chunks(self.stream_audio(text, voice, **kwargs))
@@ -83,3 +88,21 @@ class KnowingTTSBinding(_Silent):
             ]
             done += size
             yield replace(chunk, words=tuple(words)) if kwargs["timestamps"] == "word" else chunk
+
+
+class PartlyTTSBinding(KnowingTTSBinding):
+    """Knows the times of one voice; of another it says before the work that it does not, of a third it finds out."""
+
+    capabilities = Capabilities(streaming=True, timestamps=("word",), languages=("pt",))
+
+    def list_voices(self, **kwargs: Any) -> list[str]:
+        return ["flat", "mute", "untold", "late"]
+
+    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        if voice == "mute" and kwargs["timestamps"] == "word":
+            word_aligner("fr" if text.startswith("Oui") else "pt-PT")
+        if voice == "late":
+            yield from super().stream_audio("What comes first.", voice, timestamps="word")
+            word_aligner("pt")
+        times = "none" if voice in ("mute", "untold", "late") else kwargs["timestamps"]
+        yield from super().stream_audio(text, voice, timestamps=times)

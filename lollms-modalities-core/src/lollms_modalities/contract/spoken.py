@@ -5,7 +5,8 @@ It is done where the speech arrives: a binding in another process is not sent ba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,16 @@ if TYPE_CHECKING:
 
 TIMES = ("none", "word")
 
+# In a process that runs a binding for another: asks that one to find the words of a text in a language, whose result is
+# on its way there. It gives the name and the version of the distribution that does it, or raises ``UnsupportedError``.
+Elsewhere = Callable[[str, str | None], tuple[str, str]]
+ELSEWHERE: ContextVar[Elsewhere | None] = ContextVar("lollms_aligns_elsewhere", default=None)
+
 
 def word_aligner(language: str | None = None) -> Provider:
     """The installed aligner, for speech in a language. Call it before the work where the engine tells no times.
+
+    In an isolated binding it is the one where the speech arrives, if there is none here; that finds no words here.
 
     Args:
         language: language tag of the text, such as "en-US"; None where it is not known.
@@ -32,6 +40,21 @@ def word_aligner(language: str | None = None) -> Provider:
     Raises:
         UnsupportedError: none is installed, or it does not know the language.
     """
+    call = CURRENT.get()
+    # Engine code knows what it speaks better than its caller.
+    step = call.step if call is not None and isinstance(call.step, Spoken) else None
+    try:
+        found = _installed(language)
+    except UnsupportedError:
+        if step is None or (there := step.left_to(language)) is None:
+            raise
+        return there
+    if step is not None:
+        step.language = language or step.language
+    return found
+
+
+def _installed(language: str | None) -> Provider:
     try:
         found = provider("aligner")
     except UnsupportedError as exc:
@@ -43,9 +66,6 @@ def word_aligner(language: str | None = None) -> Provider:
             f"{', '.join(known)} only, not of {language!r}.",
             hint="Leave timestamps out, or use a binding whose capabilities.timestamps has 'word'.",
         )
-    call = CURRENT.get()
-    if call is not None and isinstance(call.step, Spoken):  # engine code knows what it speaks better than its caller
-        call.step.language = language or call.step.language
     return found
 
 
@@ -81,6 +101,16 @@ def _primary(tag: str) -> str:
     return tag.replace("_", "-").partition("-")[0].casefold()
 
 
+class _There:
+    """In the place of an aligner that is where the speech arrives."""
+
+    def languages(self) -> tuple[str, ...]:
+        return ()
+
+    def align(self, audio: Audio, text: str, language: str | None) -> tuple[Word, ...]:
+        return ()
+
+
 class Spoken:
     """What a call that asked for times of words does with the speech that arrives.
 
@@ -98,6 +128,20 @@ class Spoken:
         self._held: list[AudioChunk] = []
         self._engine_knows = False
         self._texts_are_told = False
+        self._elsewhere = ELSEWHERE.get()
+        self._left: Provider | None = None
+
+    def left_to(self, language: str | None) -> Provider | None:
+        """Leave the words to where the speech arrives: who finds them there; None where it arrives here.
+
+        Raises:
+            UnsupportedError: nobody can there, either.
+        """
+        if self._elsewhere is not None and self._left is None:
+            self.language = language or self.language
+            distribution, version = self._elsewhere(self._text, self.language)
+            self._left = Provider("aligner", _There(), "", distribution, version)
+        return self._left
 
     def heard(self, source: Any, samples: Any, rate: int) -> None:
         """A recording says nothing of what is spoken."""
@@ -113,6 +157,8 @@ class Spoken:
             words = audio.words
         else:
             words = self._aligned(call, audio, self._text)
+            if self._left is not None:
+                return audio
         return audio.with_words(fitted(self._text, words))
 
     def item(self, call: Call, chunk: AudioChunk) -> list[AudioChunk]:
@@ -123,8 +169,9 @@ class Spoken:
                 call.record(extra={"words": {"by": "engine"}})
             held, self._held = self._held, []  # in which it says nothing
             return [*held, self._fitted(chunk)]
-        if self._engine_knows:
-            return [chunk]
+        if self._engine_knows or self._left is not None:
+            held, self._held = self._held, []
+            return [*held, chunk]
         if not chunk.text:
             self._held.append(chunk)
             return []
@@ -149,6 +196,8 @@ class Spoken:
         if not held or not any(map(str.isalnum, text)):
             return held
         words = list(self._aligned(call, Audio.from_chunks(held), text))
+        if self._left is not None:
+            return held
         begins = 0.0
         for n, chunk in enumerate(held):
             ends = begins + chunk.duration
@@ -164,7 +213,8 @@ class Spoken:
         return chunk if words is None else replace(chunk, words=words)
 
     def _aligned(self, call: Call, audio: Audio, text: str) -> tuple[Word, ...]:
-        aligner = word_aligner(self.language)
+        if self._left is not None or (aligner := word_aligner(self.language)) is self._left:
+            return ()
         words: tuple[Word, ...] = aligner.object.align(audio, text, self.language)
         call.record(extra={"words": {"by": aligner.distribution, "version": aligner.version}})
         return words

@@ -18,8 +18,10 @@ from lollms_modalities.errors import OptionError
 VERSION: Final = 1
 """Of the protocol. Two sides understand each other if theirs are equal."""
 
-MINOR: Final = 1
-"""What a side knows beyond the first protocol of that version; the lower one counts. 1: streams into a worker."""
+MINOR: Final = 2
+"""What a side knows beyond the first protocol of that version; the lower one counts.
+
+1: streams into a worker. 2: the host's aligner."""
 
 PROTOCOL_VERSION: Final = f"{VERSION}.{MINOR}"
 """Both, as text."""
@@ -52,8 +54,12 @@ READY = "ready"  # to hello: protocol, minor, core, name, description, ...; to m
 BEGIN = "begin"  # options: the call has its options, its lock and its model
 PROGRESS = "progress"  # stage, done, total, unit, preview
 WARNING = "warning"  # category, message: a Python warning
+ALIGN = "align"  # text, language: whether the host finds the words of what the call speaks
 RESULT = "result"  # value, provenance, memory: the end
 ERROR = "error"  # error, traceback: the end
+
+# From the host again: the answer.
+ALIGNER = "aligner"  # distribution, version: it does, in what comes from now on; or error
 
 # From both.
 DATA = "data"  # the next chunk of the payload of the message before it
@@ -67,7 +73,7 @@ END = "end"  # error, traceback: of the stream into a call, with what its source
 # What must be there, so that whoever takes a message in may rely on it.
 _FIELDS: Final = {
     CALL: ("name", "arguments"), TAKEN: ("count",), BEGIN: ("options",), PROGRESS: ("report",),
-    WARNING: ("category", "message"), ITEM: ("value",), RESULT: ("value",), ERROR: ("error",),
+    WARNING: ("category", "message"), ITEM: ("value",), ALIGN: ("text",), RESULT: ("value",), ERROR: ("error",),
 }  # fmt: skip
 
 Buffer = bytes | bytearray | memoryview

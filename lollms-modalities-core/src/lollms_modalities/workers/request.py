@@ -14,7 +14,7 @@ from lollms_modalities import hooks
 from lollms_modalities.errors import CallTimeout, LollmsError, WorkerTimeoutError
 from lollms_modalities.media.result import Provenance
 from lollms_modalities.settings.base import CallOptions
-from lollms_modalities.workers import protocol
+from lollms_modalities.workers import aligning, protocol
 from lollms_modalities.workers.exchange import CLOSED, Disconnected
 from lollms_modalities.workers.process import hold_if_ending
 from lollms_modalities.workers.remote_errors import unpack_error, unpack_warning
@@ -138,6 +138,8 @@ class Request:
             call.options = SeenOptions.model_construct(**message["options"])
             if (relay := hooks.relay()) is not None and call.binding is not None:
                 relay.before_call(call.binding, call)
+        elif kind == protocol.ALIGN:
+            self.exchange.send(aligning.answer(call, message), (), self._look)
         elif kind == protocol.WARNING:
             warnings.warn(unpack_warning(message), stacklevel=2)
         elif kind == protocol.ERROR:

@@ -24,9 +24,10 @@ from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.calls.progress import Progress
+from lollms_modalities.contract.spoken import ELSEWHERE
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
-from lollms_modalities.workers import protocol
+from lollms_modalities.workers import aligning, protocol
 from lollms_modalities.workers.carrying import without_files
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected, Exchange
@@ -52,12 +53,15 @@ class _Request:
         self._reported: tuple[Progress, bool] | None = None
         self._told = 0.0
         self._incoming: Incoming | None = None
+        self._aligner = aligning.HostsAligner(exchange)
         self.tell = False
 
     def run(self) -> None:
         """Take the message, do what it says, answer."""
         exchange = self._exchange
         _request.set(self)
+        if self._worker.host_minor >= aligning.SINCE:
+            ELSEWHERE.set(self._aligner)
         try:
             out: list[Buffer] = []
             try:
@@ -135,6 +139,7 @@ class _Request:
         """The host wants it stopped."""
         self._token.cancel(reason)
         self._exchange.wake()
+        self._aligner.cancel()
 
     def begun(self, call: Call) -> None:
         """The call has its options, its lock and its model."""
@@ -186,6 +191,7 @@ class Worker:
     def __init__(self, sock: socket.socket) -> None:
         self.binding: LollmsBinding | None = None
         self.shares_files = True
+        self.host_minor = 0
         self._class: type[LollmsBinding] | None = None
         self._name = ""
         self.requests: dict[int, _Request] = {}
@@ -218,6 +224,7 @@ class Worker:
         if hello["protocol"] != protocol.VERSION:
             return ready  # which tells the host all that it can understand
         self.shares_files = hello.get("shares_files", True)
+        self.host_minor = hello.get("minor", 0)
         modality = hello["modality"]
         module = import_module("lollms_modalities.finding.managers")
         manager = getattr(module, f"Lollms{modality.upper()}BindingManager")(hello["directory"])
@@ -230,7 +237,7 @@ class Worker:
             "name": ref.name,
             "distribution": ref.distribution,
             "version": ref.version,
-            "description": _told_to(hello.get("minor", 0), self._class.describe()),
+            "description": _told_to(self.host_minor, self._class.describe()),
         }
 
     def make(self, settings: Json, shared: Json) -> Json:
