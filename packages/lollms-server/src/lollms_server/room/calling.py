@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lollms_modalities import (
@@ -33,6 +33,7 @@ from lollms_server.room.residency import Residency
 from lollms_server.room.running import RunningCall
 from lollms_server.room.streaming import OnLoop, RoomStream
 from lollms_server.room.tasks import Tasks
+from lollms_server.room.threads import Step
 from lollms_server.room.usage import Usage
 
 _END: Any = object()
@@ -59,12 +60,12 @@ class Calling:
         resident = await self._residency.of(chosen)
         call = self._arrived(RunningCall(request_id, chosen, caller, asked, resident))
         binding = await self._begun(call)
-        future: Future[Any] | None = None
+        step: Step[Any] | None = None
         result: Any = None
         error: BaseException | None = None
         try:
-            future = resident.submit(self._bound(call, binding))
-            result = await asyncio.wrap_future(future)
+            step = resident.submit(self._bound(call, binding))
+            result = await step.result()
             return result
         except asyncio.CancelledError as exc:
             error = exc
@@ -74,10 +75,10 @@ class Calling:
             error = exc
             raise
         finally:
-            if future is None or future.done():
+            if step is None or step.ended:
                 self._ended(call, error, sound_of(result))
             else:
-                self._tasks.start(self._ended_with(call, future, error))
+                self._tasks.start(self._ended_with(call, step, error))
 
     async def items(
         self, stream: RoomStream, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked
@@ -87,17 +88,17 @@ class Calling:
         call = self._arrived(RunningCall(request_id, chosen, caller, asked, resident))
         binding = await self._begun(call)
         opened: Any = None
-        step: Future[Any] | None = None
+        step: Step[Any] | None = None
         error: BaseException | None = None
         sound = 0.0
         watch: asyncio.TimerHandle | None = None
         try:
-            opened = await asyncio.wrap_future(step := resident.submit(self._bound(call, binding)))
+            opened = await (step := resident.submit(self._bound(call, binding))).result()
             if call.until is not None:
                 watch = asyncio.get_running_loop().call_later(
                     call.until - time.monotonic(), lambda: self._overdue(call, opened)
                 )
-            while (item := await asyncio.wrap_future(step := resident.submit(next, opened, _END))) is not _END:
+            while (item := await (step := resident.submit(next, opened, _END)).result()) is not _END:
                 if call.first is None:
                     call.first = time.monotonic()
                 sound = _heard(sound, item)
@@ -117,7 +118,7 @@ class Calling:
         finally:
             if watch is not None:
                 watch.cancel()
-            if step is None or error is None or (step.done() and not step.cancelled() and step.exception() is error):
+            if step is None or error is None or (step.ended and step.error is error):
                 self._ended(call, error, sound or None)
             else:
                 self._tasks.start(self._stream_ended(call, step, opened, error))
@@ -205,19 +206,16 @@ class Calling:
             controls["progress"] = OnLoop(call, asked.progress)
         return lambda: getattr(binding, asked.verb)(*asked.args, **asked.options, **controls)
 
-    async def _ended_with(self, call: RunningCall, future: Future[Any], error: BaseException | None) -> None:
-        await _end_of(future)
+    async def _ended_with(self, call: RunningCall, step: Step[Any], error: BaseException | None) -> None:
+        await step.end()
         self._ended(call, error)
 
-    async def _stream_ended(
-        self, call: RunningCall, step: Future[Any] | None, opened: Any, error: BaseException
-    ) -> None:
+    async def _stream_ended(self, call: RunningCall, step: Step[Any] | None, opened: Any, error: BaseException) -> None:
         if step is not None:
-            await _end_of(step)
-            if opened is None and not step.cancelled() and step.exception() is None:
-                opened = step.result()
+            came = await step.end()
+            opened = came if opened is None else opened
         if opened is not None:
-            await _end_of(call.resident.submit(opened.close))
+            await call.resident.submit(opened.close).end()
         self._ended(call, error)
 
     def _ended(self, call: RunningCall, error: BaseException | None, sound: float | None = None) -> None:
@@ -265,14 +263,6 @@ class Calling:
     def close(self) -> None:
         """No thread is started any more."""
         self._stopping.shutdown(wait=False)
-
-
-async def _end_of(future: Future[Any]) -> None:
-    """Wait until it has ended, however."""
-    waiter = asyncio.wrap_future(future)
-    await asyncio.wait([waiter])
-    if not waiter.cancelled():
-        waiter.exception()  # which nobody waits for any more
 
 
 def _heard(sound: float, item: Any) -> float:

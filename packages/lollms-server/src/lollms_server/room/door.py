@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import KeyRefused
@@ -51,6 +52,7 @@ class Door:
         return Caller(None, "anonymous", address)
 
 
+@lru_cache(1024)
 def is_local(address: str) -> bool:
     """Whether an IP address is this machine's own loopback."""
     try:

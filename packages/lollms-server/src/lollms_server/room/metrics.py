@@ -52,6 +52,7 @@ class Metrics:
         )
         self._hooks = Counter("lollms_plugin_failures", "Hooks of plug-ins that failed.", ("plugin", "hook"), **made)
         self.registry.register(_Now(residents))
+        self._known: dict[tuple[Any, tuple[str, ...]], Any] = {}
 
     def refused(self, served: ServedModel, error: BaseException) -> None:
         """A call was not begun."""
@@ -59,18 +60,24 @@ class Metrics:
 
     def ended(self, call: RunningCall, seconds: float, sound: float | None, error: BaseException | None) -> None:
         """A call that was begun has ended after so many seconds in the engine; ``sound``: that it made or heard."""
-        served = call.chosen.served
-        names = (*served.key, call.asked.verb)
-        self._calls.labels(*names, outcome_of(error)).inc()
-        self._engine.labels(*names).observe(seconds)
+        key, verb = call.chosen.served.key, call.asked.verb
+        self._of(self._calls, *key, verb, outcome_of(error)).inc()
+        self._of(self._engine, *key, verb).observe(seconds)
         if call.admitted is not None:
-            self._wait.labels(*served.key).observe(call.admitted - call.began)
+            self._of(self._wait, *key).observe(call.admitted - call.began)
         if call.first is not None:
-            self._first.labels(*names).observe(call.first - call.began)
+            self._of(self._first, *key, verb).observe(call.first - call.began)
         if sound and error is None:
-            self._factor.labels(*served.key).observe(seconds / sound)
+            self._of(self._factor, *key).observe(seconds / sound)
         if error is not None and outcome_of(error) == "failed":
-            self._failures.labels(*served.key, type(error).__name__).inc()
+            self._failures.labels(*key, type(error).__name__).inc()
+
+    def _of(self, metric: Any, *labels: str) -> Any:
+        """``metric.labels(*labels)``, which is looked for once: it takes longer than the counting."""
+        known = (metric, labels)
+        if known not in self._known:
+            self._known[known] = metric.labels(*labels)
+        return self._known[known]
 
     def model(self, served: ServedModel, what: str) -> None:
         """A model was loaded or unloaded."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import lollms_modalities
@@ -14,6 +13,7 @@ from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, Wo
 
 from lollms_server.room.admission import Admission
 from lollms_server.room.models import ServedModel
+from lollms_server.room.threads import Step, Threads
 
 _T = TypeVar("_T")
 _LOCAL = "local_files_only"
@@ -56,7 +56,7 @@ class Resident:
         self.lists: dict[str, frozenset[str]] = {}
         self.queue = Admission(served.name, self.at_once, served.max_queue)
         self._aside = ThreadPoolExecutor(_ASIDE, f"lollms-{served.name}-aside")
-        self._engine: ThreadPoolExecutor | None = None
+        self._engine: Threads | None = None
         self._changing: asyncio.Task[None] | None = None  # makes the binding, or ends it
 
     @property
@@ -65,11 +65,11 @@ class Resident:
         concurrency = 1 if self.description is None else int(self.description.get("concurrency", 1))
         return concurrency * self.served.pool
 
-    def submit(self, fn: Callable[..., _T], *args: Any) -> Future[_T]:
+    def submit(self, fn: Callable[..., _T], *args: Any) -> Step[_T]:
         """Run a step of a call, for which the binding was made, in a thread of its engine's."""
         if self._engine is None:
-            self._engine = ThreadPoolExecutor(self.at_once, f"lollms-{self.served.name}")
-        return self._engine.submit(contextvars.copy_context().run, fn, *args)
+            self._engine = Threads(self.at_once, f"lollms-{self.served.name}")
+        return self._engine.submit(fn, *args)
 
     async def aside(self, fn: Callable[..., _T], *args: Any) -> _T:
         """Run what is no call, and may take long. A task that is cancelled does not wait for its end."""
@@ -142,9 +142,9 @@ class Resident:
 
     def close(self) -> None:
         """No thread is started any more."""
-        for threads in (self._engine, self._aside):
-            if threads is not None:
-                threads.shutdown(wait=False)
+        self._aside.shutdown(wait=False)
+        if self._engine is not None:
+            self._engine.close()
 
     def memory(self) -> int:
         """Bytes in memory of its processes; 0 where it has none of its own."""

@@ -24,7 +24,7 @@ class Answer:
 
     async def send(self, send: Send) -> None:
         """Send all of it."""
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers = _encoded(self.headers)
         if self.status != 204:
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
@@ -39,7 +39,7 @@ class Streamed(Answer):
         self.parts = parts
 
     async def send(self, send: Send) -> None:
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        headers = _encoded(self.headers)
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         try:
             async for part in self.parts:
@@ -47,6 +47,10 @@ class Streamed(Answer):
         finally:
             await sse.close(self.parts)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def dumped(value: Any) -> bytes:

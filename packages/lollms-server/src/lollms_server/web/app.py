@@ -31,8 +31,9 @@ _log = logging.getLogger(__name__)
 OURS = "/lollms/v2"
 # What a page may read of an answer's headers: all in which something is told.
 _EXPOSED = (
-    "x-request-id, retry-after, x-lollms-model, x-lollms-alias, x-lollms-voice-alias, x-lollms-ignored, x-lollms-call"
+    b"x-request-id, retry-after, x-lollms-model, x-lollms-alias, x-lollms-voice-alias, x-lollms-ignored, x-lollms-call"
 )
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
 class App:
@@ -85,7 +86,7 @@ class App:
 
     def guard(self) -> Guard:
         """By the settings of now."""
-        if self._settled is not None and (now := self._settled()) != self.settings:
+        if self._settled is not None and (now := self._settled()) is not self.settings:
             self.settings, self._guard = now, Guard(now)
         return self._guard
 
@@ -104,7 +105,7 @@ class _Exchange:
         self._started = False
         self._asked: Asked | None = None
         self._ours = False
-        self._cors: dict[str, str] = {}
+        self._cors: list[tuple[bytes, bytes]] = []
 
     async def run(self) -> None:
         try:
@@ -130,8 +131,9 @@ class _Exchange:
         self._ours = raw_path.startswith(OURS.encode())
         method = scope["method"]
         if guard.cors(origin := headers.get("origin")):
-            self._cors = {"access-control-allow-origin": str(origin), "vary": "origin",
-                          "access-control-expose-headers": _EXPOSED}  # fmt: skip
+            allowed = str(origin).encode("latin-1")
+            self._cors = [(b"access-control-allow-origin", allowed), (b"vary", b"origin"),
+                          (b"access-control-expose-headers", _EXPOSED)]  # fmt: skip
             if method == "OPTIONS" and headers.get("access-control-request-method"):
                 return Answer(b"", 204, preflight(headers, ()))
         route, params = app.routes.find(method, raw_path)
@@ -160,14 +162,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._started = True
             given = {name for name, _ in message["headers"]}
-            ours = {
-                "x-request-id": self._id,
-                "x-content-type-options": "nosniff",
-                "cache-control": "no-store",
-                **self._cors,
-            }
-            extra = [(k.encode(), v.encode("latin-1")) for k, v in ours.items() if k.encode() not in given]
-            message = {**message, "headers": [*message["headers"], *extra]}
+            extra = [(b"x-request-id", self._id.encode()), *_ALWAYS, *self._cors]
+            message["headers"] += [header for header in extra if header[0] not in given]
         await self._to(message)
 
     async def _fail(self, exc: Exception) -> None:
@@ -208,5 +204,20 @@ def create_app(room: Room) -> App:
         room,
         WebSettings.of(room.configuration),
         routes_of(room.configuration.serve.surfaces),
-        settled=lambda: WebSettings.of(room.configuration),
+        settled=_Settled(room),
     )
+
+
+class _Settled:
+    """The settings of a room's configuration, made anew when that is another."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._of = room.configuration
+        self._settings = WebSettings.of(self._of)
+
+    def __call__(self) -> WebSettings:
+        if self._room.configuration is not self._of:
+            self._of = self._room.configuration
+            self._settings = WebSettings.of(self._of)
+        return self._settings

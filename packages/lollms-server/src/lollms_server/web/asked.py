@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 from lollms_server.room.callers import Caller
 from lollms_server.web.bodies import Body, parse_json
 from lollms_server.web.checking import checked
+from lollms_server.web.connection import Connection
 from lollms_server.web.errors import Refused
 from lollms_server.web.forms import Form, read_form
 from lollms_server.web.guard import Headers
@@ -52,11 +53,10 @@ class Asked:
         self.headers = headers
         self.form = Form()
         self._scope = scope
-        self._receive = receive
-        self._body = Body(receive, app.settings.limits, headers.get("content-length"))
+        self._connection = Connection.of(scope)
+        self._body = Body(receive, app.settings.limits, headers.get("content-length"), self._connection.more)
         self._task: asyncio.Task[Any] | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._gone = self._ended = False
+        self._gone = False
 
     # -- what it holds -----------------------------------------------------------------------------------------------
 
@@ -126,14 +126,14 @@ class Asked:
 
         Once the body was read, since what comes after it is the caller's going.
         """
-        if self._watcher is None:
+        if self._task is None:
             self._task = asyncio.current_task()
-            self._watcher = asyncio.create_task(self._watch())
+            self._connection.on_loss = self._lost
+            if self._connection.is_lost:
+                self._lost()
 
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self._ended and self._task is not None:
+    def _lost(self) -> None:
+        if self._task is not None:
             self._gone = True
             self._task.cancel()
 
@@ -143,7 +143,5 @@ class Asked:
 
     def end(self) -> None:
         """Remove what it brought; nobody is looked after any more."""
-        self._ended = True
-        if self._watcher is not None:
-            self._watcher.cancel()
+        self._connection.on_loss = None
         self.form.remove()

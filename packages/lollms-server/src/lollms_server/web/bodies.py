@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.types import Receive
@@ -23,10 +23,17 @@ class Gone(Exception):
 
 
 class Body:
-    """The body of one request, part by part."""
+    """The body of one request, part by part.
 
-    def __init__(self, receive: Receive, limits: Limits, length: str | None) -> None:
+    Args:
+        receive, length: the request's, and what it says of its body's length.
+        limits: how much is taken, and how slowly it may come.
+        more: whether something of it is still to come.
+    """
+
+    def __init__(self, receive: Receive, limits: Limits, length: str | None, more: Callable[[], bool]) -> None:
         self._receive = receive
+        self._more = more
         self._limits = limits
         self.length = _length(length)
         self.ended = False
@@ -55,6 +62,8 @@ class Body:
                 yield data
 
     async def _next(self) -> Any:
+        if not self._more():
+            return await self._receive()  # at once
         limits = self._limits
         # Only while we wait for it does a slow body cost its sender time.
         left = limits.patience + self._came / limits.body_rate - self._waited
@@ -97,7 +106,7 @@ def _parse(data: bytes, depth: int) -> Any:
     if not data.strip():
         raise Refused("The body is empty.", code="empty_body", hint="Send JSON.")
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_no_number, parse_float=_float, parse_int=_int)
+        value = _DECODER.decode(data.decode("utf-8"))
     except RecursionError:
         raise _too_deep(depth) from None
     except UnicodeDecodeError:
@@ -125,6 +134,9 @@ def _int(said: str) -> int:
     if len(said) > 20 or abs(int(said)) > _LARGEST_INT:
         raise Refused(f"The number {said:.40} is too large.", code="invalid_number", hint="At most 2**63 - 1.")
     return int(said)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_float, parse_int=_int)
 
 
 def _check_depth(value: Any, left: int, depth: int) -> None:

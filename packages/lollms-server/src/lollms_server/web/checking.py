@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_origin
 
 from lollms_modalities import OptionError
@@ -50,11 +51,20 @@ def checked(model: type[_M], values: Mapping[str, Any]) -> _M:
 
 def _single(model: type[BaseModel], name: str, value: Any) -> Any:
     """A form's field that is given once is no list, unless it is one."""
-    field = model.model_fields.get(name)
-    is_list = field is not None and any(get_origin(part) is list for part in _members(field.annotation))
+    is_list = name in _lists_of(model)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and not is_list:
         return value[0]
     return [value] if is_list and isinstance(value, str) else value
+
+
+@lru_cache
+def _lists_of(model: type[BaseModel]) -> frozenset[str]:
+    """Names of the fields that may be lists."""
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if any(get_origin(part) is list for part in _members(field.annotation))
+    )
 
 
 def _members(annotation: Any) -> Iterable[Any]:

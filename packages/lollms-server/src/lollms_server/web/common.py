@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,20 +30,29 @@ class Descriptions:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._known: dict[tuple[str, str], tuple[ServedModel, dict[str, Any]]] = {}
+        self._known: dict[tuple[str, str], tuple[ServedModel, dict[str, Any], dict[str, VerbOptions]]] = {}
 
-    async def of(self, chosen: Chosen, caller: Caller) -> dict[str, Any]:
-        """The description of that model's verbs."""
-        served, known = self._known.get(chosen.served.key, (None, {}))
+    async def of(self, chosen: Chosen, caller: Caller, verb: str) -> VerbOptions:
+        """What that verb of the model takes.
+
+        Raises:
+            Refused: it has no such verb.
+        """
+        served, known, verbs = self._known.get(chosen.served.key, (None, {}, {}))
         if served is not chosen.served:
-            known = await self._room.describe(chosen, caller)
-            self._known[chosen.served.key] = (chosen.served, known)
-        return known
+            known, verbs = await self._room.describe(chosen, caller), {}
+            self._known[chosen.served.key] = (chosen.served, known, verbs)
+        if verb not in verbs:
+            verbs[verb] = VerbOptions(known, verb)
+        return verbs[verb]
+
+
+_UNFIT = re.compile("[^!-~]")
 
 
 def in_header(value: str) -> str:
     """A caller's text as a header may hold it: visible ASCII, and "?" for whatever else, line ends among them."""
-    return "".join(character if "!" <= character <= "~" else "?" for character in value[:200])
+    return _UNFIT.sub("?", value[:200])
 
 
 class Meant(NamedTuple):
@@ -96,7 +106,7 @@ async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Mea
         Refused: it has no such verb.
     """
     chosen = find(asked, name, modality)
-    return Meant(chosen, VerbOptions(await asked.app.descriptions.of(chosen, asked.caller), verb))
+    return Meant(chosen, await asked.app.descriptions.of(chosen, asked.caller, verb))
 
 
 async def begun(stream: AsyncIterator[_T], *, may_be_empty: bool = False) -> AsyncIterator[_T]:

@@ -10,7 +10,7 @@ import itertools
 import re
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from starlette.types import Scope
 
@@ -22,10 +22,11 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SERVER, _NUMBERS = secrets.token_hex(8), itertools.count(1)
 _HEADERS = 100
-_PROXIES = (
-    "forwarded", "via", "x-forwarded", "x-forwarded-", "x-original-", "x-real-ip", "x-client-ip", "x-cluster-client-ip",
-    "true-client-ip", "cf-connecting-ip", "fly-client-ip",
-)  # fmt: skip
+_PROXIES = frozenset((
+    "forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
+    "cf-connecting-ip", "fly-client-ip",
+))  # fmt: skip
+_PROXIES_BEGIN = ("x-forwarded-", "x-original-")
 
 
 class Headers:
@@ -33,10 +34,11 @@ class Headers:
 
     def __init__(self, scope: Scope) -> None:
         self.all: list[tuple[str, str]] = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"]]
+        self._first = dict(reversed(self.all))
 
     def get(self, name: str) -> str | None:
         """The first of that name."""
-        return next((value for known, value in self.all if known == name), None)
+        return self._first.get(name)
 
     def only(self, name: str) -> str | None:
         """The one of that name.
@@ -44,16 +46,13 @@ class Headers:
         Raises:
             Refused: there are several, of which each program would take another.
         """
-        found = [value for known, value in self.all if known == name]
-        if len(found) > 1:
-            raise Refused(f"There are {len(found)} headers {name!r}.", code="repeated_header", hint="Send one.")
-        return found[0] if found else None
+        if len(self._first) < len(self.all) and (count := sum(known == name for known, _ in self.all)) > 1:
+            raise Refused(f"There are {count} headers {name!r}.", code="repeated_header", hint="Send one.")
+        return self._first.get(name)
 
-    def starting(self, names: Iterable[str]) -> bool:
-        """Whether there is one of these names, or one that begins with one of them that ends in ``-``."""
-        return any(
-            known == name or (name.endswith("-") and known.startswith(name)) for known, _ in self.all for name in names
-        )
+    def any(self, names: Set[str], beginnings: tuple[str, ...]) -> bool:
+        """Whether there is one of these names, or one that begins so."""
+        return any(known in names or known.startswith(beginnings) for known in self._first)
 
 
 def request_id(headers: Headers) -> str:
@@ -117,7 +116,7 @@ class Guard:
 
         Whoever asks only looks like that proxy then.
         """
-        return headers.starting(_PROXIES) and not self._followed(scope, headers)[1]
+        return headers.any(_PROXIES, _PROXIES_BEGIN) and not self._followed(scope, headers)[1]
 
     def cors(self, origin: str | None) -> bool:
         """Whether pages of that origin were named."""

@@ -12,14 +12,16 @@ import secrets
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lollms_server.web.app import App
+from lollms_server.web.connection import CONNECTION, Connection
 from lollms_server.web.settings import Limits
+from lollms_server.web.writing import Together
 
 _KEEP_ALIVE = 15  # seconds between two requests of a connection; above what clients' pools take for granted
 
@@ -32,7 +34,9 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
         _stuck: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
+            super().connection_made(cast(asyncio.Transport, Together(transport, self.loop)))
+            self.connection = Connection(lambda: self.conn.their_state is h11.SEND_BODY)
+            self.app_state = {**self.app_state, CONNECTION: self.connection}  # each request's scope has it as its state
             sock = transport.get_extra_info("socket")
             if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
                 # asyncio does so itself only where the listening socket names its protocol. Without it the end of an
@@ -47,6 +51,7 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
             self._slow = _stopped(self._slow)
             self._stuck = _stopped(self._stuck)
             super().connection_lost(exc)
+            self.connection.lose()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -67,6 +72,7 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
             self.transport.abort()
 
         def on_response_complete(self) -> None:
+            cast(Together, self.transport).flush()
             super().on_response_complete()
             self._slow = _stopped(self._slow)
             if self.conn.their_state is h11.SEND_BODY:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from lollms_server.web.answers import Answer
     from lollms_server.web.asked import Asked
 
+_KNOWN = 256  # paths that were found of late; each is as long as a request's line may be
 Access = Literal["open", "lists", "user", "admin"]
 Handler = Callable[["Asked"], Awaitable["Answer | None"]]
 
@@ -69,15 +72,19 @@ class Routes:
             if route.method in methods:
                 raise ValueError(f"{route.method} {route.path} stands twice in the table of routes")
             methods[route.method] = route
+        self._known = lru_cache(_KNOWN)(self._looked_for)
         # What is said outright goes before what takes anything.
         self._templates = sorted(self._by_path, key=lambda t: [("{" in part) + ("*" in part) for part in t])
 
-    def find(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
+    def find(self, method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
         """The route, and what its path's parameters are.
 
         Raises:
             Refused: 404 where there is no such path, 405 where it is not for this method.
         """
+        return self._known(method, raw_path)
+
+    def _looked_for(self, method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
         parts = raw_path.split(b"/")
         allowed: list[str] = []
         if parts[0] == b"" and len(parts) > 1:
@@ -87,7 +94,7 @@ class Routes:
                 methods = self._by_path[template]
                 route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
                 if route is not None:
-                    return route, found
+                    return route, MappingProxyType(found)
                 allowed += methods
         if allowed:
             raise Refused(
