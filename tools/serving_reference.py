@@ -27,13 +27,16 @@ def fields(model: type[BaseModel]) -> str:
 
 def metrics() -> str:
     """The metrics of a room."""
+    from lollms_server.jobs.metrics import JobMetrics
     from lollms_server.room.metrics import Metrics
     from lollms_server.room.models import ServedModel
     from lollms_server.room.resident import Resident
 
     resident = Resident(ServedModel("x", "tts", "x"))
+    measured = Metrics(lambda: [resident])
+    JobMetrics(measured.registry, None)
     rows = []
-    for family in Metrics(lambda: [resident]).registry.collect():
+    for family in measured.registry.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append((f"`{name}`", family.type, family.documentation))
     resident.close()
@@ -44,7 +47,7 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "must be there"
     value = field.get_default(call_default_factory=True)
-    if value is None or value in ((), {}):
+    if value is None or value in ((), {}) or isinstance(value, BaseModel):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -64,11 +67,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def page(text: str) -> str:
     """The page with its tables as they are to be."""
-    from lollms_server.room.configuration import Model, Plugin, Serve
+    from lollms_server.room.configuration import JobSettings, Model, Plugin, Serve
 
-    for name, table in {
-        "serve": fields(Serve), "models": fields(Model), "plugins": fields(Plugin), "metrics": metrics(),
-    }.items():  # fmt: skip
+    told: dict[str, type[BaseModel]] = {"serve": Serve, "jobs": JobSettings, "models": Model, "plugins": Plugin}
+    for name, table in {**{name: fields(model) for name, model in told.items()}, "metrics": metrics()}.items():
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not mark or not end:

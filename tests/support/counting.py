@@ -15,13 +15,20 @@ counting = counting_engine:CountingTTS
 
 [lollms_client.stt_bindings]
 counting = counting_engine:CountingSTT
+
+[lollms_client.tti_bindings]
+counting = counting_pictures:CountingTTI
+
+[lollms_client.ttv_bindings]
+counting = counting_pictures:CountingTTV
 """
 
 
 def plant(folder: Path) -> Path:
     """Write the distribution into ``folder``, which is to be on the path of Python; gives the folder."""
     install(folder, "counting", POINTS)
-    shutil.copy(Path(__file__).with_name("counting_engine.py"), folder)
+    for name in ("counting_engine.py", "counting_pictures.py"):
+        shutil.copy(Path(__file__).with_name(name), folder)
     return folder
 
 

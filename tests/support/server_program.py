@@ -16,6 +16,7 @@ from pathlib import Path
 
 async def main() -> None:
     import uvicorn
+    from lollms_server.jobs.board import Lease
     from lollms_server.room.configuration import load_configuration
     from lollms_server.room.room import Room
     from lollms_server.web.app import App
@@ -25,10 +26,13 @@ async def main() -> None:
 
     os.environ["LOLLMS_HOPS"] = "1"
     configuration = load_configuration(Path(sys.argv[1]))
-    limits = Limits(**json.loads(sys.argv[2]))
+    given = json.loads(sys.argv[2])
+    lease = Lease(*given.pop("lease", ()))
+    limits = Limits(**given)
     room = Room.open(configuration)
     settings = dataclasses.replace(WebSettings.of(configuration), limits=limits, uploads=sys.argv[3])
-    server = uvicorn.Server(uvicorn_config(App(room, settings, routes_of(configuration.serve.surfaces))))
+    app = App(room, settings, routes_of(configuration.serve.surfaces), lease=lease)
+    server = uvicorn.Server(uvicorn_config(app))
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     print(listening.getsockname()[1], flush=True)
 

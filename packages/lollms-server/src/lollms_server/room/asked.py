@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from lollms_modalities import LollmsBinding, OptionError, Progress, UnsupportedError
 
@@ -14,13 +14,16 @@ from lollms_server.room.models import Chosen
 from lollms_server.room.recorded import RecordedVoices
 from lollms_server.room.resident import Resident
 
+Limit = float | None | Literal["model"]  # seconds that a call may take; "model" for those of its model
+
 
 class Asked:
     """What a surface asks for: a verb with its arguments, and how it is to be treated."""
 
     def __init__(
-        self, verb: str, args: tuple[Any, ...], options: dict[str, Any], *, stream: bool,
+        self, verb: str, args: tuple[Any, ...], options: dict[str, Any], stream: bool,
         progress: Callable[[Progress], object] | None, deadline: float | None, keep_alive: float | None,
+        limit: Limit = "model",
     ) -> None:  # fmt: skip
         for name, value in (("deadline", deadline), ("keep_alive", keep_alive)):
             if value is not None and not (value >= 0 and math.isfinite(value)):
@@ -32,6 +35,12 @@ class Asked:
         self.progress = progress
         self.deadline = deadline
         self.keep_alive = keep_alive
+        self.limit = limit
+
+    def seconds(self, of_model: float | None) -> float | None:
+        """How long it may take in all; None for any time. ``of_model``: how long calls of the model may."""
+        limits = (self.deadline, of_model if self.limit == "model" else self.limit)
+        return min((seconds for seconds in limits if seconds is not None), default=None)
 
     async def check(
         self, resident: Resident, binding: LollmsBinding, chosen: Chosen, caller: Caller, recorded: RecordedVoices

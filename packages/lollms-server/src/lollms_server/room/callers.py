@@ -19,6 +19,7 @@ class Caller:
         models: names of the models that the key is for; None for all.
         at_once: how many calls it may have under way, waiting ones too; None for any number.
         engine_seconds: how many seconds of engines it may use in a UTC day; None for any number.
+        since: when its key was made; "" without one.
     """
 
     key_name: str | None
@@ -27,6 +28,7 @@ class Caller:
     models: frozenset[str] | None = None
     at_once: int | None = None
     engine_seconds: float | None = None
+    since: str = ""
 
     @property
     def who(self) -> str:

@@ -164,7 +164,7 @@ class Calling:
         """Wait for the call's turn and for its binding."""
         resident, asked = call.resident, call.asked
         queue, entered, holding = resident.queue, False, False
-        limit = _least(asked.deadline, call.chosen.served.timeout)
+        limit = asked.seconds(call.chosen.served.timeout)
         call.until = None if limit is None else call.began + limit
         try:
             async with asyncio.timeout(limit) as scope:
@@ -270,7 +270,3 @@ def _heard(sound: float, item: Any) -> float:
     if isinstance(item, AudioChunk):
         return sound + len(item.pcm) / (2 * item.channels * item.sample_rate)  # without numpy, which `duration` needs
     return max(sound, item.end or 0.0) if isinstance(item, Segment) else sound
-
-
-def _least(*seconds: float | None) -> float | None:
-    return min((s for s in seconds if s is not None), default=None)

@@ -75,6 +75,28 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+class JobSettings(_Table):
+    """The table ``[serve.jobs]``."""
+
+    store: str | None = Field(
+        default=None, description="Address of the database: sqlite:///FILE or postgresql://...; a file beside the keys."
+    )
+    results: str | None = Field(
+        default=None, description="Folder of uploads and results, or an address of fsspec's; a folder beside the keys."
+    )
+    lifetime: float = Field(
+        default=86400.0, description="Seconds that a job and its results are kept.", gt=0, le=10**9, allow_inf_nan=False
+    )
+    max_size: Bytes = Field(default=20 * 10**9, description="Bytes of all of them; when full, new jobs are refused.")
+    max_queued: int = Field(default=1000, description="How many jobs of one caller may wait.", ge=1, le=10**6)
+    timeout: Seconds = Field(
+        default=3600.0, description="Seconds that one job may take, without its waiting as a job; or never."
+    )
+    keep: tuple[Literal["prompts", "uploads"], ...] = Field(
+        default=(), description="What of a job is kept when it has ended: prompts, uploads."
+    )
+
+
 class Serve(_Table):
     """The table ``[serve]``."""
 
@@ -120,6 +142,7 @@ class Serve(_Table):
         default=None, description="Where the keys' hashes are; in the platform's folder for data."
     )
     socket: Path | None = Field(default=None, description="The Unix socket for admins at the terminal.")
+    jobs: JobSettings = Field(default=JobSettings(), description="A table of its own, [serve.jobs].")
 
     def keys_path(self) -> Path:
         """Where the keys are."""

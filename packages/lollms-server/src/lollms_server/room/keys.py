@@ -44,7 +44,7 @@ class Key(BaseModel):
     def caller(self, address: str) -> Caller:
         """Who asks with it."""
         models = None if self.models is None else frozenset(self.models)
-        return Caller(self.name, self.role, address, models, self.at_once, self.engine_seconds)
+        return Caller(self.name, self.role, address, models, self.at_once, self.engine_seconds, self.created)
 
 
 class _File(BaseModel):

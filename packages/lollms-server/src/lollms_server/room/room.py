@@ -15,7 +15,7 @@ from typing import Any
 from lollms_modalities import Progress
 
 from lollms_server.room import plugins
-from lollms_server.room.asked import Asked
+from lollms_server.room.asked import Asked, Limit
 from lollms_server.room.callers import Caller
 from lollms_server.room.calling import Calling
 from lollms_server.room.configuration import Configuration
@@ -46,13 +46,15 @@ class Room:
         configuration: of now; ``reconfigure`` changes it.
         metrics: with their ``registry``.
         recorded: the voices that callers have registered.
+        keys: of those who may ask.
     """
 
     def __init__(self, configuration: Configuration) -> None:
         serve = configuration.serve
         self.configuration = configuration
         self._catalogue = catalogue_of(configuration)
-        self._door = Door(Keys(serve.keys_path()), lambda: self.configuration.serve.open_lists)
+        self.keys = Keys(serve.keys_path())
+        self._door = Door(self.keys, lambda: self.configuration.serve.open_lists)
         self._usage = Usage(serve.keys_path().with_name("usage.json"))
         self._residency = Residency(serve.max_loaded, serve.memory_limit, self._model_changed)
         self.metrics = Metrics(lambda: self._residency.residents.values())
@@ -161,7 +163,7 @@ class Room:
     async def call(
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
-        request_id: str | None = None, keep_alive: float | None = None, **options: Any,
+        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model", **options: Any,
     ) -> Any:  # fmt: skip
         """Run a verb of the model's binding.
 
@@ -176,6 +178,7 @@ class Room:
             request_id: by which it is logged, listed and cancelled; drawn where there is none.
             keep_alive: seconds that the model stays loaded after this call: less than is configured, or from an admin
                 more.
+            limit: in the place of the seconds that a call of the model may take; None for any time.
 
         Returns:
             What the verb returns: one of our media.
@@ -186,20 +189,20 @@ class Room:
             LollmsError: whatever the verb raises.
             asyncio.CancelledError: the task was cancelled; so is the call then, in the queue and in the engine.
         """
-        asked = Asked(verb, args, options, stream=False, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        asked = Asked(verb, args, options, False, progress, deadline, keep_alive, limit)
         return await self._calling.call(chosen, caller, request_id, asked)
 
     def stream(
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
-        request_id: str | None = None, keep_alive: float | None = None, **options: Any,
+        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model", **options: Any,
     ) -> RoomStream:  # fmt: skip
         """Run a verb that gives a stream, such as "stream_audio"; arguments and errors as of ``call``.
 
         The call arrives when the first item is asked for. Closing the stream (``aclose``, or ``async with``) cancels
         it, in the queue and in the engine. The engine works on a step while somebody waits for it.
         """
-        asked = Asked(verb, args, options, stream=True, progress=progress, deadline=deadline, keep_alive=keep_alive)
+        asked = Asked(verb, args, options, True, progress, deadline, keep_alive, limit)
         return RoomStream(lambda stream: self._calling.items(stream, chosen, caller, request_id, asked))
 
     def calls(self, caller: Caller) -> list[RunningCall]:
@@ -254,6 +257,19 @@ class Room:
         """The served models as they are now: loaded, queue, memory."""
         residents = self._residency.residents.values()
         return [state_of(r, caller) for r in residents if caller.allowed(r.served.name.partition("/")[0])]
+
+    @property
+    def ending(self) -> bool:
+        """Whether it takes no more calls."""
+        return self._calling.ending
+
+    def at_once(self, name: str, modality: str) -> int:
+        """How many calls a model works on side by side; 0 where it is not served."""
+        served = self._catalogue.served.get((modality, name.partition("/")[0]))
+        if served is None:
+            return 0
+        resident = self._residency.residents.get(served.key)
+        return served.pool if resident is None else resident.at_once
 
     # -- change and end ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
 
+from lollms_server.jobs.board import Jobs, Lease
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import NotAllowed
 from lollms_server.web import errors
@@ -31,19 +32,24 @@ _log = logging.getLogger(__name__)
 OURS = "/lollms/v2"
 # What a page may read of an answer's headers: all in which something is told.
 _EXPOSED = (
-    b"x-request-id, retry-after, x-lollms-model, x-lollms-alias, x-lollms-voice-alias, x-lollms-ignored, x-lollms-call"
+    b"x-request-id, retry-after, x-lollms-model, x-lollms-alias, x-lollms-voice-alias, x-lollms-ignored, "
+    b"x-lollms-call, location, preference-applied, openai-poll-after-ms"
 )
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
 class App:
-    """The surface on an engine room.
+    """The surface on an engine room, and the jobs that it is asked for.
 
     Args:
         room: what does the work. Whoever made it closes it.
         settings: who may ask for how much.
         routes: all that can be asked for.
         settled: gives the settings of now, where they may change while the server runs.
+        lease: how the server holds the jobs that it runs.
+
+    Raises:
+        ConfigurationError: the store of the jobs, or the place of their results, cannot be used.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class App:
         settings: WebSettings,
         routes: Iterable[Route],
         settled: Callable[[], WebSettings] | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.room = room
         self.settings = settings
@@ -60,6 +67,7 @@ class App:
         self.descriptions = Descriptions(room)
         self._guard = Guard(settings)
         self.uploads = Uploads(settings.uploads)
+        self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
         self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +82,10 @@ class App:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             kind = (await receive())["type"]
+            if kind == "lifespan.startup":
+                self.jobs.start()
             if kind == "lifespan.shutdown":
+                await self.jobs.close()
                 self.close()
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":

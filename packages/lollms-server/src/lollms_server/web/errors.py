@@ -31,6 +31,7 @@ from lollms_modalities import (
     VoiceNotFoundError,
 )
 
+from lollms_server.jobs.errors import JobLost, JobNotFound, JobUnfinished, KeyReused, StoreLost
 from lollms_server.room.errors import (
     CallNotFound,
     Ending,
@@ -84,6 +85,11 @@ TABLE = (
     Row(NotAllowed, 403, "permission_error", "not_allowed"),
     Row(ModelNotServed, 404, _INVALID, "model_not_found"),
     Row(CallNotFound, 404, _INVALID, "call_not_found"),
+    Row(JobNotFound, 404, _INVALID, "job_not_found"),
+    Row(JobUnfinished, 404, _INVALID, "not_completed", again=True),
+    Row(KeyReused, 422, _INVALID, "idempotency_key_reused"),
+    Row(JobLost, 500, _SERVER, "job_lost"),
+    Row(StoreLost, 503, _SERVER, "store_lost", again=True),
     Row(Ending, 503, _SERVER, "ending", again=True),
     Row(Later, 429, "rate_limit_error", "rate_limit_exceeded", again=True),
     Row(OptionError, 400, _INVALID, "invalid_option"),

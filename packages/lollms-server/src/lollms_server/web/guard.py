@@ -166,6 +166,8 @@ _MAY_BE_ASKED = (
     "accept",
     "x-request-id",
     "idempotency-key",
+    "prefer",
+    "range",
     "x-stainless-",
     "openai-",
 )

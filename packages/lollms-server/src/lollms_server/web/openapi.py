@@ -29,11 +29,12 @@ _ALWAYS = {
     400: "Something about the request is wrong; param says what.",
     401: "No key, or an unknown one.",
     403: "Not for this caller, host or page.",
-    404: "There is no such model, voice, call or path.",
+    404: "There is no such model, voice, call, job or path, or the job is not done; see Retry-After.",
     405: "Another method is for this path.",
     408: "The body came too slowly.",
     413: "More than is taken.",
     415: "The body is of another type.",
+    422: "The Idempotency-Key has been used for something else.",
     429: "The queue is full, or the key has used what it may; see Retry-After.",
     431: "The headers are too large.",
     499: "The call was cancelled.",
@@ -57,7 +58,7 @@ def document(routes: Routes) -> dict[str, Any]:
         "info": {
             "title": "lollms serve",
             "version": __version__,
-            "description": "Speech and transcription as OpenAI's API has them, and all verbs of every binding.",
+            "description": "Speech, transcription, images, videos as OpenAI's API has them, and every binding's verbs.",
         },
         "paths": paths,
         "components": {

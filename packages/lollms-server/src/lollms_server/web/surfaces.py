@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from lollms_server.web import operating
-from lollms_server.web.openai import models, speech, transcription, voices
+from lollms_server.web.jobs import LISTED
+from lollms_server.web.openai import models, music, speech, transcription, videos, voices
 from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
 from lollms_server.web.routes import Route
-from lollms_server.web.v2 import bindings, calls
+from lollms_server.web.v2 import bindings, calls, jobs
 
 _EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -36,6 +37,21 @@ OPENAI = (
           form=("audio_sample",), needed=("audio_sample",), answers=_OBJECT),
     Route("DELETE", "/v1/audio/voices/{id}", voices.remove_voice, "Remove a registered voice.", answers=_OBJECT),
     Route("GET", "/v1/audio/models", models.list_audio_models, "Models that speak.", access="lists", answers=_OBJECT),
+    Route("POST", "/v1/videos", videos.create_video, "Have a film made.", body=videos.VideoBody,
+          form=("input_reference",), answers=_OBJECT),
+    Route("GET", "/v1/videos", videos.list_videos, "Your films.", query=LISTED, answers=_OBJECT),
+    Route("GET", "/v1/videos/{id}", videos.get_video, "One film, as far as it is.", answers=_OBJECT),
+    Route("DELETE", "/v1/videos/{id}", videos.delete_video, "Delete a film, or cancel it.", answers=_OBJECT),
+    Route("GET", "/v1/videos/{id}/content", videos.video_content, "The film.", query={"variant": "video or thumbnail."},
+          answers={"video/mp4": _FILE, "image/webp": _FILE}),
+    Route("POST", "/v1/videos/{id}/remix", videos.remix_video, "Have it made with another prompt.",
+          body=videos.RemixBody, answers=_OBJECT),
+    Route("POST", "/v1/music", music.create_music, "Have music made.", body=music.MusicBody, form=("input_reference",),
+          answers=_OBJECT),
+    Route("GET", "/v1/music", music.list_music, "Your music.", query=LISTED, answers=_OBJECT),
+    Route("GET", "/v1/music/{id}", music.get_music, "One piece, as far as it is.", answers=_OBJECT),
+    Route("DELETE", "/v1/music/{id}", music.delete_music, "Delete a piece, or cancel it.", answers=_OBJECT),
+    Route("GET", "/v1/music/{id}/content", music.music_content, "The sound.", answers=_SOUND),
     Route("GET", "/v1/models", models.list_models, "All models.", access="lists", answers=_OBJECT),
     Route("GET", "/v1/models/{model*}", models.get_model, "One model.", access="lists", answers=_OBJECT),
 )  # fmt: skip
@@ -53,6 +69,14 @@ LOLLMS = (
           answers=_OBJECT | {"*/*": _FILE} | _EVENTS),
     Route("GET", "/lollms/v2/calls", calls.list_calls, "The calls under way.", answers=_OBJECT),
     Route("DELETE", "/lollms/v2/calls/{id}", calls.cancel, "Cancel a call.", answers=_OBJECT),
+    Route("GET", jobs.PATH, jobs.list_jobs, "Jobs of all kinds.",
+          query={**LISTED, "status": "Only those that are queued, in_progress, completed, failed or cancelled."},
+          answers=_OBJECT),
+    Route("GET", f"{jobs.PATH}/{{id}}", jobs.get_job, "A job, or its changes as events.", answers=_OBJECT | _EVENTS),
+    Route("DELETE", f"{jobs.PATH}/{{id}}", jobs.remove, "Delete a job, or cancel it.", answers=_OBJECT),
+    Route("POST", f"{jobs.PATH}/{{id}}/cancel", jobs.cancel, "Cancel a job.", answers=_OBJECT),
+    Route("GET", f"{jobs.PATH}/{{id}}/content", jobs.content, "What came of a job.",
+          query={"file": "Which of several files."}, answers=_OBJECT | {"*/*": _FILE}),
 )  # fmt: skip
 SURFACES = {"openai": OPENAI, "lollms": LOLLMS}
 

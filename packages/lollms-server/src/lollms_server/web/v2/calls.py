@@ -10,14 +10,17 @@ from typing import Any
 from lollms_modalities import Audio, Image, Transcript, Video, read_media
 from pydantic import Field
 
+from lollms_server.jobs.requests import Request
 from lollms_server.web import sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody, checked, refuse_unknown
 from lollms_server.web.common import Meant, begun, check_image, check_recording, meant
 from lollms_server.web.errors import Refused
+from lollms_server.web.jobs import idempotency, prefers_job
 from lollms_server.web.v2 import values
 from lollms_server.web.v2.events import events_of
+from lollms_server.web.v2.jobs import PATH, told
 
 
 class CallBody(RequestBody):
@@ -31,7 +34,10 @@ class CallBody(RequestBody):
 
 
 async def call(asked: Asked) -> Answer:
-    """Call a verb. With ``Accept: text/event-stream`` the answer is events: progress, items, the result."""
+    """Call a verb. With ``Accept: text/event-stream`` the answer is events: progress, items, the result.
+
+    With ``Prefer: respond-async`` it is a job.
+    """
     fields = await asked.fields()
     if texts := asked.form.fields.get("arguments"):
         fields["arguments"] = _parsed(texts[-1])
@@ -40,6 +46,15 @@ async def call(asked: Asked) -> Answer:
     verb = asked.params["verb"]
     model = await meant(asked, asked.params["name"], asked.params["modality"], verb)
     arguments = await _arguments(asked, body, model)
+    if prefers_job(asked):
+        request = Request(
+            arguments, model.options.content, bool(model.options.spec["stream"]), body.timeout, body.keep_alive
+        )
+        job = await asked.app.jobs.create(
+            asked.caller, "call", model.chosen, verb, request, idempotency=idempotency(asked)
+        )
+        headers = {"location": f"{asked.settings.root_path}{PATH}/{job.id}", "preference-applied": "respond-async"}
+        return json_answer(told(job), 202, {**model.headers, **headers})
     args = (arguments.pop(model.options.content),) if model.options.content else ()
     arguments |= {"request_id": asked.id, "keep_alive": body.keep_alive, "deadline": body.timeout}
     streams = bool(model.options.spec["stream"])

@@ -60,13 +60,14 @@ def provenance_of(provenance: Provenance | None) -> dict[str, Any] | None:
     """How a result was made, without the server's settings and folders."""
     if provenance is None:
         return None
-    told: dict[str, Any] = _masked(provenance.to_json() | {"settings": {}})
+    told: dict[str, Any] = masked_values(provenance.to_json() | {"settings": {}})
     return told
 
 
-def _masked(value: Any) -> Any:
+def masked_values(value: Any) -> Any:
+    """JSON values whose texts tell nothing of the machine."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
-        return {name: _masked(held) for name, held in value.items()}
-    return [_masked(held) for held in value] if isinstance(value, (list, tuple)) else value
+        return {name: masked_values(held) for name, held in value.items()}
+    return [masked_values(held) for held in value] if isinstance(value, (list, tuple)) else value
