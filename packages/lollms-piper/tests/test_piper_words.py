@@ -13,7 +13,6 @@ from lollms_piper import PiperTTSBinding
 from lollms_piper.durations import telling_durations
 from lollms_piper.engine import load_voice
 from lollms_piper.voices import packaged_voice
-from lollms_piper.words import _aligned
 
 STILL = {"noise_scale": 0.0, "noise_w_scale": 0.0}
 TEXT = (
@@ -133,15 +132,3 @@ def test_durations_of_what_is_no_voice(tmp_path: Path) -> None:
     path.write_bytes(told)
     assert telling_durations(path) is None, "it tells them already"
     assert len(load_voice(packaged, 1, False).session.get_outputs()) == 2
-
-
-def test_the_fewest_changes() -> None:
-    def pairs(expected: str, heard: str) -> list[str]:
-        return ["-" if n is None else expected[n] for n in _aligned(expected, heard)]
-
-    assert pairs("abc", "abc") == ["a", "b", "c"]
-    assert pairs("abc", "abxc") == ["a", "b", "-", "c"]
-    assert pairs("abxc", "abc") == ["a", "b", "c"]
-    assert pairs("", "abc") == ["-"] * 3
-    assert pairs("abc", "") == []
-    assert pairs("ðəæpəl" * 60, "ðɪæpəl" * 60) == list("ðəæpəl" * 60)

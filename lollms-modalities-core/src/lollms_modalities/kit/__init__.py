@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from lollms_modalities.kit.languages import WHISPER_LANGUAGES as WHISPER_LANGUAGES
     from lollms_modalities.kit.languages import language_code as language_code
     from lollms_modalities.kit.languages import whisper_language as whisper_language
+    from lollms_modalities.kit.onnx_outputs import OnnxGraph as OnnxGraph
+    from lollms_modalities.kit.onnx_outputs import read_onnx_graph as read_onnx_graph
+    from lollms_modalities.kit.onnx_outputs import with_onnx_output as with_onnx_output
+    from lollms_modalities.kit.phoneme_words import WordSpan as WordSpan
+    from lollms_modalities.kit.phoneme_words import word_spans as word_spans
     from lollms_modalities.kit.quieting import quiet as quiet
     from lollms_modalities.kit.quieting import relay_logs as relay_logs
     from lollms_modalities.kit.quieting import without_bars as without_bars
@@ -69,6 +74,8 @@ __getattr__, __dir__, __all__ = exported(
         "kit.downloading": "download read_url",
         "kit.http": "Answer HttpClient Upload clean_address image_upload",
         "kit.languages": "WHISPER_LANGUAGES language_code whisper_language",
+        "kit.onnx_outputs": "OnnxGraph read_onnx_graph with_onnx_output",
+        "kit.phoneme_words": "WordSpan word_spans",
         "kit.quieting": "quiet relay_logs without_bars",
         "kit.splitting": "pieces sentences",
         "kit.voice_store": "KeptVoice VoiceStore voices_folder",
