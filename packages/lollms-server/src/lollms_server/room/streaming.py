@@ -40,7 +40,10 @@ class RoomStream(AsyncIterator[Any]):
 
 
 class OnLoop:
-    """Tells a function on the event loop how far a call has come; of many reports at once the last."""
+    """Tells a function on the event loop how far a call has come; of many reports at once the last.
+
+    A preview that nobody was told of goes along with the report after it.
+    """
 
     def __init__(self, call: RunningCall, fn: Callable[[Progress], object]) -> None:
         self._call = call
@@ -49,6 +52,9 @@ class OnLoop:
         self._waiting = False
 
     def __call__(self, progress: Progress) -> None:
+        before = self._call.progress
+        if self._waiting and progress.preview is None and before is not None:
+            progress = progress._replace(preview=before.preview)
         self._call.progress = progress
         if not self._waiting:
             self._waiting = True

@@ -19,6 +19,7 @@ from lollms_server.web.bodies import Gone
 from lollms_server.web.common import Descriptions
 from lollms_server.web.errors import Refused
 from lollms_server.web.guard import Guard, Headers, preflight, request_id
+from lollms_server.web.openai.drawing import Together
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
 from lollms_server.web.settings import WebSettings
@@ -68,6 +69,7 @@ class App:
         self._guard = Guard(settings)
         self.uploads = Uploads(settings.uploads)
         self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
+        self.together = Together(room)
         self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

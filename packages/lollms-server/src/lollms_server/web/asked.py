@@ -74,6 +74,12 @@ class Asked:
         return {name: values[-1] for name, values in said.items() if name in self.route.query}
 
     @property
+    def base(self) -> str:
+        """The address of this server, as the caller knows it."""
+        scheme = self.app.guard().scheme(self._scope, self.headers)
+        return f"{scheme}://{self.headers.get('host')}{self.settings.root_path.rstrip('/')}"
+
+    @property
     def content_type(self) -> str:
         """The body's, without its parameters."""
         return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()

@@ -38,13 +38,21 @@ class Descriptions:
         Raises:
             Refused: it has no such verb.
         """
+        known, verbs = await self._of(chosen, caller)
+        if verb not in verbs:
+            verbs[verb] = VerbOptions(known, verb)
+        return verbs[verb]
+
+    async def has(self, chosen: Chosen, caller: Caller, verb: str) -> bool:
+        """Whether the model has that verb."""
+        return verb in (await self._of(chosen, caller))[0]["verbs"]
+
+    async def _of(self, chosen: Chosen, caller: Caller) -> tuple[dict[str, Any], dict[str, VerbOptions]]:
         served, known, verbs = self._known.get(chosen.served.key, (None, {}, {}))
         if served is not chosen.served:
             known, verbs = await self._room.describe(chosen, caller), {}
             self._known[chosen.served.key] = (chosen.served, known, verbs)
-        if verb not in verbs:
-            verbs[verb] = VerbOptions(known, verb)
-        return verbs[verb]
+        return known, verbs
 
 
 _UNFIT = re.compile("[^!-~]")

@@ -133,6 +133,11 @@ class Guard:
         """Where a request came from: who connected, or what the trusted proxies before us say, as far as they are."""
         return self._followed(scope, headers)[0]
 
+    def scheme(self, scope: Scope, headers: Headers) -> str:
+        """``http`` or ``https``, as the caller said it: where a trusted proxy asks for it, to that."""
+        said = (headers.get("x-forwarded-proto") or "").strip().lower()
+        return said if said in ("http", "https") and self._trusts(_peer(scope)) else str(scope["scheme"])
+
     def _followed(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
         """That address, and whether a trusted proxy has said it."""
         peer, told = _peer(scope), False

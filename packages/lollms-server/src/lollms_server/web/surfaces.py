@@ -7,7 +7,7 @@ from typing import Any
 
 from lollms_server.web import operating
 from lollms_server.web.jobs import LISTED
-from lollms_server.web.openai import models, music, speech, transcription, videos, voices
+from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
 from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
 from lollms_server.web.routes import Route
 from lollms_server.web.v2 import bindings, calls, jobs
@@ -37,6 +37,12 @@ OPENAI = (
           form=("audio_sample",), needed=("audio_sample",), answers=_OBJECT),
     Route("DELETE", "/v1/audio/voices/{id}", voices.remove_voice, "Remove a registered voice.", answers=_OBJECT),
     Route("GET", "/v1/audio/models", models.list_audio_models, "Models that speak.", access="lists", answers=_OBJECT),
+    Route("POST", "/v1/images/generations", images.generate, "Draw images.", body=images.ImageBody,
+          answers=_OBJECT | _EVENTS),
+    Route("POST", "/v1/images/edits", images.edit, "Change images.", body=images.EditBody,
+          form=("image", "images", "mask"), answers=_OBJECT | _EVENTS),
+    Route("GET", "/v1/images/results/{id}/{number}", images.result, "An image that was asked for as an address.",
+          access="open", answers={"image/png": _FILE, "image/jpeg": _FILE, "image/webp": _FILE}),
     Route("POST", "/v1/videos", videos.create_video, "Have a film made.", body=videos.VideoBody,
           form=("input_reference",), answers=_OBJECT),
     Route("GET", "/v1/videos", videos.list_videos, "Your films.", query=LISTED, answers=_OBJECT),
