@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.pool import ThreadPool
@@ -220,6 +220,60 @@ def test_an_item_that_wait_for_has_waited_for_is_its_task_s() -> None:
             with pytest.raises(BusyError):
                 await spells.agenerate_audio("x")
         await stream.aclose()
+
+    asyncio.run(main())
+
+
+async def awaited(asked: Coroutine[Any, Any, Audio]) -> Audio:
+    return await asked
+
+
+async def generated(asked: Coroutine[Any, Any, Audio]) -> Audio:
+    async def items() -> AsyncIterator[Audio]:
+        yield await asyncio.wait_for(asked, 60)
+
+    return [item async for item in items()][0]
+
+
+ASKED: dict[str, Callable[[Coroutine[Any, Any, Audio]], Coroutine[Any, Any, Audio]]] = {
+    "await": awaited,
+    "wait_for": lambda asked: asyncio.wait_for(asked, 60),
+    "a helper in wait_for": lambda asked: asyncio.wait_for(awaited(asked), 60),
+    "wait_for in wait_for": lambda asked: asyncio.wait_for(asyncio.wait_for(asked, 60), 60),
+    "wait_for in an asynchronous generator": generated,
+    "a task": lambda asked: awaited(asyncio.create_task(asked)),  # type: ignore[arg-type]
+    "wait_for a task": lambda asked: asyncio.wait_for(asyncio.create_task(asked), 60),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+@pytest.mark.parametrize("kind", ["stream_audio", "astream_audio"])
+def test_what_the_task_that_has_the_stream_awaits_is_refused(
+    ask: Callable[[Coroutine[Any, Any, Audio]], Coroutine[Any, Any, Audio]], kind: str
+) -> None:
+    async def main() -> None:
+        spells = Spells()
+        stream: Any = getattr(spells, kind)("abc")
+        first = await anext(stream) if kind == "astream_audio" else next(stream)
+        assert first.text == "a"
+        async with asyncio.timeout(10):
+            with pytest.raises(BusyError):
+                await ask(spells.agenerate_audio("x"))
+        await stream.aclose() if kind == "astream_audio" else stream.close()
+
+    asyncio.run(main())
+
+
+def test_a_task_that_is_begun_and_not_awaited_waits_for_the_stream() -> None:
+    async def main() -> None:
+        spells = Spells()
+        stream = spells.astream_audio("abc")
+        await anext(stream)
+        asked = asyncio.create_task(spells.agenerate_audio("x"))
+        with pytest.raises(TimeoutError):  # which leaves what it shields alone
+            await asyncio.wait_for(asyncio.shield(asked), 0.05)
+        assert [chunk.text async for chunk in stream] == ["b", "c"]
+        assert isinstance(await asyncio.wait_for(asked, 10), Audio)
 
     asyncio.run(main())
 

@@ -7,9 +7,11 @@ thread by its ident: idents are used again, and a thread of a pool does one piec
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -54,15 +56,16 @@ def asker() -> Asker:
     return Asker(_this.token, task, *_work(sys._getframe(1)))
 
 
-def would_block(asking: Asker, awaited: bool, consumer: Asker) -> bool:
+def would_block(asking: Asker, awaiting: frozenset[Any] | None, consumer: Asker) -> bool:
     """Whether ``consumer`` cannot take another item before what is being asked for has been answered.
 
     Args:
-        asking: who asks; ``awaited`` says that it waits in a task, which leaves its thread free.
+        asking: who asks.
+        awaiting: where that waits in a task, which leaves its thread free: ``tasks_awaiting`` that one.
         consumer: who took the last item of a stream.
     """
-    if awaited:
-        return consumer.task is not None and consumer.task is asking.task
+    if awaiting is not None:
+        return consumer.task in awaiting
     if consumer.thread is not asking.thread:
         return False
     if asking.task is not None and consumer.task is not None:
@@ -71,6 +74,26 @@ def would_block(asking: Asker, awaited: bool, consumer: Asker) -> bool:
     if not asking.path and not consumer.path:
         return True
     return _job(asking) is _job(consumer) and _within_one_function(asking.path, consumer.path)
+
+
+def tasks_awaiting(task: Any) -> frozenset[Any]:
+    """An asyncio task, and those that go on only when it has ended: which await it, or gave ``wait_for`` what it runs."""
+    found = set() if task is None else {task}
+    latest = list(found)
+    while latest:
+        ends = [*latest, *(waiter for each in latest for waiter in _released(each))]
+        others = sys.modules["asyncio"].all_tasks(task.get_loop()) - found
+        latest = [other for other in others if any(getattr(other, "_fut_waiter", None) is end for end in ends)]
+        found.update(latest)
+    return frozenset(found)
+
+
+def _released(task: Any) -> Iterator[Any]:
+    """What wait_for awaits in the place of the new task that it makes, before Python 3.12."""
+    release = getattr(sys.modules["asyncio"].tasks, "_release_waiter", None)
+    for done, _ in getattr(task, "_callbacks", None) or ():
+        if isinstance(done, functools.partial) and done.func is release:
+            yield from done.args
 
 
 def waits_for_this(ident: int) -> bool:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lollms_modalities.calls.askers import Asker, asker, would_block
+from lollms_modalities.calls.askers import Asker, asker, tasks_awaiting, would_block
 from lollms_modalities.calls.call import Call
 from lollms_modalities.errors import BusyError
 
@@ -25,13 +25,14 @@ _waiting: list[_Waiter] = []
 
 
 class _Waiter:
-    __slots__ = ("asker", "call", "exclusive", "lock", "wake")
+    __slots__ = ("asker", "awaiting", "call", "exclusive", "lock", "wake")
 
     def __init__(self, lock: CallLock, call: Call, exclusive: bool) -> None:
         self.lock = lock
         self.call = call
         self.exclusive = exclusive
         self.asker: Asker = call.asker or asker()
+        self.awaiting = None if call.asker is None else tasks_awaiting(call.asker.task)
         self.wake = threading.Event()
 
     def keeps(self, holder: Call) -> bool:
@@ -42,7 +43,7 @@ class _Waiter:
                 return True
             above = above.parent
         consumer = holder.consumer
-        return consumer is not None and would_block(self.asker, self.call.asker is not None, consumer)
+        return consumer is not None and would_block(self.asker, self.awaiting, consumer)
 
 
 class CallLock:
