@@ -170,7 +170,7 @@ def test_a_whole_in_one_chunk_comes_in_parts() -> None:
 
 def test_a_format_that_cannot_be_streamed() -> None:
     hums = Hums()
-    for wrong in ("m4a", "", None, 3, "midi", "webm", "../wav"):
+    for wrong in ("m4a", "", 0, 3, "midi", "webm", "../wav"):
         with pytest.raises(OptionError, match="mp3") as caught:
             hums.stream_encoded("A", output_format=wrong)  # type: ignore[arg-type]
         assert caught.value.to_json()["fields"]["names"] == ["output_format"]

@@ -232,7 +232,9 @@ async def generated(asked: Coroutine[Any, Any, Audio]) -> Audio:
     async def items() -> AsyncIterator[Audio]:
         yield await asyncio.wait_for(asked, 60)
 
-    return [item async for item in items()][0]
+    async for item in items():
+        return item
+    raise AssertionError
 
 
 ASKED: dict[str, Callable[[Coroutine[Any, Any, Audio]], Coroutine[Any, Any, Audio]]] = {

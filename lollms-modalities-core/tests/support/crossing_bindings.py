@@ -42,6 +42,7 @@ class CrossingTTSBinding(LollmsTTSBinding):
         keys: list[SecretStr] = setting([])
         table: dict[str, SecretStr] = setting({})
         raw: bytes = b""
+        anything: Any = None
 
     class Options(CallOptions):
         value: Any = None
@@ -67,6 +68,14 @@ class CrossingTTSBinding(LollmsTTSBinding):
         found = globals().get(name) or getattr(builtins, name, None) or getattr(errors, name)
         warnings.simplefilter("always")
         warnings.warn(found(LollmsError("said") if name == "BindingUnavailableWarning" else "said"), stacklevel=2)
+
+    def tell_anything(self) -> str:
+        """Tell of a setting."""
+        return repr(self.settings.anything)
+
+    def give_back(self, value: Any) -> Any:
+        """Give what is given."""
+        return value
 
     def fail(self) -> None:
         """Fail."""

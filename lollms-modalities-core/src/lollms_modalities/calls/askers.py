@@ -77,7 +77,7 @@ def would_block(asking: Asker, awaiting: frozenset[Any] | None, consumer: Asker)
 
 
 def tasks_awaiting(task: Any) -> frozenset[Any]:
-    """An asyncio task, and those that go on only when it has ended: which await it, or gave ``wait_for`` what it runs."""
+    """An asyncio task, and those that go on only when it has ended: they await it, or gave it to ``wait_for``."""
     found = set() if task is None else {task}
     latest = list(found)
     while latest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -162,7 +163,7 @@ class Plan:
         if self.seeded and given.get("seed", -1) == -1:
             given["seed"] = int.from_bytes(os.urandom(4), "little")
             call.drawn = True
-        arguments = {name: given.pop(name) for name in self.documented if name in given} if given else {}
+        arguments = {name: _number(name, given.pop(name)) for name in self.documented if name in given} if given else {}
         if given:
             call.options = self._validated(binding, given)
         else:
@@ -264,6 +265,13 @@ def checked_output(path: Path, output_format: Any, returns: type, *, own: bool) 
             names=["output_path", "output_format"],
         )
     return by_suffix
+
+
+def _number(name: str, value: Any) -> Any:
+    """An argument that is no option, and so has no type: whatever it is to be, it is not infinity or NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"{name}={value!r} is not a finite number.", names=[name])
+    return value
 
 
 def check_one(call: Call, results: list[Any]) -> None:

@@ -147,6 +147,14 @@ def _is_engine(binding: LollmsBinding, outer: Call, plan: Plan) -> bool:
     return False
 
 
+def check_arguments(binding: LollmsBinding, name: str, arguments: dict[str, Any]) -> None:
+    """Raise what a call of the verb with these arguments would raise at once; nothing is run."""
+    cls = type(binding)
+    fn, spec = getattr(cls, name).__lollms_raw__, cls._verbs[name]
+    plan = cls._plans.get(fn) or cls._plan_class.of(cls, fn, spec)
+    plan.prepare(binding, None, (), arguments)[0].finish()
+
+
 def _twin(name: str, spec: Verb, documented: Callable[..., Any]) -> Callable[..., Any]:
     def prepare(self: LollmsBinding, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         outer = CURRENT.get()

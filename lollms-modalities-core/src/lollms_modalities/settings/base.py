@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model, model_validator
+from pydantic_core import CoreSchema
 
 from lollms_modalities.settings.fields import setting
+from lollms_modalities.settings.limits import narrowest
 from lollms_modalities.settings.types import empty_is_none, is_nullable
 
 try:
@@ -25,7 +27,18 @@ except Exception:
 _NONE_IS_LEFT_OUT = ("device", "model_name", "model_id_or_path", "host_address", "verify_ssl_certificate")
 
 
-class BindingSettings(BaseModel):
+class _Fields(BaseModel):
+    """What both have: of several limits of one kind, a type's and a field's own, the narrowest holds."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Pydantic would let one take the place of the other; which one differs between its versions.
+        for field in cls.model_fields.values():
+            field.metadata[:] = narrowest(field.metadata)
+        return handler(source)
+
+
+class BindingSettings(_Fields):
     """Base of a binding's ``Settings``. Unknown names are refused, secrets (``SecretStr``) are masked when shown."""
 
     model_config = ConfigDict(
@@ -58,7 +71,12 @@ class BindingSettings(BaseModel):
         return given
 
 
-class CallOptions(BaseModel):
-    """Base of a binding's ``Options``: what one call may vary. Unknown names are refused."""
+class CallOptions(_Fields):
+    """Base of a binding's ``Options``: what one call may vary. Unknown names are refused, and numbers that are none.
 
-    model_config = ConfigDict(extra="forbid", validate_default=False, protected_namespaces=(), frozen=True)
+    An option that takes infinity or NaN says so: ``option(..., allow_inf_nan=True)``.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", validate_default=False, protected_namespaces=(), frozen=True, allow_inf_nan=False
+    )

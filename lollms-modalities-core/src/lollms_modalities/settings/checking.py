@@ -11,19 +11,29 @@ from pydantic import BaseModel, ValidationError
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.settings.older import DROPPED, OF_CALLS
 from lollms_modalities.settings.shown import texts_in
+from lollms_modalities.settings.told import as_told, loose_fields
 from lollms_modalities.settings.types import holds_secrets
 
 _M = TypeVar("_M", bound=BaseModel)
 
 
 def validate(model: type[_M], values: Mapping[str, Any], error: type[LollmsError], what: str) -> _M:
-    """``model(**values)``, with pydantic's complaint as one typed error that names the near miss of an unknown name."""
+    """``model(**values)``, with pydantic's complaint as one typed error that names the near miss of an unknown name.
+
+    What is in fields that take anything is as a binding in another process would get it.
+    """
     try:
-        return model.model_validate(dict(values))
+        made = model.model_validate(dict(values))
     except ValidationError as exc:
         secrets = [t for n, f in model.model_fields.items() if holds_secrets(f) for t in texts_in(values.get(n))]
         # A word of a letter or two says nothing, and masked it would spoil the rest.
         raise _explain(exc, model, error, what).hide(t for t in secrets if len(t) > 3) from None
+    for name in loose_fields(model):
+        try:
+            made.__dict__[name] = as_told(made.__dict__[name])
+        except RecursionError:
+            raise error(f"{name!r} of {what} holds itself, or is nested too deeply.", names=[name]) from None
+    return made
 
 
 def _explain(exc: ValidationError, model: type[BaseModel], error: type[LollmsError], what: str) -> LollmsError:

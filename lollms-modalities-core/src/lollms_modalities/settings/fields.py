@@ -67,8 +67,7 @@ Seed = Annotated[
 
 Language = Annotated[str | None, Field(description="Language tag (BCP 47), such as en or pt-BR.", max_length=35)]
 Speed = Annotated[float, Field(ge=0.1, le=10, allow_inf_nan=False, description="1.0 is the natural speed.")]
-# A day, and no ``le``: pydantic would let it take the place of the lower ``le`` that a binding's own field has.
-Duration = Annotated[float, Field(gt=0, lt=86401, allow_inf_nan=False, description="Length of the result in seconds.")]
+Duration = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False, description="Length of the result in seconds.")]
 NumFrames = Annotated[int, Field(ge=1, description="Number of frames of the video.")]
 Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False, description="Frames per second.")]
 Width = Annotated[int, Field(ge=1, description="Width in pixels.")]

@@ -21,6 +21,7 @@ from lollms_modalities.workers import protocol
 from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Payloads
 from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.protocol import CHUNK, DATA, HEAD, Json
+from lollms_modalities.workers.values import untyped
 
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
 _AT_ONCE = 512  # buffers that one write is given; systems take 1024 or more
@@ -39,6 +40,7 @@ class Channel:
         self._sender: int | None = None
         self._numbers = itertools.count(1)
         self.exchanges: dict[int, Exchange] = {}
+        self.minor = protocol.MINOR  # what both sides know
         self.closed = False
         self.fault = ""  # what the other side said that nobody understands, which has ended the connection
 
@@ -53,6 +55,8 @@ class Channel:
 
     def send(self, message: Json, payload: Payloads = (), look: Callable[[], object] | None = None) -> None:
         """Send one frame; see ``Exchange.send``."""
+        if self.minor < protocol.TYPED:
+            message = untyped(message)
         size = sum(len(p) for p in payload)
         parts: list[Any] = [protocol.encode(message, size), *payload]
         self._begin(look)

@@ -5,7 +5,6 @@ What is large goes in chunks, of which so many may be under way as the protocol 
 
 from __future__ import annotations
 
-import io
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from lollms_modalities.workers.protocol import ACK, CHUNK, DATA, ITEMS, TAKEN, WINDOW, Buffer, Json
+from lollms_modalities.workers.values import media_in
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.channel import Channel
@@ -145,9 +145,9 @@ class _Incoming:
     def __init__(self, message: Json) -> None:
         self.message = message
         self.missing = sum(message["sizes"])
-        # Given bytes that nobody else has, a BytesIO writes into them and gives them back.
-        self._rooms = [io.BytesIO(bytes(size)) for size in message["sizes"]]
-        self._at = [0, 0]  # which room, and where in it
+        classes = dict(media_in(message))
+        self._made = [classes.get(n, bytes)(bytes(size)) for n, size in enumerate(message["sizes"])]
+        self._at = [0, 0]  # which of them, and where in it
 
     def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
         """Fill the next ``size`` bytes."""
@@ -156,16 +156,27 @@ class _Incoming:
         self.missing -= size
         while size:
             which, start = self._at
-            with self._rooms[which].getbuffer() as room:
-                part = min(size, len(room) - start)
-                if part:
-                    read_into(room[start : start + part])
-                self._at = [which, start + part] if start + part < len(room) else [which + 1, 0]
+            room = _room_of(self._made[which])
+            part = min(size, len(room) - start)
+            if part:
+                read_into(room[start : start + part])
+            self._at = [which, start + part] if start + part < len(room) else [which + 1, 0]
             size -= part
 
     def payloads(self) -> Payloads:
         """When nothing is missing."""
-        return [room.getvalue() for room in self._rooms]
+        return self._made
+
+
+def _room_of(made: bytes) -> memoryview:
+    """Where the content of bytes lies, to be written: they are new, and nobody else has them.
+
+    Python has no other way to media, which are derived from bytes, than a second copy of what they are to hold.
+    """
+    import ctypes
+
+    address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyBytes_AsString", ctypes.pythonapi))
+    return memoryview((ctypes.c_char * len(made)).from_address(address(made))).cast("B")
 
 
 def _chunks(views: Sequence[memoryview]) -> Iterator[list[memoryview]]:

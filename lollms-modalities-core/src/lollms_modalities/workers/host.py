@@ -110,6 +110,7 @@ class Worker:
             "shares_files": self.spec.place.shares_files,
         }
         self.ready = self._begin(call, hello, [])
+        self.channel.minor = min(protocol.MINOR, self.ready.get("minor", 0))
         if self.ready["protocol"] != protocol.VERSION:
             self.process.kill("it speaks another protocol")
             raise BindingIncompatibleError(

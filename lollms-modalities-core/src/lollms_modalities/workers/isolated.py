@@ -251,6 +251,9 @@ class IsolatedBinding(LollmsBinding):
             "controls": controls,
             "progress": controls and call.wants_progress,
         }
+        return self._request(call, message, out, worker)
+
+    def _request(self, call: Call, message: Json, out: list[Buffer], worker: Worker | None = None) -> tuple[Json, Any]:
         with self._workers.taken(call, beyond=True) if worker is None else nullcontext(worker) as taken:
             request = Request(taken, call, message, out, grace=self._workers.spec.policy.grace)
             message, payloads = request.result()

@@ -151,8 +151,7 @@ class Workers:
         """A request has ended, well or not. What has been interrupted may be done again."""
         policy = self.spec.policy
         with self._lock:
-            worker.users.pop(call, None)
-            worker.done += 1
+            worker.done += bool(worker.users.pop(call, False))  # of verbs; whatever else is asked is no call
             if worker.alive and ok:
                 self._losses.count = 0
             grown = worker.memory - worker.first_memory

@@ -18,10 +18,14 @@ from lollms_modalities.errors import OptionError
 VERSION: Final = 1
 """Of the protocol. Two sides understand each other if theirs are equal."""
 
-MINOR: Final = 2
+MINOR: Final = 3
 """What a side knows beyond the first protocol of that version; the lower one counts.
 
-1: streams into a worker. 2: the host's aligner."""
+1: streams into a worker. 2: the host's aligner. 3: tuples, sets, secrets and bytearrays as what they are; the
+arguments of a stream are checked before its first item."""
+
+TYPED: Final = 3
+"""The minor version since which values keep their types, and a call can be checked alone."""
 
 PROTOCOL_VERSION: Final = f"{VERSION}.{MINOR}"
 """Both, as text."""

@@ -5,16 +5,24 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities import hooks
+from lollms_modalities.calls.askers import asker
 from lollms_modalities.calls.call import Call
 from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan, checked_output
 from lollms_modalities.contract.pulling import Source
 from lollms_modalities.contract.verbs import Verb
-from lollms_modalities.errors import LollmsError, OptionError, UnsupportedError
+from lollms_modalities.errors import (
+    BindingClosedError,
+    LollmsError,
+    OptionError,
+    UnsupportedError,
+    WorkerCrashedError,
+)
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
 from lollms_modalities.settings.shown import veiled
@@ -104,10 +112,25 @@ class RemotePlan(Plan):
             if feeding:
                 message["input"] = self.verb.params[0]
                 call.at_end(feeding[0].close)
+            if self.verb.stream:
+                self._check_there(cast(IsolatedBinding, binding), call, message, out)
         except BaseException:
             call.finish()
             raise
         return call, (message, out, *feeding), {}
+
+    def _check_there(self, binding: IsolatedBinding, call: Call, message: Json, out: list[Buffer]) -> None:
+        """Let the worker check the arguments: a stream asks for nothing else before its first item."""
+        if binding._closed or binding._workers.ready.get("minor", 0) < protocol.TYPED:
+            return
+        if asker().task is not None and not binding._workers.all():
+            return  # an event loop should not wait for a worker's start: the first item does
+        asked = {**message, "check": True, "controls": False, "stream": False, "progress": False}
+        packed = message["arguments"].get(self.verb.params[0])
+        large = packed.get("at") if isinstance(packed, dict) else None  # what it is was looked at here
+        short = [memoryview(data)[:1] if n == large else data for n, data in enumerate(out)]
+        with suppress(WorkerCrashedError, BindingClosedError):  # as the first item will say
+            binding._request(call, asked, short)
 
     def _unknown_there(self, binding: IsolatedBinding) -> UnsupportedError:
         workers = binding._workers

@@ -8,19 +8,21 @@ import ipaddress
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, fields
 from decimal import Decimal
-from enum import Enum
 from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pydantic import Secret, SecretBytes, SecretStr
+
 from lollms_modalities import media
 from lollms_modalities.errors import MediaError, OptionError
 from lollms_modalities.media.result import Provenance
+from lollms_modalities.settings.told import hashable, plainer
 from lollms_modalities.workers.protocol import Buffer, Json
 
 _log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ _ADDRESSES: tuple[type[Any], ...] = (
 )  # fmt: skip
 
 
+_COLLECTIONS: dict[str, type] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _PLAIN = (str, int, float, bool, type(None))
 _PLAIN_STATE = ("_known", "_pixels", "_facts", "_sound", "_format", "language", "language_probability", "duration")
 _TUPLES = ("_known", "_pixels", "_facts", "_sound", "segments", "words")
@@ -73,31 +76,39 @@ def pack(value: Any, payloads: list[Buffer]) -> Any:
     Raises:
         OptionError: a value of a kind that cannot cross to another process.
     """
+    try:
+        return _pack(value, payloads)
+    except RecursionError:
+        raise OptionError(
+            "A value that holds itself, or is nested too deeply, cannot cross to another process."
+        ) from None
+
+
+def _pack(value: Any, payloads: list[Buffer]) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is dict:
         if not all(isinstance(k, str) for k in value):
-            return {_TAG: "pairs", "items": [[pack(k, payloads), pack(v, payloads)] for k, v in value.items()]}
-        packed = {k: pack(v, payloads) for k, v in value.items()}
+            return {_TAG: "pairs", "items": [[_pack(k, payloads), _pack(v, payloads)] for k, v in value.items()]}
+        packed = {k: _pack(v, payloads) for k, v in value.items()}
         return {_TAG: "dict", "items": packed} if _TAG in packed else packed
-    if kind in (list, tuple, set, frozenset):
-        return [pack(v, payloads) for v in value]
-    if isinstance(value, Enum):
-        return pack(value.value, payloads)
+    if kind is list:
+        return [_pack(v, payloads) for v in value]
+    if kind in (tuple, set, frozenset):
+        return {_TAG: kind.__name__, "items": [_pack(v, payloads) for v in value]}
     for name, packer in _PACKERS:
         if isinstance(value, name):
             return packer(value, payloads)
-    if hasattr(value, "get_secret_value"):
-        return pack(value.get_secret_value(), payloads)
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a scalar of numpy's or torch's
-        return pack(value.item(), payloads)
+    plain = plainer(value)
+    if plain is not value:
+        return _pack(plain, payloads)
     if (of := _value_name(value)) is not None:
         return {_TAG: "value", "of": of, "text": _VALUES[of][1](value)}
-    if (dump := getattr(value, "model_dump", None)) is not None:  # a pydantic model
-        return pack(dump(), payloads)
-    if is_dataclass(value) and not isinstance(value, type):
-        return pack({f.name: getattr(value, f.name) for f in fields(value)}, payloads)
+    if hasattr(value, "get_secret_value"):
+        return {_TAG: "secret", "of": _pack(value.get_secret_value(), payloads)}
+    if callable(getattr(value, "read", None)):
+        return _pack_file(value, payloads)
     raise OptionError(
         f"A value of the type {kind.__module__}.{kind.__qualname__} cannot cross to another process.",
         hint="Give plain values, paths, bytes, or media.",
@@ -127,7 +138,8 @@ def _value_name(value: Any) -> str | None:
 
 def _pack_media(value: Any, payloads: list[Buffer]) -> Json:
     payloads.append(value)
-    return {_TAG: type(value).__name__, "at": len(payloads) - 1, "state": _pack_state(value, payloads)}
+    kind = next(name for name, cls in _MEDIA.items() if isinstance(value, cls))
+    return {_TAG: kind, "at": len(payloads) - 1, "state": _pack_state(value, payloads)}
 
 
 def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
@@ -173,15 +185,6 @@ def _pack_file(value: Any, payloads: list[Buffer]) -> Json:
     return _pack_bytes(data, payloads)
 
 
-class _Readable(type):
-    def __instancecheck__(cls, value: object) -> bool:
-        return callable(getattr(value, "read", None))
-
-
-class _File(metaclass=_Readable):
-    """Anything that can be read."""
-
-
 # What ends of the first version ask for.
 _ALWAYS = ("text", "start", "end", "words", "probability", "language", "extra")
 _Packer = Callable[[Any, list[Buffer]], Any]
@@ -195,18 +198,20 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.Word, lambda v, p: {_TAG: "Word", **_told(v)}),
     (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
     (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
+    (bytearray, lambda v, p: {**_pack_bytes(v, p), _TAG: "bytearray"}),
     (bytes, _pack_bytes),
-    (bytearray, _pack_bytes),
     (memoryview, _pack_bytes),
-    (bool, lambda v, p: bool(v)),
-    (str, lambda v, p: str.__str__(v)),
-    (int, lambda v, p: int(v)),
-    (float, lambda v, p: float(v)),
-    (Mapping, lambda v, p: pack(dict(v), p)),
-    (Sequence, lambda v, p: [pack(item, p) for item in v]),
-    (Set, lambda v, p: [pack(item, p) for item in v]),
-    (_File, _pack_file),
 )
+
+
+def media_in(packed: Any) -> Iterator[tuple[int, type[bytes]]]:
+    """Of what ``pack`` made, the payloads that will be media: their numbers and classes."""
+    if isinstance(packed, dict):
+        if (kind := _MEDIA.get(str(packed.get(_TAG)))) is not None:
+            yield packed["at"], kind
+        packed = list(packed.values())
+    for part in packed if isinstance(packed, list) else ():
+        yield from media_in(part)
 
 
 def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
@@ -224,8 +229,15 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
         return {_hashable(unpack(k, payloads)): unpack(v, payloads) for k, v in value["items"]}
     if kind == "value":
         return _VALUES[value["of"]][2](value["text"])
+    if kind in _COLLECTIONS:
+        parts = [unpack(v, payloads) for v in value["items"]]
+        return _COLLECTIONS[kind](parts) if kind == "tuple" or hashable(parts) else parts
+    if kind == "secret":
+        return _secret(unpack(value["of"], payloads))
     if kind == "path":
         return Path(value["path"])
+    if kind == "bytearray":
+        return bytearray(payloads[value["at"]])
     if kind == "bytes":
         return bytes(payloads[value["at"]])
     if kind == "AudioChunk":
@@ -240,7 +252,8 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
     if kind == "Transcript":
         made: Any = media.Transcript(value["text"])
     else:
-        made = _MEDIA[kind](payloads[value["at"]])
+        data = payloads[value["at"]]
+        made = data if type(data) is _MEDIA[kind] else _MEDIA[kind](data)
     for name, held in value["state"].items():
         if name == "_provenance":
             # Most are never looked at.
@@ -249,6 +262,26 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
             held = unpack(held, payloads)
         made.__dict__[name] = tuple(held) if isinstance(held, list) and name in _TUPLES else held
     return made
+
+
+def untyped(value: Any) -> Any:
+    """What ``pack`` made, for an end of before minor 3, which knows neither tuples, sets, secrets nor bytearrays."""
+    if isinstance(value, list):
+        return [untyped(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get(_TAG)
+    if kind == "dict":
+        return {_TAG: kind, "items": {k: untyped(v) for k, v in value["items"].items()}}
+    if kind in _COLLECTIONS:
+        return untyped(value["items"])
+    if kind == "secret":
+        return untyped(value["of"])
+    return {**{k: untyped(v) for k, v in value.items()}, **({_TAG: "bytes"} if kind == "bytearray" else {})}
+
+
+def _secret(inner: Any) -> Any:
+    return (SecretStr if isinstance(inner, str) else SecretBytes if isinstance(inner, bytes) else Secret[Any])(inner)
 
 
 def _hashable(key: Any) -> Any:

@@ -25,6 +25,7 @@ from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.calls.progress import Progress
 from lollms_modalities.contract.spoken import ELSEWHERE
+from lollms_modalities.contract.verbs import check_arguments
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
 from lollms_modalities.workers import aligning, protocol
@@ -104,7 +105,11 @@ class _Request:
         payloads = ()  # the engine may need the memory
         self.tell = bool(message.get("tell"))
         if (taken := message.get("input")) is not None:
-            arguments[taken] = self._incoming = Incoming(self._exchange)
+            self._incoming = None if message.get("check") else Incoming(self._exchange)
+            arguments[taken] = self._incoming or []
+        if message.get("check"):
+            check_arguments(binding, message["name"], arguments)
+            return {"type": protocol.RESULT, "value": None}
         if message.get("controls"):
             arguments["cancel"] = self._token
             if message.get("progress"):
@@ -224,7 +229,7 @@ class Worker:
         if hello["protocol"] != protocol.VERSION:
             return ready  # which tells the host all that it can understand
         self.shares_files = hello.get("shares_files", True)
-        self.host_minor = hello.get("minor", 0)
+        self.host_minor = self._channel.minor = min(protocol.MINOR, hello.get("minor", 0))
         modality = hello["modality"]
         module = import_module("lollms_modalities.finding.managers")
         manager = getattr(module, f"Lollms{modality.upper()}BindingManager")(hello["directory"])
