@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lollms_modalities.errors import UnsupportedError
+from lollms_modalities.workers.memory import memory_with_programs
 from lollms_modalities.workers.output import _above
 
 if TYPE_CHECKING:
-    from lollms_modalities.workers.output import Output
-
+    from lollms_modalities.workers.memory import memory_with_programs
+from lollms_modalities.workers.output import Output
 
 _DRAIN = 0.03  # seconds to wait for a dead worker's last lines
 _ending = False
@@ -138,7 +139,7 @@ class WorkerProcess:
 
     def memory(self) -> int:
         """Bytes in memory of it and of the programs that it runs; 0 where that cannot be told (it needs Linux)."""
-        return _memory(self.pid)
+        return memory_with_programs(self.pid)
 
     def last_lines(self) -> list[str]:
         """The last lines that it printed."""
@@ -172,24 +173,6 @@ class WorkerProcess:
         self._ended.set()
         ended()
         _watch(f"-{self.pid}\n")
-
-
-def _memory(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            own = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        children = [word for task in os.listdir(f"/proc/{pid}/task") for word in _children(pid, task)]
-    except OSError:  # it has ended, or the system has no such files
-        return 0
-    return own + sum(_memory(int(child)) for child in children)
-
-
-def _children(pid: int, task: str) -> list[bytes]:
-    try:
-        with open(f"/proc/{pid}/task/{task}/children", "rb") as file:
-            return file.read().split()
-    except OSError:  # the thread has ended
-        return []
 
 
 def _socket_above(sock: socket.socket) -> socket.socket:

@@ -33,6 +33,7 @@ from lollms_modalities.workers.carrying import without_files
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.feeding import Incoming
+from lollms_modalities.workers.memory import memory_of
 from lollms_modalities.workers.protocol import Buffer, Json
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
 from lollms_modalities.workers.values import pack, unpack
@@ -138,7 +139,7 @@ class _Request:
         return {"type": protocol.RESULT, "value": None, "provenance": told}
 
     def _use(self, message: Json) -> Json:
-        return {"memory": _memory()} if message.get("watch_memory") else {}
+        return {"memory": memory_of()} if message.get("watch_memory") else {}
 
     def cancel(self, reason: str) -> None:
         """The host wants it stopped."""
@@ -309,15 +310,6 @@ def _told_to(minor: int, description: Json) -> Json:
     """What a host of that minor version can make use of: an older one sends no streams."""
     verbs = {name: verb for name, verb in description["verbs"].items() if minor >= 1 or verb["content"] != "frames"}
     return {**description, "verbs": verbs}
-
-
-def _memory() -> int:
-    """Bytes of this process in memory; 0 where that cannot be told."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def _pass_on_warnings() -> None:
