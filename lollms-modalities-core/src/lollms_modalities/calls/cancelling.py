@@ -90,7 +90,8 @@ class Stops:
 
     def clear(self) -> None:
         """Call none of them any more."""
-        self.functions = {}
+        if self.functions:
+            self.functions = {}
 
 
 def run_all(callbacks: list[Callable[[], object]]) -> None:

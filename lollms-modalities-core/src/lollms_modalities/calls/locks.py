@@ -117,11 +117,13 @@ class CallLock:
     def release(self, call: Call) -> None:
         """Let go, or wait no longer. Nothing happens where the call neither holds it nor waits for it."""
         with _mutex:
-            for waiter in [w for w in self._waiters if w.call is call]:
-                self._drop(waiter)
+            if self._waiters:
+                for waiter in [w for w in self._waiters if w.call is call]:
+                    self._drop(waiter)
             if call in self._holders:
                 self._holders.remove(call)
-            self._grant()
+            if self._waiters:
+                self._grant()
 
     def _give(self, call: Call, exclusive: bool) -> None:
         self._exclusive = exclusive

@@ -87,10 +87,10 @@ class Plan:
                 content = binding._check_content(self.verb.content, content)
                 if self.verb.content == "frames":
                     call.at_end(content.close)
-            common = {n: kwargs.pop(n) for n in self.common if n in kwargs} if kwargs else {}
+            common = {n: kwargs.pop(n) for n in self.common if n in kwargs} if kwargs else None
             arguments = self._arguments(call, binding, kwargs)
             if common or self.declares_common:
-                call.step = binding._step_of(content, arguments, common)
+                call.step = binding._step_of(content, arguments, common or {})
         except BaseException:
             call.finish()
             raise

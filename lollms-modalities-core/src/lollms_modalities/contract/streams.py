@@ -132,11 +132,15 @@ class Stream(Iterator[_T], Generic[_T]):
         while not self._ready:
             item: _T = next(self._items, END)
             self._call.check()
-            step = self._call.step
-            self._ready.extend(self._come(item) if item is not END else () if step is None else step.rest(self._call))
-            self._content = None
-            if item is END and not self._ready:
-                return item
+            if item is END:
+                step = self._call.step
+                self._ready.extend(() if step is None else step.rest(self._call))
+                if not self._ready:
+                    return item
+            elif len(given := self._come(item)) == 1:
+                return self._told(given[0])
+            else:
+                self._ready.extend(given)
         return self._told(self._ready.popleft())
 
     def _come(self, item: _T) -> list[_T]:
@@ -149,6 +153,7 @@ class Stream(Iterator[_T], Generic[_T]):
             )
         here = self._entered and self._plan.begins_here
         items = self._binding._tidy_item(self._call, self._content, item) if here else [item]
+        self._content = None
         step = self._call.step
         return items if step is None else [made for each in items for made in step.item(self._call, each)]
 

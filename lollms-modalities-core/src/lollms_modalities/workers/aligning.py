@@ -27,6 +27,7 @@ class HostsAligner:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._asking = threading.Lock()  # an engine may ask in several threads
+        self._stopped = False
 
     def __call__(self, text: str, language: str | None) -> tuple[str, str]:
         """What finds the words of that text in the host, and its version.
@@ -36,8 +37,11 @@ class HostsAligner:
             CallCancelled: the call is to stop.
         """
         with self._asking:
-            self._exchange.send({"type": protocol.ALIGN, "text": text, "language": language})
-            message, _ = self._exchange.get()
+            # Looked at when whoever stops it sees that it asks.
+            message: Json = {"type": protocol.CANCEL}
+            if not self._stopped:
+                self._exchange.send({"type": protocol.ALIGN, "text": text, "language": language})
+                message, _ = self._exchange.get()
         if message["type"] != protocol.ALIGNER:
             raise CallCancelled("The call was to stop before it was known who finds the words.")
         if "error" in message:
@@ -46,6 +50,7 @@ class HostsAligner:
 
     def cancel(self) -> None:
         """The host wants the request stopped, and may answer no more."""
+        self._stopped = True
         if self._asking.locked():
             self._exchange.put({"type": protocol.CANCEL})
 
