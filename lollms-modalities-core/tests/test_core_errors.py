@@ -23,6 +23,7 @@ KINDS = {
     errors.BusyError: RuntimeError,
     errors.BindingClosedError: RuntimeError,
     errors.GenerationError: RuntimeError,
+    errors.PluginRefused: RuntimeError,
     errors.CallCancelled: RuntimeError,
     errors.CallTimeout: TimeoutError,
     errors.ServiceError: ConnectionError,

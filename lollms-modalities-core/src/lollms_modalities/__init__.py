@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
     from lollms_modalities.errors import OlderNameError as OlderNameError
     from lollms_modalities.errors import OptionError as OptionError
+    from lollms_modalities.errors import PluginRefused as PluginRefused
     from lollms_modalities.errors import SaveError as SaveError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
     from lollms_modalities.errors import ServiceError as ServiceError
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.audio_encoder import EncodedBytes as EncodedBytes
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
+    from lollms_modalities.media.encoded import StreamHead as StreamHead
     from lollms_modalities.media.image import Image as Image
     from lollms_modalities.media.input import MediaInput as MediaInput
     from lollms_modalities.media.input import check_media as check_media
@@ -196,8 +198,8 @@ __getattr__, __dir__, __all__ = exported(
             "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
             "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError "
             "EnvironmentUsedWarning GenerationError LicenseNotAcceptedError LollmsError MediaError MediaWarning "
-            "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError SaveError ServiceAuthError "
-            "ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
+            "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError PluginRefused SaveError "
+            "ServiceAuthError ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
             "VoiceExistsError VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
         ),
         "finding.manager": "BindingManager",
@@ -211,6 +213,7 @@ __getattr__, __dir__, __all__ = exported(
         "media.audio": "Audio",
         "media.audio_encoder": "AudioEncoder EncodedBytes encode_audio",
         "media.chunk": "AudioChunk",
+        "media.encoded": "StreamHead",
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",
         "media.result": "Provenance",

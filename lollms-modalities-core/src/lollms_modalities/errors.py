@@ -176,6 +176,24 @@ class BindingClosedError(LollmsError, RuntimeError):
     """The binding was closed before this was asked."""
 
 
+class PluginRefused(LollmsError, RuntimeError):
+    """A plug-in refuses a call or its result.
+
+    Attributes:
+        plugin: its name.
+        result: what the engine made, where it had made something: never put in a file, and not in ``to_json``.
+        sent: how many items of a stream, or bytes of an encoded one, had gone out before.
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str = "", plugin: str = "", result: Any = None, sent: int = 0, **fields: Any
+    ) -> None:
+        super().__init__(message, hint=hint, **fields)
+        self.plugin = plugin
+        self.result = result
+        self.sent = sent
+
+
 class GenerationError(LollmsError, RuntimeError):
     """The engine failed; ``__cause__`` is its own exception."""
 

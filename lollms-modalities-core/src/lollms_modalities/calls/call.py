@@ -52,6 +52,7 @@ class Call:
         options: the checked ``CallOptions``, or None where the verb takes none.
         output_path: the file that the result is to be written to, or None.
         output_format: the format that was asked for, or None for the modality's own.
+        original: whether the caller wants what comes as it comes, in whatever format a service gives it.
         timeout: seconds that the call may take, or None.
         drawn: whether its seed was drawn, since none was given.
         answered_by: name of the plug-in that answered in the engine's place, or "".
@@ -65,8 +66,8 @@ class Call:
         "__weakref__", "_bar", "_ends", "_error", "_leave_parent", "_progress", "_stop", "_stops", "_ticket",
         "_token_remover",
         "answered_by", "asker", "binding", "consumer", "deadline", "defaulted", "drawn", "elapsed", "heard", "locks",
-        "options", "output_format", "output_path", "parent", "parts", "recorded", "started", "started_at", "step",
-        "timeout", "verb",
+        "options", "original", "output_format", "output_path", "parent", "parts", "recorded", "sources", "started",
+        "started_at", "step", "timeout", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +80,7 @@ class Call:
         self.parent = parent
         self.output_path: Path | None = None
         self.output_format: str | None = None
+        self.original = False
         # Files that were written for ``output_path`` and wait for the end of the call.
         self.parts: tuple[WaitingFile, ...] = ()
         self.timeout: float | None = None
@@ -93,6 +95,8 @@ class Call:
         self.answered_by = ""
         self.heard: float | None = None
         self.step: Step | None = None
+        # The media that it was given, once its result is brought into its format and place.
+        self.sources: tuple[Any, ...] | None = None
         # Who takes a stream's items: it would wait for itself if it asked the same instance again.
         self.consumer: Asker | None = None
         # Who asked, where that is another thread than the one that runs the call.

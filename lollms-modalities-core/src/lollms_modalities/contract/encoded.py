@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.contract.async_streams import AsyncStream
 from lollms_modalities.contract.streams import END, Stream
-from lollms_modalities.errors import BusyError, MediaError, OptionError
+from lollms_modalities.errors import BusyError, MediaError, OptionError, PluginRefused
 from lollms_modalities.media.audio_coders import import_encoder
 from lollms_modalities.media.audio_encoder import AudioEncoder, EncodedBytes
 from lollms_modalities.media.chunk import AudioChunk
+from lollms_modalities.media.encoded import StreamHead, encodes, told_head
 from lollms_modalities.media.formats import AUDIO_FORMATS
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class EncodedStream(Iterator[bytes]):
         self._written = EncodedBytes()
         self._encoder: AudioEncoder | None = None
         self._waiting: Iterator[AudioChunk] = iter(())
+        self._sent = 0
         self._encoding = threading.Lock()
         self._stepper: int | None = None
         self._done = False
@@ -112,14 +114,27 @@ class EncodedStream(Iterator[bytes]):
                 while not self._done:
                     self._advance(consumer)
                     if part := self._written.take():
+                        part = part if self._sent or self.output_format == "pcm" else self._headed(part)
+                        self._sent += len(part)
                         return part
-            except BaseException:
+            except BaseException as exc:
+                if isinstance(exc, PluginRefused):
+                    exc.sent = self._sent
                 self._give_up()
                 raise
             finally:
                 self._stepper = None
         end: bytes = END
         return end
+
+    def _headed(self, head: bytes) -> bytes:
+        """The first bytes, in which encoders put all headers, as plug-ins want them."""
+        if not encodes():
+            return head
+        chunks = self._chunks
+        made = chunks._so_far() if isinstance(chunks, Stream) else None
+        binding = chunks._binding if isinstance(chunks, Stream) else None
+        return bytes(told_head(StreamHead(head, self.output_format, made), binding, self._call))
 
     def _advance(self, consumer: Asker) -> None:
         """Encode some more, or the end."""

@@ -42,12 +42,16 @@ class Holding(ABC):
 
     def _leave(self, call: Call) -> None:
         """Let go of all. Each part may be done twice: whoever was interrupted here, or on the way, asks again."""
+        self._let_go(call)
+        call.finish()
+        self._left()
+
+    def _let_go(self, call: Call) -> None:
+        """Let go of the instance, while the call goes on without it."""
         call.run_ends()
         for lock in reversed(call.locks):
             lock.release(call)
         call.locks.clear()
-        call.finish()
-        self._left()
 
     def _hold(self, call: Call, lock: CallLock, *, exclusive: bool = False) -> None:
         # Noted first, so that nothing can come between holding it and knowing that.

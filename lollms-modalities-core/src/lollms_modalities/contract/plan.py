@@ -146,7 +146,8 @@ class Plan:
             if not own:
                 output_format = by_suffix
         if output_format is not None and not own:
-            call.output_format = media.check_format(output_format, self.returns)
+            call.original = output_format == media.ORIGINAL
+            call.output_format = None if call.original else media.check_format(output_format, self.returns)
 
     def _arguments(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = kwargs
@@ -176,11 +177,10 @@ class Plan:
         return arguments
 
     def finished(self, binding: LollmsBinding, call: Call, result: Any, arguments: dict[str, Any]) -> Any:
-        """The result as its class, in the format and place that was asked for, with its provenance."""
+        """The result as its class, with its provenance."""
         if isinstance(result, list):
-            check_one(call, result)
             return [self.finished(binding, call, item, arguments) for item in result]
-        result = placed(call, result if isinstance(result, self.returns) else self.adopted(binding, result))
+        result = result if isinstance(result, self.returns) else self.adopted(binding, result)
         result._provenance = self.stamp(binding, call, arguments)
         return result
 
@@ -213,13 +213,12 @@ class Plan:
         return told if call.step is None else told | call.step.told()
 
     def answered(self, call: Call, answer: Any) -> Any:
-        """A plug-in's answer, in the format and place that was asked for."""
+        """A plug-in's answer as the verb's results."""
         if isinstance(answer, list):
-            check_one(call, answer)
             return [self.answered(call, item) for item in answer]
         if not isinstance(answer, self.returns):
             answer = adopt_plain(f"the plug-in {call.answered_by!r}", self, answer)
-        return placed(call, answer)
+        return answer
 
     def replaced(self, result: Any, plugin: str, another: Any) -> Any:
         """What a plug-in gives for a result, which must be of its kind."""
@@ -257,6 +256,12 @@ def checked_output(path: Path, output_format: Any, returns: type, *, own: bool) 
     from lollms_modalities import media
 
     by_suffix = media.format_of(path, returns)
+    if output_format == media.ORIGINAL and not own:
+        raise OptionError(
+            f"output_path={path.name!r} stands for {by_suffix}, and output_format='original' for whatever comes.",
+            hint="Leave one out: a result that comes in the format of the suffix is written as it is.",
+            names=["output_path", "output_format"],
+        )
     known = output_format is not None and (not own or output_format in media.formats_of(returns))
     if known and media.check_format(output_format, returns) != by_suffix:
         raise OptionError(
@@ -272,28 +277,6 @@ def _number(name: str, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"{name}={value!r} is not a finite number.", names=[name])
     return value
-
-
-def check_one(call: Call, results: list[Any]) -> None:
-    if call.output_path is not None and len(results) != 1:
-        raise OptionError(
-            f"{call.verb} made {len(results)} results for one output_path.", hint="Save each yourself with .save()."
-        )
-
-
-def placed(call: Call, result: Any) -> Any:
-    """The result in the place and the format that was asked for."""
-    if call.output_path is None:
-        wanted = call.output_format
-        return result if wanted is None or result.format == wanted else result.convert(wanted)
-    if result._held_by == call.output_path:
-        return result  # the engine has written it there
-    for part in call.parts:
-        if result._held_by == part.part:
-            part.keep()
-            result.path = call.output_path
-            return result
-    return result.moved_to(call.output_path)
 
 
 def adopt_plain(maker: str, plan: Plan, result: Any) -> Any:

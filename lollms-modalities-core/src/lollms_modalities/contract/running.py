@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.calls.failures import said, without_secrets
 from lollms_modalities.calls.logs import log_failure
-from lollms_modalities.errors import GenerationError, LollmsError
+from lollms_modalities.contract.delivering import after, delivered
+from lollms_modalities.errors import GenerationError, LollmsError, PluginRefused
 from lollms_modalities.settings.shown import secrets_in
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         CURRENT.set(call)
         relay = hooks.relay()
         if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
-            result = stepped(call, result)
-            return relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
+            return after(relay, binding, plan, call, result)
         binding._enter(call, plan)
         if relay is not None and plan.begins_here:
             relay.before_call(binding, call)
@@ -38,9 +37,9 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         if call.step is not None:
             result = stepped(call, plan.adopted(binding, result))
         result = plan.finished(binding, call, result, arguments)
-        if relay is not None:
-            result = relay.after_call(binding, call, result, functools.partial(plan.replaced, result))
-        return result
+        if plan.makes_media:
+            result = delivered(binding, plan, call, result, content, arguments)
+        return result if relay is None else after(relay, binding, plan, call, result)
     except BaseException as exc:
         error = settle(binding, call, exc)
         if (relay := hooks.relay()) is not None:
@@ -81,7 +80,12 @@ def _answer(
     if binding._closed:
         raise binding._closed_error(call)
     try:
-        return plan.answered(call, answer)
+        result = stepped(call, plan.answered(call, answer))
+        if plan.makes_media:
+            result = delivered(binding, plan, call, result, content, arguments)
+        return result
+    except PluginRefused:
+        raise
     except Exception:  # such as a damaged file of a cache: the engine does it
         relay.reject_answer(call)
         return None

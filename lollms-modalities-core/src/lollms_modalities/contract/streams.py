@@ -21,8 +21,10 @@ from lollms_modalities.calls import fork, sweeping
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.calls.call import CURRENT, Call
 from lollms_modalities.calls.failures import said
+from lollms_modalities.contract.answering import END as END
+from lollms_modalities.contract.answering import Answered
 from lollms_modalities.contract.running import not_an_end, settle
-from lollms_modalities.errors import BusyError, GenerationError, LollmsError, UnsupportedError
+from lollms_modalities.errors import BusyError, GenerationError, LollmsError, PluginRefused, UnsupportedError
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.askers import Asker
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-END: Any = object()
-
 
 # The engines' iterators of the open streams. The garbage collector must not find them together with their streams: it
 # would end a generator by itself, wherever it happens to run.
@@ -58,6 +58,7 @@ class Stream(Iterator[_T], Generic[_T]):
         self._arguments = arguments
         self._items: Iterator[_T] | None = None
         self._ready: deque[_T] = deque()
+        self._given = 0
         self._entered = False
         self._reason: BaseException | None = None
         self._provenance: Any = None
@@ -111,7 +112,7 @@ class Stream(Iterator[_T], Generic[_T]):
                 self._call.consumer = consumer
                 item = self._context.run(self._advance)
                 if item is END:
-                    self._end()
+                    self._end(whole=True)
                 return item
             except BaseException as exc:
                 error = settle(self._binding, self._call, exc)
@@ -159,7 +160,12 @@ class Stream(Iterator[_T], Generic[_T]):
 
     def _told(self, item: _T) -> _T:
         if (relay := hooks.relay()) is not None:
-            relay.stream_chunk(self._binding, self._call, item)
+            try:
+                item = relay.stream_chunk(self._binding, self._call, item, self._plan.replaced)
+            except PluginRefused as refusal:
+                refusal.sent = self._given
+                raise
+        self._given += 1
         return item
 
     def _begin(self, start: Callable[[], Iterator[_T]]) -> Iterator[_T]:
@@ -192,7 +198,7 @@ class Stream(Iterator[_T], Generic[_T]):
             relay.reject_answer(self._call)
             return None
         self._provenance = getattr(answer, "provenance", None)
-        return _Answered(self._call, first, items)
+        return Answered(self._call, first, items)
 
     @property
     def provenance(self) -> Provenance | None:
@@ -248,10 +254,10 @@ class Stream(Iterator[_T], Generic[_T]):
             _open.pop(id(self), None)
         return self._abandoned
 
-    def _end(self, error: BaseException | None = None) -> BaseException | None:
+    def _end(self, error: BaseException | None = None, *, whole: bool = False) -> BaseException | None:
         """Close the engine's generator and leave the call: what the engine raised meanwhile.
 
-        The caller holds ``_stepping``. ``error`` is what the stream ends with.
+        The caller holds ``_stepping``. ``error`` is what the stream ends with; ``whole`` says that it has given all.
         """
         self._done = True
         try:
@@ -269,13 +275,28 @@ class Stream(Iterator[_T], Generic[_T]):
                     if error is not None:
                         relay.call_failed(self._binding, self._call, error)
                     else:
-                        relay.after_call(self._binding, self._call, None)
+                        self._after(relay, whole)
             finally:
                 try:
                     self._binding._leave(self._call)
                 except BaseException:
                     self._binding._leave(self._call)
                     raise
+
+    def _after(self, relay: hooks.Relay, whole: bool) -> None:
+        try:
+            relay.after_call(self._binding, self._call, None)
+        except PluginRefused as refusal:
+            refusal.sent = self._given
+            if whole:
+                raise
+            self._log(refusal)  # who closes it early wants no more of it
+
+    def _so_far(self) -> Provenance | None:
+        """How the items are made, as far as that is known while they come."""
+        made = self._plan.stamp(self._binding, self._call, self._arguments) if self._entered else self._provenance
+        provenance: Provenance | None = made() if callable(made) else made
+        return provenance
 
     def _close_engine(self) -> BaseException | None:
         close: Callable[[], object] | None = getattr(self._items, "close", None)
@@ -316,27 +337,3 @@ class Stream(Iterator[_T], Generic[_T]):
 
     def _forgotten(self) -> None:
         self._log(self._close())
-
-
-class _Answered(Iterator[_T]):
-    """A plug-in's iterator, with the item that has been taken from it put back. What it runs is no engine's code."""
-
-    def __init__(self, call: Call, first: _T, items: Iterator[_T]) -> None:
-        self._call = call
-        self._first = first
-        self._items = items
-
-    def __next__(self) -> _T:
-        item, self._first = self._first, END
-        if item is not END:
-            return item
-        item = hooks.told(self._call, next, self._items, END)
-        if item is END:
-            raise StopIteration
-        return item
-
-    def close(self) -> None:
-        """End what it iterates over."""
-        close: Callable[[], object] | None = getattr(self._items, "close", None)
-        if close is not None:
-            hooks.told(self._call, close)

@@ -4,7 +4,8 @@ Begin with ``specs``: the hooks. The registry knows no type but the call; what i
 Imports ``errors``, ``calls`` and ``entry_points``.
 
 Without a plug-in nothing is imported and a call pays one comparison. A hook that raises is logged, and the call goes on
-as if it had not been there.
+as if it had not been there; unless it raises ``PluginRefused``, or its plug-in says in ``required_hooks`` that without
+this hook nothing is to pass.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import TELLING
+from lollms_modalities.calls.failures import said
 from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.entry_points.metadata import read_entry_points
+from lollms_modalities.errors import PluginRefused
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.call import Call
     from lollms_modalities.hooks.limits import Limits
 
 GROUP = "lollms_client.plugins"
+_REFUSE = frozenset({
+    "lollms_answer_call", "lollms_before_call", "lollms_stream_chunk", "lollms_result_encoded", "lollms_after_call",
+})  # fmt: skip
+Usable = Callable[[Any, str, Any], Any]
 _relay: Relay | None = None
 _looked = False
 _limits: Limits | None = None
@@ -116,20 +123,21 @@ class Relay:
     def load(cls) -> Relay:
         """Find the plug-ins: modules, objects, or classes, of which one object is made.
 
-        One that cannot be loaded is logged and left out.
+        A class that takes ``settings`` is given those of its name. One that is switched off is left out, and one that
+        cannot be loaded is logged and left out.
         """
         import pluggy
 
         from lollms_modalities.hooks import specs
+        from lollms_modalities.hooks.settings import made, switched_off
 
         manager = pluggy.PluginManager(specs.PROJECT)
         manager.add_hookspecs(specs)
         for entry in read_entry_points(GROUP):
-            if entry.name in _left_out:
+            if entry.name in _left_out or switched_off(entry.name):
                 continue
             try:
-                found = entry.load()
-                manager.register(found() if isinstance(found, type) else found, name=entry.name)
+                manager.register(made(entry.load(), entry.name), name=entry.name)
             except Exception as exc:
                 log_failure(__name__, "plug-in %r (%s) cannot be loaded and is left out", entry.name, entry.value)
                 if _limits is not None:
@@ -142,7 +150,8 @@ class Relay:
 
     def answer_call(self, binding: Any, call: Call, arguments: Mapping[str, Any]) -> Any:
         """What the first plug-in that answers gives in the engine's place; None where none does."""
-        for plugin, answer in self._each("lollms_answer_call", binding=binding, call=call, arguments=arguments):
+        event = {"binding": binding, "call": call, "arguments": arguments}
+        for plugin, answer in self._each("lollms_answer_call", event):
             call.answered_by = plugin
             return answer
         return None
@@ -156,43 +165,79 @@ class Relay:
         """Tell that a call begins."""
         self._tell("lollms_before_call", binding=binding, call=call)
 
-    def after_call(self, binding: Any, call: Call, result: Any, usable: Callable[[str, Any], Any] | None = None) -> Any:
-        """Tell that a call has ended; the result, or what the first plug-in that gives one wants in its place.
+    @property
+    def encodes(self) -> bool:
+        """Whether a plug-in wants to be told of encoded media."""
+        return self.manager is not None and bool(self.manager.hook.lollms_result_encoded.get_hookimpls())
 
-        ``usable`` makes a result of what the plug-in of that name gives, or raises.
+    def result_encoded(self, media: Any, usable: Usable, **event: Any) -> Any:
+        """Tell that media are encoded; they, or what the plug-ins want in their place."""
+        return self._chained("lollms_result_encoded", "media", usable, {**event, "media": media})
+
+    def after_call(self, binding: Any, call: Call, result: Any, usable: Usable | None = None) -> Any:
+        """Tell that a call has ended; the result, or what the plug-ins want in its place.
+
+        ``usable`` makes a result of the one before, a plug-in's name, and what that plug-in gives; or raises.
         """
-        # Every plug-in is told, also after one has given another result.
-        for plugin, answer in list(self._each("lollms_after_call", binding=binding, call=call, result=result)):
-            try:
-                return answer if usable is None else usable(plugin, answer)
-            except Exception:
-                log_failure(__name__, "plug-in %r gave another result of %s that cannot be used", plugin, call.verb)
-        return result
+        event = {"binding": binding, "call": call, "result": result}
+        return self._chained("lollms_after_call", "result", usable, event)
 
-    def stream_chunk(self, binding: Any, call: Call, chunk: Any) -> None:
-        """Tell that a stream gives an item."""
-        self._tell("lollms_stream_chunk", binding=binding, call=call, chunk=chunk)
+    def stream_chunk(self, binding: Any, call: Call, chunk: Any, usable: Usable) -> Any:
+        """Tell that a stream gives an item; that, or what the plug-ins want in its place."""
+        event = {"binding": binding, "call": call, "chunk": chunk}
+        return self._chained("lollms_stream_chunk", "chunk", usable, event)
 
     def call_failed(self, binding: Any, call: Call, error: BaseException) -> None:
         """Tell that a call raises."""
         self._tell("lollms_call_failed", binding=binding, call=call, error=error)
 
     def _tell(self, hook: str, **event: Any) -> None:
-        for _ in self._each(hook, **event):
+        for _ in self._each(hook, event):
             pass
 
-    def _each(self, hook: str, **event: Any) -> Iterator[tuple[str, Any]]:
+    def _chained(self, hook: str, key: str, usable: Usable | None, event: dict[str, Any]) -> Any:
+        """Call all, each with what the one before gave in the place of ``event[key]``; what stands there in the end."""
+        first = event[key]
+
+        def take(plugin: str, answer: Any) -> Any:
+            try:
+                event[key] = answer = usable(event[key], plugin, answer) if usable is not None else None
+            except Exception:
+                verb = "" if (call := event.get("call")) is None else f" of {call.verb}"
+                log_failure(__name__, "plug-in %r gave another %s%s that cannot be used", plugin, key, verb)
+                return None
+            return answer
+
+        try:
+            given = list(self._each(hook, event, take))
+        except PluginRefused as refusal:
+            if refusal.result is None and key != "chunk":
+                refusal.result = event[key]
+            raise
+        if not given:  # or a wrapper wants none of it
+            return first
+        plugin, last = given[-1]
+        if last is not event[key]:  # a wrapper's
+            take(plugin, last)
+        return event[key]
+
+    def _each(
+        self, hook: str, event: dict[str, Any], take: Callable[[str, Any], Any] | None = None
+    ) -> Iterator[tuple[str, Any]]:
         """Call one implementation after the other: its plug-in's name and what it gave, unless that is None.
 
-        What is around them (``hookimpl(wrapper=True)``) is given the list of what they gave and may give another. It
-        sees all of them, so that they are then called before the first answer is taken.
+        ``take`` is asked at once what to make of that. What is around the implementations (``hookimpl(wrapper=True)``)
+        is given the list of what they gave and may give another. It sees all of them, so that they are then called
+        before the first answer is taken.
         """
         impls = list(reversed(getattr(self.manager.hook, hook).get_hookimpls()))
         wrappers = [impl for impl in impls if impl.wrapper or impl.hookwrapper]
-        plain = self._plain([impl for impl in impls if impl not in wrappers], hook, event)
+        plain = self._plain([impl for impl in impls if impl not in wrappers], hook, event, take)
         yield from _wrapped(wrappers, hook, event, plain) if wrappers else plain
 
-    def _plain(self, impls: list[Any], hook: str, event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    def _plain(
+        self, impls: list[Any], hook: str, event: dict[str, Any], take: Callable[[str, Any], Any] | None
+    ) -> Iterator[tuple[str, Any]]:
         # Each on its own: pluggy would stop at the first that raises.
         for impl in impls:
             try:
@@ -201,10 +246,26 @@ class Relay:
                     answer.close()
                     raise TypeError("a hook is called and not awaited: write it with def, not with async def")
             except Exception as exc:
-                _failed(impl.plugin_name, hook, exc)
-            else:
-                if answer is not None:
-                    yield impl.plugin_name, answer
+                _pass_over(impl, hook, exc)
+                continue
+            if answer is not None and take is not None:
+                answer = take(impl.plugin_name, answer)
+            if answer is not None:
+                yield impl.plugin_name, answer
+
+
+def _pass_over(impl: Any, hook: str, exc: Exception) -> None:
+    """Log, in an ``except`` clause, what an implementation raised, unless that ends the call."""
+    if isinstance(exc, PluginRefused) and hook in _REFUSE:
+        exc.plugin = exc.plugin or impl.plugin_name
+        raise exc
+    _failed(impl.plugin_name, hook, exc)
+    if hook in _REFUSE and hook in getattr(impl.plugin, "required_hooks", ()):
+        raise PluginRefused(
+            f"The plug-in {impl.plugin_name!r} failed in {hook}, without which it lets nothing pass: {said(exc)}",
+            hint="Mend its cause, or change what the plug-in requires.",
+            plugin=impl.plugin_name,
+        ) from exc
 
 
 def told(call: Call, fn: Callable[..., Any], *args: Any) -> Any:
@@ -230,16 +291,21 @@ def _wrapped(
             around = impl.function(*(event[name] for name in impl.argnames))
             _told(event, next, around)
         except Exception as exc:
-            _failed(impl.plugin_name, hook, exc)
+            _pass_over(impl, hook, exc)
         else:
             begun.append((impl, around))
-    answers = list(plain)
+    try:
+        answers = list(plain)
+    except PluginRefused:
+        for _, around in reversed(begun):
+            around.close()
+        raise
     for impl, around in reversed(begun):
         given = [answer for _, answer in answers]
         try:
             wanted = _told(event, _sent, impl, around, given)
         except Exception as exc:
-            _failed(impl.plugin_name, hook, exc)
+            _pass_over(impl, hook, exc)
             continue
         if wanted is not given:
             several = wanted if isinstance(wanted, list) else [wanted]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
     from lollms_modalities.media.formats import AUDIO_FORMATS as AUDIO_FORMATS
     from lollms_modalities.media.formats import IMAGE_FORMATS as IMAGE_FORMATS
+    from lollms_modalities.media.formats import ORIGINAL as ORIGINAL
     from lollms_modalities.media.formats import VIDEO_FORMATS as VIDEO_FORMATS
     from lollms_modalities.media.formats import Format as Format
     from lollms_modalities.media.formats import check_format as check_format
@@ -46,7 +47,8 @@ __getattr__, __dir__, __all__ = exported(
         "media.audio": "Audio",
         "media.chunk": "AudioChunk",
         "media.formats": (
-            "AUDIO_FORMATS Format IMAGE_FORMATS VIDEO_FORMATS check_format check_output_path format_of formats_of sniff"
+            "AUDIO_FORMATS Format IMAGE_FORMATS ORIGINAL VIDEO_FORMATS "
+            "check_format check_output_path format_of formats_of sniff"
         ),
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.errors import MediaError
 from lollms_modalities.media.chunk import other_kind
+from lollms_modalities.media.encoded import WrittenFile, place_for, told
 from lollms_modalities.media.formats import AUDIO_FORMATS, check_format
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.media_file import MediaFile
-from lollms_modalities.media.result import write_whole
 from lollms_modalities.media.wav import read_wav, wav_header, with_true_header
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def _encoded_part(call: Call, first: AudioChunk, rest: Iterable[AudioChunk]) -> 
     from lollms_modalities.media.audio_encoder import AudioEncoder
 
     assert call.output_path is not None
-    encoder = AudioEncoder(call.output_path, first.sample_rate, first.channels)
+    encoder = AudioEncoder(place_for(call.output_path), first.sample_rate, first.channels)
     with encoder.kept_back() as part:
         for chunk in chain([first], rest):
             encoder.feed(chunk)
-    call.parts = (*call.parts, part)
+    call.parts = (*call.parts, WrittenFile(part, call.output_path))
     return part.part
 
 
@@ -153,7 +153,7 @@ class Audio(MediaFile):
         self._provenance = getattr(chunks, "provenance", None)
         if words:
             self.words = tuple(words)
-        return self
+        return self if self._held_by is not None else told(self)
 
     @classmethod
     def _joined(cls, first: AudioChunk, rest: Iterable[AudioChunk]) -> Self:
@@ -247,7 +247,11 @@ class Audio(MediaFile):
         """
         wanted = check_format(output_format, type(self))
         if wanted == self.format:
-            return self._with_true_header()
+            made = self._with_true_header()
+            return made if made is self else told(made, source=self)
+        return told(self._converted(wanted), source=self)
+
+    def _converted(self, wanted: str) -> Self:
         from lollms_modalities.media.sound import decode_blocks
 
         with decode_blocks(self) as sound:
@@ -255,22 +259,29 @@ class Audio(MediaFile):
         converted._format = wanted
         return self._told_to(converted)
 
-    def _save_converted(self, target: Path, wanted: str) -> None:
+    def _save_converted(self, target: Path, wanted: str) -> Self:
         from lollms_modalities.media.audio_encoder import AudioEncoder
         from lollms_modalities.media.sound import decode_blocks
 
-        with (
-            decode_blocks(self) as sound,
-            AudioEncoder(target, sound.sample_rate, sound.channels, frames=sound.frames) as encoder,
-        ):
-            for block in sound.blocks:
-                encoder.feed(block)
+        with decode_blocks(self) as sound:
+            place = place_for(target)
+            encoder = AudioEncoder(place, sound.sample_rate, sound.channels, frames=sound.frames)
+            with encoder.kept_back() as whole:
+                for block in sound.blocks:
+                    encoder.feed(block)
+        written = WrittenFile(whole, target)
+        try:
+            made: Self = written.told(self._told_to(type(self)(path=whole.part)), self)
+            written.keep()
+        finally:
+            written.drop()
+        return made
 
-    def _save_as_it_is(self, target: Path) -> None:
+    def _save_as_it_is(self, target: Path) -> Self:
         if (wav := self._lying_header()) is None:
             return super()._save_as_it_is(target)
         with open_media(self) as file:
-            write_whole(target, with_true_header(file, wav))
+            return self._save_file(target, with_true_header(file, wav))
 
     def _lying_header(self) -> Wav | None:
         """The header of a WAV file that would mislead programs, though all of its sound is there."""

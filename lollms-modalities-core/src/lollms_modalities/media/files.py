@@ -63,7 +63,7 @@ def check_folder(path: Path) -> Path:
             raise OptionError(f"{shown} cannot be written: its parent is no folder.", hint="Name a file in a folder.")
         if stat.S_ISSOCK(kind):
             raise OptionError(f"{shown} is a socket.", hint="Name a file.")
-        if _is_through(path):
+        if is_through(path):
             return path
         if path.is_symlink() and not _is_own(path.parent):
             raise OptionError(
@@ -98,7 +98,7 @@ def _kind(path: Path) -> int:
         return 0
 
 
-def _is_through(path: Path) -> bool:
+def is_through(path: Path) -> bool:
     """Whether what is written goes to something that is no file: a FIFO, a device, an open descriptor."""
     kind = _kind(path)
     if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
@@ -140,7 +140,7 @@ class WholeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = check_folder(path)
-        self.through = _is_through(path)
+        self.through = is_through(path)
         with explained(path):
             if self.through:
                 self.part = path
@@ -232,7 +232,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     A file of that name is there already, empty. Where ``path`` is a FIFO or a device, its own name is given.
     """
-    if _is_through(check_folder(path)):
+    if is_through(check_folder(path)):
         yield path
         return
     whole = WholeFile(path)
@@ -264,7 +264,7 @@ def write_whole(path: Path, data: bytes | BinaryIO) -> Path:
 
 def part_name(path: Path) -> Path:
     """A free name for a folder beside ``path``; among the temporary files where ``path`` is a FIFO or a device."""
-    return _part_name(Path(tempfile.gettempdir()) if _is_through(path) else path.parent)
+    return _part_name(Path(tempfile.gettempdir()) if is_through(path) else path.parent)
 
 
 @contextmanager
@@ -287,7 +287,7 @@ def part_folder(folder: Path) -> Iterator[None]:
 def move_whole(source: Path, path: Path) -> None:
     """Make ``source``, a file in the same file system that is whole, the file ``path``."""
     check_folder(path)
-    if _is_through(path):
+    if is_through(path):
         with source.open("rb") as file:
             write_whole(path, file)
         return

@@ -41,6 +41,7 @@ IMAGE_FORMATS = _table(
 
 
 VIDEO_FORMATS = _table(Format("mp4", "video/mp4", (".mp4", ".m4v")), Format("webm", "video/webm", (".webm",)))
+ORIGINAL = "original"  # an output_format: as the engine or the service gave it
 Kind = type | Mapping[str, Format]
 
 

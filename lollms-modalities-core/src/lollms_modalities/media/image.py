@@ -8,6 +8,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Self
 
 from lollms_modalities.errors import BindingDependencyError, MediaError
+from lollms_modalities.media.encoded import told
 from lollms_modalities.media.formats import IMAGE_FORMATS, check_format
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
@@ -98,11 +99,10 @@ class Image(MediaFile):
     def convert(self, output_format: str) -> Self:
         """The same image as "png", "jpeg" or "webp"."""
         wanted = check_format(output_format, type(self))
-        if wanted == self.format:
-            return self
-        converted = self.from_pil(self.to_pil(), wanted)
-        converted._provenance = self._provenance
-        return converted
+        return self if wanted == self.format else told(self._converted(wanted), source=self)
+
+    def _converted(self, wanted: str) -> Self:
+        return self._told_to(self.from_pil(self.to_pil(), wanted))
 
     def _told(self) -> str:
         width, height = self._dimensions()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
 
 from lollms_modalities.errors import BindingDependencyError, MediaError
+from lollms_modalities.media.encoded import WrittenFile, encodes, place_for, told
+from lollms_modalities.media.files import WholeFile, explained
 from lollms_modalities.media.formats import format_of, sniff
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
@@ -15,6 +18,8 @@ from lollms_modalities.media.result import Result, check_folder, write_whole
 
 if TYPE_CHECKING:
     from lollms_modalities.media.formats import Format
+
+_COPIED = 1 << 20  # bytes at a time
 
 
 class MediaFile(Result, bytes):
@@ -75,24 +80,55 @@ class MediaFile(Result, bytes):
         Raises:
             OptionError: an unknown suffix, or a path that cannot be written to.
             SaveError: writing failed.
+            PluginRefused: a plug-in does not let it pass.
         """
         target = check_folder(Path(path))
-        wanted = format_of(target, type(self))
-        if wanted == self.format:
-            self._save_as_it_is(target)
-        else:
-            self._save_converted(target, wanted)
+        self._saved(target)
         return target
 
-    def _save_as_it_is(self, target: Path) -> None:
-        if len(self):
-            write_whole(target, self)
-        else:
-            with open_media(self) as file:
-                write_whole(target, file)
+    def _saved(self, target: Path) -> Self:
+        """Write it; what was written."""
+        wanted = format_of(target, type(self))
+        return self._save_as_it_is(target) if wanted == self.format else self._save_converted(target, wanted)
 
-    def _save_converted(self, target: Path, wanted: str) -> None:
-        write_whole(target, self.convert(wanted))
+    def _save_as_it_is(self, target: Path) -> Self:
+        if len(self):
+            made = told(self, target=target)
+            write_whole(target, made)
+            return made
+        with open_media(self) as file:
+            return self._save_file(target, file)
+
+    def _save_file(self, target: Path, file: BinaryIO) -> Self:
+        """Write what is left of a file, which is this in its own format."""
+        if not encodes():
+            write_whole(target, file)
+            return self
+        whole = WholeFile(place_for(target))
+        written = WrittenFile(whole, target)
+        try:
+            with explained(target):
+                shutil.copyfileobj(file, whole.file, _COPIED)
+                whole.file.flush()
+            made: Self = written.told(self._held_in(whole.part))
+            written.keep()
+        finally:
+            written.drop()
+        return made
+
+    def _held_in(self, part: Path) -> Self:
+        held = type(self)()
+        held.__dict__.update(self.__dict__)
+        held.path = part
+        return held
+
+    def _save_converted(self, target: Path, wanted: str) -> Self:
+        made = told(self._converted(wanted), source=self, target=target)
+        write_whole(target, made)
+        return made
+
+    def _converted(self, wanted: str) -> Self:
+        raise NotImplementedError
 
     def convert(self, output_format: str) -> Self:
         """The same in another format."""
@@ -100,12 +136,14 @@ class MediaFile(Result, bytes):
 
     def moved_to(self, path: Path) -> Self:
         """The media in a file of its own, and an object without the bytes that knows the file."""
-        self.save(path)
+        target = check_folder(Path(path))
+        made = self._saved(target)
         moved = type(self)()
-        if format_of(path, type(self)) == self.format:
+        if format_of(target, type(self)) == self.format:
             moved.__dict__.update(self.__dict__)
         moved = self._told_to(moved)
-        moved.path = path.absolute()
+        moved._provenance = made._provenance
+        moved.path = target.absolute()
         return moved
 
     def _told_to(self, other: Self) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from lollms_modalities.errors import OptionError
+from lollms_modalities.media.encoded import told
 from lollms_modalities.media.formats import VIDEO_FORMATS, check_format
 from lollms_modalities.media.media_file import MediaFile
 
@@ -95,7 +96,7 @@ class Video(MediaFile):
             samples = samples[: round(end * rate)]
         made = Audio.from_samples(samples, rate)
         made._provenance = self._provenance
-        return made
+        return told(made, source=self)
 
     def _sound_end(self) -> float | None:
         if self._sound == ():
@@ -114,8 +115,9 @@ class Video(MediaFile):
     def convert(self, output_format: str) -> Self:
         """The video itself; another format than its own is refused with ``OptionError``."""
         wanted = check_format(output_format, type(self))
-        if wanted == self.format:
-            return self
+        return self if wanted == self.format else self._converted(wanted)
+
+    def _converted(self, wanted: str) -> Self:
         raise OptionError(
             f"A video in {self.format or 'an unknown format'} cannot be made {wanted} here.",
             hint=f"Save it with the suffix .{self.format or 'mp4'} and convert it with ffmpeg.",

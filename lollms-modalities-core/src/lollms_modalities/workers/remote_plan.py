@@ -62,7 +62,8 @@ class RemotePlan(Plan):
         self._secrets = schema if self._secret else None
         self._shares_files = cls._shares_files
         self._own_format = "output_format" in schema.get("properties", {})
-        self._path = "output_path" if spec.returns in WHOLE_MEDIA and not spec.stream else ""
+        self.makes_media = spec.returns in WHOLE_MEDIA and not spec.stream
+        self._path = "output_path" if self.makes_media else ""
         self._text = spec.params[0] if spec.params else ""
         self._defaults = {n: p.get("default") for n, p in schema.get("properties", {}).items()}
         self.common = tuple(n for n in cls._common_options(spec) if n not in schema.get("properties", {}))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities.calls import sweeping, threads
 from lollms_modalities.calls.call import CURRENT, Call
-from lollms_modalities.contract.plan import check_one, placed
+from lollms_modalities.media.encoded import WrittenFile
 from lollms_modalities.media.files import move_whole, part_folder
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.feeding import Feeding
@@ -26,34 +26,41 @@ if TYPE_CHECKING:
 _PATIENCE = 0.05  # seconds that whoever closes a stream waits for its engine
 
 
+class _Folder:
+    """A file that a worker writes in a folder of its own, of which nothing is left where the worker dies."""
+
+    def __init__(self, written: Path, target: Path) -> None:
+        self.part = written
+        self._target = target
+        self._folder = ExitStack()
+        self._folder.enter_context(part_folder(written.parent))
+
+    def keep(self) -> None:
+        move_whole(self.part, self._target)
+        self.drop()
+
+    def drop(self) -> None:
+        self._folder.close()
+
+
 def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
     call = cast(Call, CURRENT.get())
     workers = binding._workers
     message, out = request
     # Where the worker writes it; nowhere if its files are not ours.
     written = message["arguments"].get("output_path", {}).get("path") if call.output_path is not None else None
-    # What a worker that dies leaves of a file is in a folder of its own.
-    folder = nullcontext() if written is None else part_folder(Path(written).parent)
-    with workers.taken(call) as worker, folder:
+    if written is not None:
+        assert call.output_path is not None
+        call.parts = (*call.parts, WrittenFile(_Folder(Path(written), call.output_path), call.output_path))
+    with workers.taken(call) as worker:
         message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
         result = unpack(message["value"], payloads)
-        if written is not None:
-            call.check()  # a call that was stopped leaves no file
-            assert call.output_path is not None
-            move_whole(Path(written), call.output_path)
-            for made in result if isinstance(result, list) else [result]:
-                made.path = call.output_path
-        elif call.output_path is not None:
-            call.check()
-            result = _kept(call, result)
-        return result
-
-
-def _kept(call: Call, result: Any) -> Any:
-    if isinstance(result, list):
-        check_one(call, result)
-        return [placed(call, made) for made in result]
-    return placed(call, result)
+    if call.output_path is not None:
+        call.check()  # a call that was stopped leaves no file
+    if written is not None:
+        for made in result if isinstance(result, list) else [result]:
+            made.path = Path(written)
+    return result
 
 
 class Items(Iterator[Any]):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lollms_modalities import LollmsBinding, OptionError, ServiceAuthError, ServiceError, current_call
+from lollms_modalities import Audio, LollmsBinding, OptionError, ServiceAuthError, ServiceError, current_call
 from lollms_modalities.kit import clean_address
 
 from lollms_remote.server import PATHS, RemoteSettings, Server
@@ -80,6 +80,12 @@ def waiting_for(lock: threading.Lock) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def as_wanted(audio: Audio) -> Audio:
+    """The server's sound: as WAV, unless the caller has asked for a format, which it is then brought into elsewhere."""
+    call = current_call()
+    return audio if call.output_format is not None or call.original or audio.format == "wav" else audio.convert("wav")
 
 
 def first_that_works(ways: list[Callable[[], Any]], of_the_engine: Sequence[Callable[[], Any]] = ()) -> Any:

@@ -323,4 +323,5 @@ def _checked(data: bytes) -> Image:
         raise ServiceResponseError(f"The server answered with {len(data)} bytes that are no image.")
     image = Image(data)
     image.to_pil()  # whole, and no bomb
-    return image.convert("png") if current_call().output_format is None else image
+    call = current_call()
+    return image if call.output_format is not None or call.original else image.convert("png")

@@ -25,7 +25,7 @@ from lollms_modalities import (
 
 from lollms_remote import v2
 from lollms_remote.answers import is_missing
-from lollms_remote.binding import Remote
+from lollms_remote.binding import Remote, as_wanted
 from lollms_remote.server import RemoteSettings, Server
 
 _DONE = ("completed", "succeeded", "done")
@@ -50,9 +50,9 @@ class LollmsTTMBinding_Impl(Remote, LollmsTTMBinding):
     def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
         options = self.Options(**kwargs)
         if (made := _called(self, "ttm", "generate_music", prompt, options, duration=options.duration)) is not None:
-            return made if made.format == "wav" else made.convert("wav")  # type: ignore[no-any-return]
+            return as_wanted(made)
         audio = Audio(_job(self, "v1/music", "music", {"prompt": prompt, "duration": options.duration}, options))
-        return audio if audio.format == "wav" else audio.convert("wav")
+        return as_wanted(audio)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """Servers tell of none."""

@@ -32,7 +32,7 @@ from lollms_modalities.kit.languages import language_code
 
 from lollms_remote import v2
 from lollms_remote.answers import is_missing, names_in
-from lollms_remote.binding import Remote, first_that_works, tell_unused, waiting_for
+from lollms_remote.binding import Remote, as_wanted, first_that_works, tell_unused, waiting_for
 from lollms_remote.server import RemoteSettings, Server
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
             if server.protocol == "v2":
                 name, arguments = _arguments(server, "generate_audio", text, voice, options)
                 made: Audio = v2.call(server.client, "tts", name, "generate_audio", arguments)
-                return made if made.format == "wav" else made.convert("wav")
+                return as_wanted(made)
             report_progress(0, 1)
             if server.protocol == "classic":
                 data = _classic(server, text, voice, options)
@@ -85,7 +85,7 @@ class LollmsTTSBinding_Impl(Remote, LollmsTTSBinding):
         if not data:
             return Audio()
         audio = Audio(data)
-        return audio if audio.format == "wav" else audio.convert("wav")
+        return as_wanted(audio)
 
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
         """Part by part, as the server makes it, where it is ``lollms serve``; of others the whole as one part."""

@@ -183,7 +183,9 @@ class Model(_Table):
 
 
 class Plugin(_Table):
-    """A table ``[plugins.NAME]``."""
+    """A table ``[plugins.NAME]``; what else stands there is the plug-in's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     enabled: bool = Field(default=True, description="False leaves the plug-in out.")
     timeout: float | None = Field(
@@ -227,6 +229,7 @@ def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
             f"{file.where(name)}: {name!r} means nothing there.",
             hint=f"There are [serve], [models.NAME], [plugins.NAME], and {', '.join(f'[{m}]' for m in MODALITIES)}.",
         )
+    _check_plugins(file)
     try:
         read = Configuration(**tables, file=file)
         typed = read.serve.model_dump(exclude_unset=True) | serve
@@ -237,6 +240,21 @@ def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
     except ValidationError as exc:
         error = exc.errors()[0]
         raise ConfigurationError(f"{'.'.join(map(str, error['loc']))}: {error['msg']}.") from None
+
+
+def _check_plugins(file: ConfigurationFile) -> None:
+    """A word of ours that is written wrongly would pass for a setting of the plug-in's own."""
+    import difflib
+
+    tables = file.tables.get("plugins")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        for key in table if isinstance(table, dict) else ():
+            near = difflib.get_close_matches(key, Plugin.model_fields, 1, 0.8)
+            if near and key not in Plugin.model_fields:
+                raise ConfigurationError(
+                    f"{file.where('plugins', name, key)}: plugins.{name}.{key} means nothing.",
+                    hint=f"Did you mean {near[0]!r}?",
+                )
 
 
 def _complaint(file: ConfigurationFile, exc: ValidationError) -> ConfigurationError:

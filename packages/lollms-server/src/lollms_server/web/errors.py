@@ -23,6 +23,7 @@ from lollms_modalities import (
     MediaError,
     ModelNotFoundError,
     OptionError,
+    PluginRefused,
     SaveError,
     ServiceError,
     ServiceRateLimitError,
@@ -109,6 +110,7 @@ TABLE = (
     Row(ServiceRateLimitError, 429, "rate_limit_error", "rate_limit_exceeded", again=True),
     Row(ServiceError, 502, _SERVER, "upstream_failed"),
     Row(ConfigurationError, 500, _SERVER, "misconfigured"),
+    Row(PluginRefused, 500, _SERVER, "plugin_refused"),
     Row(LollmsError, 500, _SERVER, "engine_failed"),
 )
 _PARAMS = {"invalid_media": "file", "voice_not_found": "voice", "model_not_found": "model"}

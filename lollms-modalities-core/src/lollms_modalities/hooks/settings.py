@@ -1,0 +1,53 @@
+"""What the configuration says of a plug-in: the table ``[plugins.NAME]``, and variables of the environment over it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lollms_modalities.calls.logs import log_failure
+from lollms_modalities.configuration import read_configuration
+
+_SERVER_S = ("timeout",)  # what `lollms serve` reads there
+_NO = ("", "0", "false", "no", "off")
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """The settings of the plug-in of that name.
+
+    ``LOLLMS_PLUGINS_MARKS_PRODUCER`` takes the place of ``producer`` in ``[plugins.marks]``; such values are strings.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    plugins = read_configuration().tables.get("plugins")
+    table = plugins.get(name) if isinstance(plugins, Mapping) else None
+    before = f"LOLLMS_PLUGINS_{name.upper().replace('-', '_')}_"
+    given = {key[len(before) :].lower(): value for key, value in os.environ.items() if key.startswith(before) and value}
+    return {**(table if isinstance(table, Mapping) else {}), **given}
+
+
+def switched_off(name: str) -> bool:
+    """Whether ``enabled`` is false there."""
+    try:
+        enabled = settings_of(name).get("enabled", True)
+    except Exception:
+        log_failure("lollms_modalities.hooks", "the settings of the plug-in %r cannot be read; it is on", name)
+        return False
+    return enabled.strip().lower() in _NO if isinstance(enabled, str) else not enabled
+
+
+def made(found: Any, name: str) -> Any:
+    """The plug-in that an entry point names: a module or an object as it is, of a class one object.
+
+    Raises:
+        Exception: what its class raises.
+    """
+    if not isinstance(found, type):
+        return found
+    if "settings" not in inspect.signature(found).parameters:
+        return found()
+    settings = {key: value for key, value in settings_of(name).items() if key not in ("enabled", *_SERVER_S)}
+    return found(settings=settings)
