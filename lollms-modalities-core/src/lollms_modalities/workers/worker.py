@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -184,9 +184,7 @@ class _Relay(hooks.Relay):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def _each(
-        self, hook: str, event: dict[str, Any], take: Callable[[str, Any], Any] | None = None
-    ) -> Iterator[tuple[str, Any]]:
+    def _each(self, hook: str, event: dict[str, Any], take: Any = None) -> Iterator[tuple[str, Any]]:
         request = _request.get()
         if hook == "lollms_before_call" and request is not None and request.tell:
             request.begun(event["call"])
