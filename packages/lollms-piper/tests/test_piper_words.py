@@ -11,7 +11,7 @@ import pytest
 from lollms_modalities import Audio, UnsupportedError, split_words
 from lollms_piper import PiperTTSBinding
 from lollms_piper.durations import telling_durations
-from lollms_piper.engine import load_voice
+from lollms_piper.engine import load_voice, tells_durations
 from lollms_piper.voices import packaged_voice
 
 STILL = {"noise_scale": 0.0, "noise_w_scale": 0.0}
@@ -131,4 +131,26 @@ def test_durations_of_what_is_no_voice(tmp_path: Path) -> None:
     assert told is not None
     path.write_bytes(told)
     assert telling_durations(path) is None, "it tells them already"
-    assert len(load_voice(packaged, 1, False).session.get_outputs()) == 2
+
+
+def test_durations_are_told_from_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = packaged_voice()
+    assert packaged is not None
+    exact = {"noise_scale": 0.0, "noise_w_scale": 0.0}
+    monkeypatch.setattr("lollms_piper.engine._mute", set())
+    with PiperTTSBinding(n_threads=3) as tts:  # a voice in memory that no other test has asked
+        before = tts.generate_audio("Good morning.", **exact)
+        voice = tts.model.get(packaged)
+        assert len(voice.session.get_outputs()) == 1
+        assert tts.generate_audio("Good morning.", timestamps="word", **exact).words
+        assert tts.model.get(packaged) is voice
+        assert len(voice.session.get_outputs()) == 2
+        assert tts.generate_audio("Good morning.", **exact) == before
+        session = voice.session
+        assert tts.generate_audio("Good morning.", timestamps="word", **exact).words
+        assert voice.session is session, "it is loaded once more, not each time"
+    read: list[Path] = []
+    monkeypatch.setattr("lollms_piper.engine.telling_durations", read.append)
+    mute = load_voice(packaged, 1, False)
+    assert not any(tells_durations(mute, packaged, 1, False) for _ in range(3))
+    assert read == [packaged], "a voice that tells none is read once"

@@ -32,8 +32,8 @@ from lollms_modalities import (
 from lollms_modalities.kit import near_miss, pieces
 
 from lollms_piper import pull, voices
-from lollms_piper.engine import loaded_voices
-from lollms_piper.words import PieceWords, tells_durations
+from lollms_piper.engine import loaded_voices, tells_durations
+from lollms_piper.words import PieceWords
 
 if TYPE_CHECKING:
     from piper import PiperVoice
@@ -111,7 +111,9 @@ class PiperTTSBinding(LollmsTTSBinding):
             volume=options.volume,
             normalize_audio=options.normalize_audio,
         )
-        timed = options.timestamps == "word" and tells_durations(engine)
+        timed = options.timestamps == "word" and tells_durations(
+            engine, path, self.settings.n_threads, self.settings.use_cuda
+        )
         if options.timestamps == "word" and not timed:
             word_aligner(_language(engine))
         prepare = _as_it_is if options.phonemes else _without_phonemes

@@ -65,8 +65,3 @@ class PieceWords:
             at += len(ids[phoneme]) + pad if phoneme in ids else 0
             places.append(at)
         return [before[min(place, len(before) - 1)] for place in places]
-
-
-def tells_durations(engine: PiperVoice) -> bool:
-    """Whether the voice tells how long it speaks each phoneme, and its phonemes can be told from its text."""
-    return len(engine.session.get_outputs()) > 1 and engine.config.phoneme_type.value in ("espeak", "text")
