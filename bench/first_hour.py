@@ -23,8 +23,11 @@ SENTENCES = (TEXT * 8)[:1500]
 LENGTH = 78.0  # seconds of speech
 
 
+_NO_TEXT = b"Detected language"  # what whisper-ctranslate2 says before it has heard a word
+
+
 def first_byte(command: list[str], stdin: bytes, env: dict[str, str]) -> float:
-    """Seconds from the start of a program to the first byte that it prints; then it is ended."""
+    """Seconds from the start of a program to the first byte of what was asked for; then it is ended."""
     start = time.perf_counter()
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env
@@ -33,12 +36,20 @@ def first_byte(command: list[str], stdin: bytes, env: dict[str, str]) -> float:
         assert process.stdout is not None
         process.stdin.write(stdin)
         process.stdin.close()
-        found = os.read(process.stdout.fileno(), 1)
+        found = b""
+        while not _said(found) and (part := os.read(process.stdout.fileno(), 4096)):
+            found += part
         taken = time.perf_counter() - start
         process.kill()
-    if not found:
+    if not _said(found):
         raise RuntimeError(f"{command} printed nothing")
     return taken
+
+
+def _said(found: bytes) -> bool:
+    """Whether more stands there than that line."""
+    first, _, rest = found.partition(b"\n")
+    return bool(rest.strip()) or not _NO_TEXT.startswith(first[: len(_NO_TEXT)])
 
 
 def first_hour() -> None:
@@ -48,6 +59,7 @@ def first_hour() -> None:
     from lollms_piper.voices import packaged_voice
 
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's programs are compiled once, by the first run
     env |= {"LOLLMS_TTS_BINDING": "piper", "LOLLMS_STT_BINDING": "faster_whisper"}
     ours = [sys.executable, "-m", "lollms_client"]
     piper = [sys.executable, "-m", "piper", "--model", str(packaged_voice()), "--output-raw"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faster_whisper import BatchedInferencePipeline
 from harvard import HARVARD, spoken, word_error_rate
 from lollms_faster_whisper import FasterWhisperSTTBinding
 from lollms_faster_whisper.models import packaged_model
@@ -28,6 +29,7 @@ from lollms_modalities import (
     Progress,
     Transcript,
 )
+from lollms_modalities.kit import decode_audio
 
 SENTENCE = "The stale smell of old beer lingers."
 
@@ -114,6 +116,59 @@ def test_segments_come_before_the_end(whisper: FasterWhisperSTTBinding, harvard:
         for _ in stream:
             pass
     assert first < 0.8 * (time.perf_counter() - start)
+
+
+@pytest.mark.parametrize("timestamps", ["segment", "word"])
+def test_a_first_window_ends_at_the_first_pause(
+    whisper: FasterWhisperSTTBinding, harvard: Audio, timestamps: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    library = BatchedInferencePipeline.transcribe
+
+    def counted(self: Any, audio: Any, **arguments: Any) -> Any:
+        given.append(len(audio) / 16000)
+        return library(self, audio, **arguments)
+
+    monkeypatch.setattr(BatchedInferencePipeline, "transcribe", counted)
+    options: Any = {"first_window": 4, "beam_size": 1, "timestamps": timestamps}
+    seen: list[Progress] = []
+    segments = []
+    with whisper.stream_transcript(harvard, progress=seen.append, **options) as stream:  # type: ignore[attr-defined]
+        segments.append(next(stream))
+        assert len(given) == 1, "the rest waits"
+        assert 4 <= given[0] <= 14
+        segments += stream
+    assert sum(given) == pytest.approx(harvard.duration, abs=0.01)
+    usual = word_error_rate(HARVARD, whisper.transcribe_audio(harvard, beam_size=1, timestamps=timestamps))
+    assert word_error_rate(HARVARD, Transcript.from_segments(segments)) <= usual + 0.05
+    starts = [segment.start for segment in segments]
+    assert starts == sorted(starts)
+    assert segments[-1].end == pytest.approx(harvard.duration, abs=1.5)
+    words = [word for segment in segments for word in segment.words]
+    assert [word.start for word in words] == sorted(word.start for word in words)
+    assert bool(words) == (timestamps == "word")
+    done = [progress.done for progress in seen]
+    assert done == sorted(done), "the first window is not all"
+    whole = whisper.transcribe_audio(harvard, **options)
+    assert (whole.segments, whole.duration) == (tuple(segments), pytest.approx(harvard.duration, abs=0.01))
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "short", "late"])
+def test_a_first_window_of_what_has_no_pause(whisper: FasterWhisperSTTBinding, sentence: Audio, kind: str) -> None:
+    rate = 16000
+    said = (decode_audio(sentence, rate) * 32767).astype(np.int16)
+    sound = {
+        "silence": np.zeros(40 * rate, np.int16),
+        "noise": (np.random.default_rng(1).standard_normal(40 * rate) * 300).astype(np.int16),
+        "short": said,
+        "late": np.concatenate([np.zeros(35 * rate, np.int16), said]),
+    }[kind]
+    audio = Audio.from_samples(sound, rate)
+    heard = whisper.transcribe_audio(audio, first_window=1, beam_size=1)
+    assert heard.duration == pytest.approx(audio.duration, abs=0.01)
+    assert heard == whisper.transcribe_audio(audio, beam_size=1)
+    if kind in ("short", "late"):
+        assert word_error_rate(SENTENCE, heard) <= 0.15
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0, 40.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,13 +31,13 @@ from lollms_modalities.kit import LONG_PAUSE, whisper_language
 from lollms_faster_whisper import models
 from lollms_faster_whisper.engine import How, loaded_model
 from lollms_faster_whisper.voices import SileroVoiceActivity
+from lollms_faster_whisper.windows import LENGTH, RATE, first_pause
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from faster_whisper import WhisperModel
     from faster_whisper.transcribe import TranscriptionInfo
-
-_RATE = 16000
-_WINDOW = 30.0  # seconds that Whisper hears at once; batching has nothing to do in less
 
 _ComputeType = Literal["default", "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16",
                        "bfloat16", "float32"]  # fmt: skip
@@ -85,6 +85,10 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         )
         initial_prompt: str | None = option(None, description="Words that the speech is likely to hold.")
         vad_filter: bool = option(True, description="Leave out what is no speech, in which Whisper hears words.")
+        first_window: float | None = option(
+            None, description="Seconds of speech to hear first, up to a pause: text comes sooner, at one window more.",
+            ge=1, le=30,
+        )  # fmt: skip
 
     settings: Settings
 
@@ -115,8 +119,9 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         engine: WhisperModel = self.model.get(found)
         language = whisper_language(options.language, engine.supported_languages, str(found))
         current_call().record(model=str(found))
-        samples = decode_audio(audio, _RATE, track=options.track)
-        report_progress(0, len(samples) / _RATE, unit="s")
+        samples = decode_audio(audio, RATE, track=options.track)
+        duration = len(samples) / RATE
+        report_progress(0, duration, unit="s")
         arguments: dict[str, Any] = {
             "language": language,
             "task": "translate" if options.translate else "transcribe",
@@ -127,22 +132,27 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         }
         if options.temperature is not None:
             arguments["temperature"] = options.temperature
-        if options.batch_size > 1 and options.vad_filter and len(samples) > _WINDOW * _RATE:
-            pipeline = BatchedInferencePipeline(engine)
+        transcribe = engine.transcribe
+        long = options.vad_filter and duration > LENGTH  # batching has nothing to do in less
+        if options.batch_size > 1 and long:
+            transcribe = BatchedInferencePipeline(engine).transcribe
             arguments |= {"batch_size": batch_size, "without_timestamps": False}
-            transcribe = pipeline.transcribe
-        else:
-            transcribe = engine.transcribe
-        segments, info = transcribe(samples, **arguments)
-        if options.timestamps == "segment" and info.duration - info.duration_after_vad > LONG_PAUSE:
-            # What is left out makes one segment of what stood before and after it; by its words it is cut again.
-            # Nothing has been heard yet.
-            heard_out = info.language_probability
-            segments, info = transcribe(
-                samples, **{**arguments, "word_timestamps": True, "language": language or info.language}
-            )
-            info.language_probability = heard_out
-        return info, _segments(segments, info)
+        pause = first_pause(samples, options.first_window) if options.first_window is not None and long else 0
+        sure = None
+        if pause and language is None and engine.model.is_multilingual:
+            # It is heard out of as much as without a first window.
+            language, sure, _ = engine.detect_language(samples[: int(LENGTH * RATE)], vad_filter=True)
+            arguments["language"] = language
+        info, first = _heard(transcribe, samples[:pause] if pause else samples, arguments, options.timestamps)
+        info.duration = duration
+        info.language_probability = info.language_probability if sure is None else sure
+
+        def parts() -> Iterator[tuple[float, Any]]:
+            yield 0.0, first
+            if pause:
+                yield pause / RATE, _heard(transcribe, samples[pause:], arguments, options.timestamps)[1]
+
+        return info, _segments(parts(), info.language, duration)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models in ``models_path``, and the names that faster-whisper knows."""
@@ -160,21 +170,42 @@ class FasterWhisperSTTBinding(LollmsSTTBinding):
         return loaded
 
 
-def _segments(segments: Any, info: TranscriptionInfo) -> Iterator[Segment]:
+def _heard(
+    transcribe: Callable[..., Any], samples: npt.NDArray[np.float32], arguments: dict[str, Any], timestamps: str
+) -> tuple[TranscriptionInfo, Any]:
+    """What the engine tells of the sound, and its segments, which are made as they are asked for."""
+    segments, info = transcribe(samples, **arguments)
+    if timestamps == "segment" and info.duration - info.duration_after_vad > LONG_PAUSE:
+        # What is left out makes one segment of what stood before and after it; by its words it is cut again.
+        # Nothing has been heard yet.
+        heard_out = info.language_probability
+        language = arguments["language"] or info.language
+        segments, info = transcribe(samples, **{**arguments, "word_timestamps": True, "language": language})
+        info.language_probability = heard_out
+    return info, segments
+
+
+def _segments(parts: Iterable[tuple[float, Any]], language: str, duration: float) -> Iterator[Segment]:
+    """The segments as ours, of parts that begin after so many seconds of the whole."""
     # Some of the library's numbers are numpy's: where words are asked for, the times; and how sure it is.
-    for segment in segments:
-        yield Segment(
-            text=segment.text.strip(),
-            start=float(segment.start),
-            end=float(segment.end),
-            words=tuple(Word(w.word, float(w.start), float(w.end), float(w.probability)) for w in segment.words or ()),
-            probability=math.exp(min(0.0, segment.avg_logprob)),
-            language=info.language,
-            extra={
-                "no_speech_probability": float(segment.no_speech_prob),
-                "compression_ratio": float(segment.compression_ratio),
-                "temperature": float(segment.temperature),
-            },
-        )
-        report_progress(min(float(segment.end), info.duration), info.duration, unit="s")
-    report_progress(info.duration, info.duration, unit="s")
+    for start, segments in parts:
+        for segment in segments:
+            end = start + float(segment.end)
+            yield Segment(
+                text=segment.text.strip(),
+                start=start + float(segment.start),
+                end=end,
+                words=tuple(
+                    Word(w.word, start + float(w.start), start + float(w.end), float(w.probability))
+                    for w in segment.words or ()
+                ),
+                probability=math.exp(min(0.0, segment.avg_logprob)),
+                language=language,
+                extra={
+                    "no_speech_probability": float(segment.no_speech_prob),
+                    "compression_ratio": float(segment.compression_ratio),
+                    "temperature": float(segment.temperature),
+                },
+            )
+            report_progress(min(end, duration), duration, unit="s")
+    report_progress(duration, duration, unit="s")

@@ -24,6 +24,7 @@ from lollms_client.cli.use import Made, Which, call, opened, watched
 _SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "tsv": ".tsv", "json": ".json"}
 _ALL = "all"
 _TIMED = ("srt", "vtt", "tsv", _ALL)
+_FIRST = 5.0  # seconds of speech after which a person who looks on is to read something
 # What goes wrong with one recording goes wrong with all.
 _OF_ALL = (OptionError, SettingsError, standard.StandardStreamError)
 
@@ -183,9 +184,12 @@ class _Writing:
         said = False
         try:
             verb = self._made.binding.stream_transcript  # type: ignore[attr-defined]
+            arguments = self._arguments
+            if "first_window" in self._made.description["options"].get("properties", {}):
+                arguments = {"first_window": _FIRST, **arguments}
             # A bar would be drawn across what is said.
             with watched(label, shown=not sys.stdout.isatty()) as watching:
-                for text in _text_of(verb(content_of(name), **self._arguments, **watching)):
+                for text in _text_of(verb(content_of(name), **arguments, **watching)):
                     sys.stdout.write(text if said else before + text)
                     sys.stdout.flush()
                     said = True
