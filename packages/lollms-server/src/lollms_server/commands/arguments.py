@@ -14,7 +14,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="lollms serve", description="Serve the bindings over HTTP.", allow_abbrev=False
     )
-    _where(parser)
+    where(parser)
     parser.add_argument("--host", help="address to listen at (127.0.0.1)")
     parser.add_argument("--tls-certificate", type=Path, help="file with the certificate, for TLS")
     parser.add_argument("--tls-key", type=Path, help="file with its key")
@@ -29,7 +29,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         _ask(acts, name, does, asking.change).add_argument("model", help="such as piper, or tts:bark")
     _ask(acts, "cancel", "cancel a call", asking.change).add_argument("call", help="its id, of ps")
     unit = acts.add_parser("systemd", help="print a unit for systemd", allow_abbrev=False)
-    _where(unit, within=True)
+    where(unit, within=True)
     unit.set_defaults(run=systemd.run)
     return parser.parse_args(words)
 
@@ -45,7 +45,8 @@ def configured(given: argparse.Namespace) -> Configuration:
     return load_configuration(getattr(given, "config", None), **typed)
 
 
-def _where(parser: argparse.ArgumentParser, *, within: bool = False) -> None:
+def where(parser: argparse.ArgumentParser, *, within: bool = False) -> None:
+    """Options that say which server is meant. ``within``: behind a word, before which they may stand, too."""
     # Typed before the word or after it; a default here would hide what was typed before.
     default = argparse.SUPPRESS if within else None
     parser.add_argument("--config", type=Path, default=default, help="another configuration file")
@@ -57,7 +58,7 @@ def _ask(
     acts: argparse._SubParsersAction[argparse.ArgumentParser], name: str, does: str, run: asking.Run
 ) -> argparse.ArgumentParser:
     parser = acts.add_parser(name, help=does, allow_abbrev=False)
-    _where(parser, within=True)
+    where(parser, within=True)
     parser.set_defaults(run=run, act=name)
     return parser
 
@@ -69,7 +70,7 @@ def _keys(parser: argparse.ArgumentParser) -> None:
         ("remove", "a key counts no longer"),
     ):  # fmt: skip
         act = acts.add_parser(name, help=does, allow_abbrev=False)
-        _where(act, within=True)
+        where(act, within=True)
         act.set_defaults(run=getattr(keys, name if name != "list" else "list_keys"))
         if name != "list":
             act.add_argument("name", help="of the key")

@@ -20,6 +20,7 @@ from typing import Any
 
 from lollms_modalities import ConfigurationError, LollmsError
 
+from lollms_server.commands.job_acts import acts_of
 from lollms_server.commands.output import out, say
 from lollms_server.room import plugins
 from lollms_server.room.callers import TERMINAL
@@ -107,14 +108,15 @@ class _Server:
 
         serve = self._configuration.serve
         room = Room.open(self._configuration)
-        terminal = Terminal(room, serve.socket_path())
+        app = create_app(room)
+        terminal = Terminal(room, serve.socket_path(), acts_of(app.jobs))
         measuring: Callable[[], object] | None = None
         loop = asyncio.get_running_loop()
         try:
             await terminal.open()
             listening = _listen(serve.host, serve.port)
             certificate, key = serve.tls_certificate, serve.tls_key
-            server = _uvicorn(uvicorn_config(create_app(room), certificate=certificate, key=key))
+            server = _uvicorn(uvicorn_config(app, certificate=certificate, key=key))
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._end, server)
             loop.add_signal_handler(signal.SIGHUP, self._reread, room)
@@ -160,6 +162,9 @@ class _Server:
             for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces"):
                 if getattr(configuration.serve, name) != getattr(self._configuration.serve, name):
                     _log.warning("[serve] %s has changed: that counts after a restart.", name)
+            for name in ("store", "results"):
+                if getattr(configuration.serve.jobs, name) != getattr(self._configuration.serve.jobs, name):
+                    _log.warning("[serve.jobs] %s has changed: that counts after a restart.", name)
         _notify("READY=1")
 
 

@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lollms_server.room.models import MODALITIES, Chosen
 from lollms_server.room.room import Room
 
 _LONGEST = 65536  # bytes of a line
+Act = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 class Terminal:
@@ -30,11 +32,13 @@ class Terminal:
     Args:
         room: which it asks.
         path: of the socket.
+        acts: what else can be asked of it, by name; each is given what was asked.
     """
 
-    def __init__(self, room: Room, path: Path) -> None:
+    def __init__(self, room: Room, path: Path, acts: Mapping[str, Act] | None = None) -> None:
         self._room = room
         self._path = path
+        self._acts = dict(acts or {})
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -112,7 +116,7 @@ class Terminal:
         if act == "cancel":
             room.cancel(asked["call"], TERMINAL)
             return True
-        raise KeyError(act)
+        return await self._acts[act](asked)
 
     def _chosen(self, name: str) -> Chosen:
         """``tts:piper``, or ``piper`` where one modality has it."""
