@@ -531,6 +531,19 @@ BODIES = {
         except WorkerCrashedError as exc: assert exc.exit_code is None and "ignores SIGCHLD" in str(exc), exc
         tts.generate_audio("hi")
 """,
+    "whatever its caller has set": """
+    import socket, tempfile
+    socket.setdefaulttimeout(1234.5)
+    os.umask(0o777)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    for n in range(3): os.close(n)
+    with tempfile.TemporaryDirectory() as gone: os.chdir(gone)
+    with opened() as tts:
+        assert tts._workers.all()[0].process.sock.gettimeout() is None
+        tts.generate_audio("hi")
+    for n in range(3): os.open(os.devnull, os.O_RDWR)
+    os.umask(0o022)
+""",
     "a stream in a forked child": """
     with opened() as tts:
         stream = tts.stream_audio("hi", count=1000)

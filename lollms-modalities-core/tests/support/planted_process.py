@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from lollms_examples.tti import BlocksTTIBinding
 from lollms_examples.tts import PITCHES, ToneTTSBinding
-from lollms_modalities import AudioChunk, BindingSettings, Image, read_media, setting
+from lollms_modalities import AudioChunk, BindingSettings, Image, current_call, read_media, setting
 
 Chunks = Iterator[AudioChunk]
 _KEPT: list[Any] = []
@@ -329,7 +329,11 @@ class LeaksWhenStopped(ToneTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         opened = os.open(os.devnull, os.O_RDONLY) if len(text) > 200 else None
         try:
-            yield from super().stream_audio(text, voice, **kwargs)
+            for number, chunk in enumerate(super().stream_audio(text, voice, **kwargs)):
+                yield chunk
+                for _ in range(1000 if number == 100 else 0):  # or it may be done before it is told to stop
+                    current_call().check()
+                    time.sleep(0.02)
         except GeneratorExit:
             if opened is not None:
                 os.close(opened)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,11 @@ _KEPT = b"this is for the caller\n"
 class ProcessTests(Suite):
     """What a binding leaves as it was."""
 
-    def test_the_process_is_left_as_it_was(
-        self, make: Callable[..., Any], smoke: Smoke, isolated: bool, tmp_path: Path
-    ) -> None:
+    def test_the_process_is_left_as_it_was(self, make: Callable[..., Any], smoke: Smoke, tmp_path: Path) -> None:
         """Give programs ``cwd=`` and ``env=`` of their own; leave ``os.chdir``, ``os.environ``, ``signal``,
         ``warnings`` and ``logging`` alone. Where a library changes them, put back in ``finally`` what was there."""
         during: list[dict[str, Any]] = []
-        # A worker is begun as this process is: it gets the process as it has it.
-        with nullcontext() if isolated else callers_own(tmp_path, smoke.environment):
+        with callers_own(tmp_path, smoke.environment):
             before = household()
             binding = make()
             binding.load()

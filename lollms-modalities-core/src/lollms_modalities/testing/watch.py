@@ -81,12 +81,19 @@ class Use(NamedTuple):
     threads: int
     descriptors: int
 
+    def __sub__(self, other: Use) -> Use:
+        return Use(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
 
-def use(pids: tuple[int, ...] = ()) -> Use:
-    """What this process holds, and those."""
+    def __add__(self, other: tuple[int, ...]) -> Use:  # type: ignore[override]
+        return Use(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+def use(pids: tuple[int, ...] = (), *, collect: bool = True) -> Use:
+    """What this process holds, and those; after what can be collected here has been, unless told otherwise."""
     import psutil
 
-    gc.collect()
+    if collect:
+        gc.collect()
     processes = [psutil.Process(pid) for pid in (os.getpid(), *pids)]
     return Use(
         sum(p.memory_info().rss for p in processes),

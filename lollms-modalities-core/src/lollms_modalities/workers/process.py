@@ -176,7 +176,10 @@ class WorkerProcess:
 
 
 def _socket_above(sock: socket.socket) -> socket.socket:
-    return sock if sock.fileno() > 2 else socket.socket(fileno=_above(sock.detach()))
+    above = sock if sock.fileno() > 2 else socket.socket(fileno=_above(sock.detach()))
+    # Whatever ``socket.setdefaulttimeout`` says: with a time limit it does not block, in the worker neither.
+    above.settimeout(None)
+    return above
 
 
 def _shared_lock(path: Path) -> int:
