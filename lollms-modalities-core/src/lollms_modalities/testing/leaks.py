@@ -71,7 +71,7 @@ class LeakTests(Suite):
             run()
         counted, grown = 0, Use(0, 0, 0)
         for _ in range(_TRIES):
-            count, more = _growth(binding, isolated, times - counted, run)
+            count, more = _growth(binding, isolated, times - counted, run, min(2.0, self.patience))
             counted, grown = counted + count, grown + more
             if counted == times:
                 break
@@ -121,7 +121,7 @@ class LeakTests(Suite):
                 )
 
 
-def _growth(binding: Any, isolated: bool, times: int, run: Callable[[], object]) -> tuple[int, Use]:
+def _growth(binding: Any, isolated: bool, times: int, run: Callable[[], object], wait: float) -> tuple[int, Use]:
     """How often it ran before its workers were others than at first, and by how much they grew; in place ``times``."""
     pids = _pids(binding) if isolated else ()
     before = after = use(pids)
@@ -134,7 +134,7 @@ def _growth(binding: Any, isolated: bool, times: int, run: Callable[[], object])
                 after = use(pids, collect=False)
             except psutil.NoSuchProcess:
                 return count, after - before
-    until = time.monotonic() + 2
+    until = time.monotonic() + wait
     # Some of it is freed by other threads, a moment later.
     while _more(after := use(pids), before) and time.monotonic() < until:
         time.sleep(0.05)

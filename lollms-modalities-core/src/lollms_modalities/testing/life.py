@@ -88,7 +88,7 @@ class LifeTests(Suite):
         """Leave ``keep_alive`` and unloading to the core."""
         binding = make(keep_alive=0.2)
         self.call(binding)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 0.2 + self.patience
         while binding.loaded and time.monotonic() < until:
             time.sleep(0.02)
         contract(not binding.loaded, "After keep_alive seconds without a call the model is unloaded.", "life")

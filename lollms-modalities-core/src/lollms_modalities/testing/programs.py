@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -20,13 +20,7 @@ from lollms_modalities.testing.watch import family, orphans_kept, watching
 
 
 class ProgramTests(Suite):
-    """For engines that are programs, or that write files; others have nothing to do for these.
-
-    Attributes:
-        patience: seconds in which processes and threads that have been ended are gone.
-    """
-
-    patience: ClassVar[float] = 10.0
+    """For engines that are programs, or that write files; others have nothing to do for these."""
 
     @pytest.fixture
     def desk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

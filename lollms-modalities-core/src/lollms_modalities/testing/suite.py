@@ -34,6 +34,7 @@ class Suite:
         growth: bytes that many calls may leave in memory. May be raised.
         network: whether the engine is a service elsewhere.
         smoke_within: seconds in which the first call comes to its end, loading and fetching included.
+        patience: seconds in which what has ended (a process, a thread, the time of a model) is gone.
         bindings_dir: an extra folder of distributions in which the binding lies, if it is not installed.
     """
 
@@ -46,6 +47,7 @@ class Suite:
     network: ClassVar[bool] = False
     bindings_dir: ClassVar[str | Path | None] = None
     smoke_within: ClassVar[float] = 300.0
+    patience: ClassVar[float] = 10.0
 
     # Of the modality.
     verb: ClassVar[str]
