@@ -64,6 +64,7 @@ class Kind(NamedTuple):
         seen_in: how far one must look: "files" (the metadata cannot be read), "metadata" (it says what is wrong), or
             "import".
         ends: importing it ends, or stops, the process that does.
+        endless: importing it comes to no end.
         listed: whether its name can be known at all.
         works: it can be used all the same.
     """
@@ -74,6 +75,7 @@ class Kind(NamedTuple):
     requires: tuple[str, ...] = ()
     seen_in: str = "import"
     ends: bool = False
+    endless: bool = False
     listed: bool = True
     works: bool = False
 
@@ -117,8 +119,8 @@ KINDS: dict[str, Kind] = {
     "ends_at_once": Kind("exit code 7; it last printed 'goodbye'", code="import os\nprint('goodbye', flush=True)\nos._exit(7)\n", ends=True),
     "crashes": Kind("SIGSEGV", code="import ctypes\nctypes.string_at(0)\n", ends=True),
     "kills_itself": Kind("SIGKILL", code="import os\nos.kill(os.getpid(), 9)\n", ends=True),
-    "endless_loop": Kind("it took longer than", code="while True:\n    pass\n", ends=True),
-    "waits": Kind("it took longer than", code="import threading\nthreading.Event().wait()\n", ends=True),
+    "endless_loop": Kind("it took longer than", code="while True:\n    pass\n", ends=True, endless=True),
+    "waits": Kind("it took longer than", code="import threading\nthreading.Event().wait()\n", ends=True, endless=True),
     "interrupts": Kind("KeyboardInterrupt", code="raise KeyboardInterrupt\n", ends=True),
     # what is no fault
     "noisy": Kind("", code="print('x' * 200_000)\n" + GOOD, works=True),
