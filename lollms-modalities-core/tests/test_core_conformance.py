@@ -20,23 +20,21 @@ sys.path.pop(0)
 Failed = dict[str, dict[str, str]]
 
 
-def ran(tmp_path_factory: pytest.TempPathFactory, *, whole: bool) -> Failed:
-    import faulthandler
-
-    faulthandler.cancel_dump_traceback_later()  # it takes longer than one test may
-    return planted_suites.run(tmp_path_factory.mktemp("planted"), whole=whole)
+@pytest.fixture(autouse=True)
+def no_hang() -> None:
+    """Not here: a whole suite takes longer than one test may, and has a time limit of its own."""
 
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> Failed:
     """What failed of the tests that are meant for the planted faults."""
-    return ran(tmp_path_factory, whole=False)
+    return planted_suites.run(tmp_path_factory.mktemp("planted"), whole=False)
 
 
 @pytest.fixture(scope="module")
 def failed_of_all(tmp_path_factory: pytest.TempPathFactory) -> Failed:
     """What failed in the whole suites."""
-    return ran(tmp_path_factory, whole=True)
+    return planted_suites.run(tmp_path_factory.mktemp("planted"), whole=True)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
