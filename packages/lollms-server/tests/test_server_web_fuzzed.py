@@ -25,6 +25,18 @@ isolated = false
 binding = "counting"
 modality = "stt"
 isolated = false
+[models.eyes]
+binding = "counting"
+modality = "tti"
+isolated = false
+[models.films]
+binding = "counting"
+modality = "ttv"
+isolated = false
+[models.chord]
+binding = "example"
+modality = "ttm"
+isolated = false
 """
 # What is tried is the same in every run.
 TRIED = settings(
