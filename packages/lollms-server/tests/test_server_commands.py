@@ -312,10 +312,10 @@ def test_keys_are_made_shown_once_and_taken_away(
         assert serve(["key", *words, "--config", str(tmp_path / "keys.toml")]) == 0
         return capsys.readouterr().out.strip()
 
-    made = key("add", "anna", "--models", "gate, other", "--at-once", "2", "--engine-seconds", "60")
+    made = key("add", "anna", "--models", "gate, gate", "--at-once", "2", "--engine-seconds", "60")
     boss = key("add", "boss", "--role", "admin")
     listed = key("list")
-    assert re.search(r"^anna  user, gate,other, 2 at once, 60 s a day, made \d{4}-", listed)
+    assert re.search(r"^anna  user, gate,gate, 2 at once, 60 s a day, made \d{4}-", listed)
     assert re.search(r"^boss  admin, all models, made", listed, re.MULTILINE)
     assert made not in listed
     served = start(text.replace("metrics = '127.0.0.1:0'\n", ""))
@@ -333,6 +333,17 @@ def test_keys_are_made_shown_once_and_taken_away(
     said = "".join(served.said)
     assert not [k for k in (made, boss, new) if k in said]
     assert "Keys: anna, boss" in said
+
+
+def test_a_key_is_for_models_that_are_served(gate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"[serve]\nkeys_file = {json.dumps(str(tmp_path / 'keys.json'))}\n" + gate_model(gate)
+    (tmp_path / "a.toml").write_text(text)
+    for names, said in (("gat", "Did you mean 'gate'"), ("gate,nope", "No model 'nope'"), ("gate/small", "gate/small")):
+        with pytest.raises(ConfigurationError, match=said):
+            serve(["key", "add", "anna", "--models", names, "--config", str(tmp_path / "a.toml")])
+    assert not (tmp_path / "keys.json").exists()
+    assert serve(["key", "add", "anna", "--models", "gate", "--config", str(tmp_path / "a.toml")]) == 0
+    capsys.readouterr()
 
 
 @pytest.mark.full

@@ -210,3 +210,47 @@ def test_a_key_that_has_spent_its_day_is_refused(gate: Path, configure: Callable
         assert list(kept["seconds"]) == ["anna"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link"])
+def test_a_file_of_keys_that_is_none_lets_nobody_in(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "keys.json"
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    elif kind == "folder":
+        path.mkdir(0o700)
+    else:
+        target = Path("/dev/zero")
+        if kind == "link":
+            os.mkfifo(target := tmp_path / "pipe", 0o600)
+        path.symlink_to(target)
+    caught: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            Keys(path).all()
+        except ConfigurationError as exc:
+            caught.append(exc)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "it is waited for"
+    assert "keys.json cannot be read" in str(caught[0])
+
+
+def test_what_else_the_room_keeps_is_a_file_too(gate: Path, configure: Callable[..., Configuration]) -> None:
+    configuration = configure(gate_model(gate))
+    folder = configuration.serve.keys_path().parent
+    folder.mkdir()
+    os.mkfifo(folder / "usage.json", 0o600)
+    os.mkfifo(folder / "voices.json", 0o600)
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="registered voices"):
+            Room.open(configuration)
+        (folder / "voices.json").unlink()
+        room = Room.open(configuration)
+        await room.close(0)
+
+    asyncio.run(asyncio.wait_for(main(), 30))

@@ -291,3 +291,31 @@ def test_a_configuration_that_is_wrong_changes_nothing(
             await ask(room, "a")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("more", ["isolated = false", ""], ids=["in place", "isolated"])
+def test_a_call_that_never_reached_the_model_has_not_loaded_it(
+    gate: Path, opened: OpenRoom, me: Caller, more: str
+) -> None:
+    async def main() -> None:
+        async with opened(gate_model(gate, more)) as room:
+            chosen = room.find("gate", "tts", me)
+            for wrong in ({"sped": 1}, {"voice": "nobody"}):
+                with pytest.raises(LollmsError):
+                    await room.call(chosen, me, "generate_audio", "quick", **wrong)
+                await true(lambda: not loaded(room))
+            assert "load" not in notes(gate)
+            await room.call(chosen, me, "generate_audio", "quick")
+            assert loaded(room) == ["gate"]
+            with pytest.raises(LollmsError):
+                await room.call(chosen, me, "generate_audio", "quick", voice="nobody")
+            await asyncio.sleep(0.3)
+            assert loaded(room) == ["gate"], "it is loaded as before"
+            if not more:
+                with pytest.raises(LollmsError):
+                    await room.call(chosen, me, "generate_audio", "crash")
+                await true(lambda: not loaded(room))
+                await room.call(chosen, me, "generate_audio", "quick")
+                assert loaded(room) == ["gate"]
+
+    asyncio.run(main())

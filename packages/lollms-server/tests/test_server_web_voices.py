@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def askers(server: Server) -> tuple[Asker, Asker, Asker]:
     ann, bob, boss = (Asker(server, key) for key in (server.log.parent / "made").read_text().split())
     return ann, bob, boss
+
+
+def _clear(server: Server) -> None:
+    """Room in its folder for the next server, which is to find the same files."""
+    shutil.rmtree(server.uploads)
+    shutil.rmtree(server.log.parent / "planted")
 
 
 def kept(server: Server) -> list[Path]:
@@ -122,3 +129,62 @@ def test_what_is_no_recording_or_has_no_consent_is_refused(server: Server, asker
         assert ann.ask("DELETE", f"{VOICES}/{voice}").status == 404
     assert not kept(server)
     wait_until(lambda: not server.files())
+
+
+def test_the_voices_of_a_key_that_was_removed_are_removed(server: Server) -> None:
+    keys = Keys(server.log.parent / "keys.json")
+    gone, other = Asker(server, keys.add("gone")), Asker(server, keys.add("other"))
+    voices = [gone.add("Mine").json["id"], gone.add("Mine, too").json["id"]]
+    stays = other.add("Mine").json["id"]
+    try:
+        keys.remove("gone")
+        again = Asker(server, keys.add("gone"))
+        assert again.ask("POST", SPEECH, {"input": "hello", "voice": "Mine"}).status == 404
+        for voice in voices:
+            assert again.ask("POST", SPEECH, {"input": "hello", "voice": voice}).status == 404
+            assert again.ask("DELETE", f"{VOICES}/{voice}").status == 404
+        wait_until(lambda: len(kept(server)) == 1)
+        assert not set(voices) & set(again.names())
+        assert other.ask("POST", SPEECH, {"input": "hello", "voice": "Mine"}).status == 200
+        wait_until(lambda: voices[0] not in (server.log.parent / "voices.json").read_text())
+        keys.rotate("other")  # which is the same key's owner
+        assert stays in (server.log.parent / "voices.json").read_text()
+    finally:
+        keys.remove("gone")
+        keys.remove("other")
+        assert server.ask("GET", "/v1/models").status == 401  # it looks at the keys
+        wait_until(lambda: not kept(server))
+
+
+def test_what_a_key_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys.json")
+    made = keys.add("gone")
+    text = CONFIGURATION.replace("ISOLATED", "false")
+    with serving(tmp_path, text) as first:
+        voice = Asker(first, made).add().json["id"]
+        assert len(kept(first)) == 1
+    keys.remove("gone")
+    keys.add("another")
+    _clear(first)
+    with serving(tmp_path, text) as second:
+        wait_until(lambda: not kept(second))
+        wait_until(lambda: voice not in (tmp_path / "voices.json").read_text())
+
+
+def test_what_cannot_be_removed_now_is_nobodys_until_it_can(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys.json")
+    made = keys.add("gone")
+    text = CONFIGURATION.replace("ISOLATED", "false")
+    with serving(tmp_path, text) as first:
+        Asker(first, made).add()
+    keys.remove("gone")
+    again = keys.add("gone")
+    _clear(first)
+    with serving(tmp_path, text.replace("models.counting", "models.other")) as second:  # its model is not served
+        wait_until(lambda: "could not be removed" in second.log.read_text())
+        assert len(kept(second)) == 1
+        rows = second.ask("GET", VOICES, headers={"Authorization": f"Bearer {again}"}).json["data"]
+        assert "cloned" not in {row["category"] for row in rows}
+    _clear(second)
+    with serving(tmp_path, text) as third:
+        wait_until(lambda: not kept(third))

@@ -68,12 +68,14 @@ class EncodedStream(Iterator[bytes]):
         sample_rate: of what is written, in Hz; Opus, MP3 and AAC know certain rates only, and Opus is always played
             at 48000. None before the first bytes.
         channels: how many. None before the first bytes.
+        duration: seconds of sound that went into the bytes so far.
     """
 
     def __init__(self, chunks: Iterator[AudioChunk], output_format: str) -> None:
         self.output_format = output_format
         self.sample_rate: int | None = None
         self.channels: int | None = None
+        self.duration = 0.0
         self._chunks = chunks
         self._written = EncodedBytes()
         self._encoder: AudioEncoder | None = None
@@ -143,6 +145,7 @@ class EncodedStream(Iterator[bytes]):
         if (piece := None if stopped else next(self._waiting, None)) is not None:
             assert self._encoder is not None
             self._encoder.feed(piece)
+            self.duration = self._encoder.frames / self._encoder.sample_rate
             return
         chunk = self._next_chunk(consumer)
         if chunk is END:
@@ -254,6 +257,11 @@ class AsyncEncodedStream(AsyncStream[bytes]):
     def channels(self) -> int | None:
         """How many; None before the first bytes."""
         return self._encoded.channels
+
+    @property
+    def duration(self) -> float:
+        """Seconds of sound that went into the bytes so far."""
+        return self._encoded.duration
 
     @property
     def mime_type(self) -> str:

@@ -226,6 +226,10 @@ def _tell(room: Room, host: str, listening: socket.socket, *, tls: bool) -> None
         say(f"  {model.modality}:{model.name}")
     keys = Keys(room.configuration.serve.keys_path()).all()
     say(f"Keys: {', '.join(key.name for key in keys)}" if keys else "No keys: whoever is on this machine may ask.")
+    served = {model.name for model in room.models(TERMINAL)}
+    for key in keys:
+        if missing := sorted({*(key.models or ())} - served):
+            say(f"The key {key.name} is for {', '.join(missing)}, which is not served.")
     for name in plugins.installed():
         say(f"Plug-in: {name}")
 

@@ -17,6 +17,7 @@ from typing import Any
 from lollms_modalities import (
     AudioChunk,
     CallTimeout,
+    EncodedStream,
     LollmsBinding,
     LollmsError,
     Segment,
@@ -101,7 +102,7 @@ class Calling:
             while (item := await (step := resident.submit(next, opened, _END)).result()) is not _END:
                 if call.first is None:
                     call.first = time.monotonic()
-                sound = _heard(sound, item)
+                sound = _heard(sound, item, opened)
                 call.resting = True
                 yield item
                 call.resting = False
@@ -189,6 +190,7 @@ class Calling:
                 )  # fmt: skip
             if holding:
                 self._residency.done(resident, resident.served.keep_alive)
+                self._residency.ended(resident, exc)
             if entered:
                 queue.leave(call, None)
             self._forget(call)
@@ -226,6 +228,7 @@ class Calling:
         if wanted is not None and (call.caller.is_admin or keep_alive is None or wanted < keep_alive):
             keep_alive = wanted
         self._residency.done(call.resident, keep_alive)
+        self._residency.ended(call.resident, error)
         self._usage.add(call.caller, seconds)
         self._forget(call)
         self._metrics.ended(call, seconds, sound, error)
@@ -265,8 +268,10 @@ class Calling:
         self._stopping.shutdown(wait=False)
 
 
-def _heard(sound: float, item: Any) -> float:
+def _heard(sound: float, item: Any, opened: Any) -> float:
     """Seconds of sound so far, with those of an item of a stream."""
+    if isinstance(opened, EncodedStream):
+        return opened.duration
     if isinstance(item, AudioChunk):
         return sound + len(item.pcm) / (2 * item.channels * item.sample_rate)  # without numpy, which `duration` needs
     return max(sound, item.end or 0.0) if isinstance(item, Segment) else sound

@@ -7,12 +7,14 @@ changed: what ``lollms serve key`` does counts from the next request on.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +43,14 @@ class Key(BaseModel):
     engine_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     created: str = ""
 
+    @property
+    def since(self) -> float:
+        """Unix time in seconds at which it was made."""
+        try:
+            return datetime.fromisoformat(self.created).timestamp()
+        except ValueError:  # written by hand
+            return 0.0
+
     def caller(self, address: str) -> Caller:
         """Who asks with it."""
         models = None if self.models is None else frozenset(self.models)
@@ -55,10 +65,15 @@ class _File(BaseModel):
 
 
 class Keys:
-    """The keys in one file, of mode 0600."""
+    """The keys in one file, of mode 0600.
+
+    Attributes:
+        changed: called with the keys when others are found in the file than before, the first time too.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.changed: Callable[[tuple[Key, ...]], object] = lambda keys: None
         self._seen: object = ()
         self._keys: tuple[Key, ...] = ()
 
@@ -79,6 +94,7 @@ class Keys:
             if self._seen != ():
                 log_act("terminal", "keys", names=[key.name for key in keys])
             self._keys, self._seen = keys, seen
+            self.changed(keys)
         return self._keys
 
     def find(self, presented: str, address: str) -> Caller:
@@ -111,7 +127,7 @@ class Keys:
             if any(key.name == name for key in keys):
                 raise ConfigurationError(f"There is a key {name!r} already.", hint="Rotate it, or choose another name.")
             made = _new()
-            created = datetime.now(UTC).isoformat(timespec="seconds")
+            created = datetime.now(UTC).isoformat(timespec="milliseconds")
             try:
                 key = Key(
                     name=name, hash=_hash(made), role=role, models=models, at_once=at_once,
@@ -153,13 +169,13 @@ class Keys:
 
     def _read(self) -> tuple[Key, ...]:
         try:
-            with open(self.path, "rb") as file:
-                mode = os.fstat(file.fileno()).st_mode & 0o777
-                data = file.read()
+            data, mode = read_private(self.path)
         except FileNotFoundError:
             return ()
         except OSError as exc:
-            raise ConfigurationError(f"The keys in {self.path} cannot be read: {exc.strerror}.") from exc
+            raise ConfigurationError(
+                f"The keys in {self.path} cannot be read: {exc.strerror}.", hint="Name a file as [serve] keys_file."
+            ) from exc
         if mode & 0o077:
             raise ConfigurationError(
                 f"{self.path} can be read or changed by others: its mode is {mode:o}.",
@@ -185,6 +201,20 @@ class Keys:
             write_private(self.path, _File(keys=tuple(keys)).model_dump())
         finally:
             os.close(lock)
+
+
+def read_private(path: Path) -> tuple[bytes, int]:
+    """What a file holds, and its mode.
+
+    Raises:
+        OSError: it cannot be read, or is none: a pipe would be waited for, and a device has no end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(found):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        return file.read(), found & 0o777
 
 
 def write_private(path: Path, content: Any) -> None:

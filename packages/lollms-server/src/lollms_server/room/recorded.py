@@ -7,16 +7,19 @@ here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lollms_modalities import (
     ConfigurationError,
     LollmsBinding,
+    LollmsError,
     LollmsTTSBinding,
     UnsupportedError,
     VoiceExistsError,
@@ -25,8 +28,10 @@ from lollms_modalities import (
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lollms_server.room.callers import Caller
-from lollms_server.room.keys import write_private
+from lollms_server.room.keys import Key, read_private, write_private
 from lollms_server.room.models import Chosen
+
+_log = logging.getLogger(__name__)
 
 
 class RecordedVoice(BaseModel):
@@ -36,7 +41,7 @@ class RecordedVoice(BaseModel):
         id: as the binding and the surfaces know it.
         name: as its owner calls it.
         model: the served model that keeps it.
-        owner: who registered it: ``Caller.who``.
+        owner: who registered it: ``Caller.who``; "" where that is nobody any more.
         created: Unix time in seconds.
     """
 
@@ -46,7 +51,7 @@ class RecordedVoice(BaseModel):
     name: str
     model: str
     owner: str
-    created: int
+    created: float
 
     def is_for(self, caller: Caller) -> bool:
         """Whether the caller may know of it."""
@@ -74,7 +79,7 @@ class RecordedVoices:
         self._path = path
         self._look = look
         try:
-            voices = _File.model_validate_json(path.read_bytes()).voices
+            voices = _File.model_validate_json(read_private(path)[0]).voices
         except FileNotFoundError:
             voices = ()
         except (OSError, ValidationError) as exc:
@@ -127,7 +132,7 @@ class RecordedVoices:
             raise VoiceExistsError(f"There is a voice {name!r:.80} of yours.", hint="Remove it first.")
         voice = RecordedVoice(
             id=f"voice_{secrets.token_hex(12)}", name=name, model=chosen.served.name, owner=caller.who,
-            created=int(time.time()),
+            created=time.time(),
         )  # fmt: skip
         self._voices[voice.id] = voice  # nobody else's, from the moment at which the binding lists it
         try:
@@ -148,8 +153,30 @@ class RecordedVoices:
         if voice is None or not voice.is_for(caller):
             raise VoiceNotFoundError(f"There is no registered voice {voice_id!r:.80}.")
         with suppress(VoiceNotFoundError):  # it was removed by hand
-            await self._look(find(voice.model), lambda binding: _speech(binding).remove_voice(voice.id))
+            await self._look(find(voice.model), partial(_removed, voice=voice.id))
         self._voices.pop(voice.id, None)
+        await asyncio.to_thread(self._write)
+
+    def disown(self, keys: Iterable[Key]) -> bool:
+        """From now on voices of keys that are no more are nobody's: not of a later key of the same name either. Whether
+        there are such, which ``remove_orphans`` is to remove."""
+        since = {f"key {key.name}": key.since for key in keys}
+        for voice in list(self._voices.values()):
+            made = since.get(voice.owner)
+            if voice.owner.startswith("key ") and (made is None or made > voice.created):
+                self._voices[voice.id] = voice.model_copy(update={"owner": ""})
+        return any(not voice.owner for voice in self._voices.values())
+
+    async def remove_orphans(self, find: Callable[[str], Chosen]) -> None:
+        """Remove nobody's voices, and what was kept of them. What cannot be removed now is tried the next time."""
+        for voice in [voice for voice in self._voices.values() if not voice.owner]:
+            try:
+                with suppress(VoiceNotFoundError):
+                    await self._look(find(voice.model), partial(_removed, voice=voice.id))
+            except LollmsError as exc:
+                _log.error("%s, a voice of a key that is no more, could not be removed: %s", voice.id, exc)
+            else:
+                self._voices.pop(voice.id, None)
         await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
@@ -161,6 +188,10 @@ def _speech(binding: LollmsBinding) -> LollmsTTSBinding:
     if not isinstance(binding, LollmsTTSBinding):
         raise UnsupportedError(f"{binding.binding_name} speaks not, and keeps no voices.")
     return binding
+
+
+def _removed(binding: LollmsBinding, voice: str) -> None:
+    _speech(binding).remove_voice(voice)
 
 
 def _described(binding: LollmsBinding) -> list[dict[str, Any]]:

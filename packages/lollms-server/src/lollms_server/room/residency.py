@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from lollms_modalities import BindingClosedError, LollmsBinding
+from lollms_modalities import BindingClosedError, LollmsBinding, WorkerCrashedError
 
 from lollms_server.room.asked import takes_model
 from lollms_server.room.errors import Ending
@@ -105,6 +105,7 @@ class Residency:
         binding = await self.begin(resident)
         try:
             await resident.aside(binding.load)
+            resident.used = True
         finally:
             self.done(resident, resident.served.keep_alive)
 
@@ -145,6 +146,21 @@ class Residency:
             if self.memory_limit is not None and not self._trimming:
                 self._trimming = True
                 self._tasks.start(self._trim())
+
+    def ended(self, resident: Resident, error: BaseException | None) -> None:
+        """A call was refused or has ended, which tells whether the model is loaded; or else it is asked."""
+        if error is None:
+            resident.used = True
+        elif isinstance(error, WorkerCrashedError) and resident.served.pool == 1:
+            resident.used = False
+        if not resident.used and resident.loaded and not resident.at_work and resident.binding is not None:
+            self._tasks.start(self._looked_at(resident, resident.binding))
+
+    async def _looked_at(self, resident: Resident, binding: LollmsBinding) -> None:
+        with contextlib.suppress(Exception):  # it ends meanwhile; or is asked again after the next call
+            is_loaded = await resident.aside(binding.is_loaded)
+            if not (is_loaded or resident.used or resident.at_work) and resident.binding is binding:
+                resident.loaded = False
 
     async def look(self, resident: Resident, fn: Callable[[LollmsBinding], _T]) -> _T:
         """Ask the binding something that is no call. That is no use of the model, and loads none."""

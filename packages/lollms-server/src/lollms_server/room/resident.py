@@ -32,7 +32,8 @@ class Resident:
     Attributes:
         served: what it is.
         binding: while it is made, else None.
-        loaded: whether it was used or loaded, so that it takes the memory that it takes.
+        loaded: whether it was used or loaded, or is about to be, so that it takes the memory that it takes.
+        used: whether a call has shown that it is loaded.
         at_work: how many calls use the binding.
         last_used: seconds of the loop's clock at which its last call ended.
         keep_alive: seconds that are kept after the last call; None for ever.
@@ -47,6 +48,7 @@ class Resident:
         self.served = served
         self.binding: LollmsBinding | None = None
         self.loaded = False
+        self.used = False
         self.at_work = 0
         self.last_used = 0.0
         self.keep_alive = served.keep_alive
@@ -93,7 +95,7 @@ class Resident:
             with contextlib.suppress(Exception):  # it could not be made: that is for those who asked for it
                 await asyncio.shield(changing)
         # At once, so that no call is given a binding that is about to end.
-        binding, self.binding, self.loaded = self.binding, None, False
+        binding, self.binding, self.loaded, self.used = self.binding, None, False, False
         if binding is not None:
             await asyncio.shield(self._change(self.aside(binding.close)))
 

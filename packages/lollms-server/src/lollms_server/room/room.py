@@ -16,14 +16,14 @@ from lollms_modalities import Progress
 
 from lollms_server.room import plugins
 from lollms_server.room.asked import Asked, Limit
-from lollms_server.room.callers import Caller
+from lollms_server.room.callers import TERMINAL, Caller
 from lollms_server.room.calling import Calling
 from lollms_server.room.configuration import Configuration
 from lollms_server.room.describing import Voice, described, listed, state_of, voice_of
 from lollms_server.room.door import Door
 from lollms_server.room.errors import CallNotFound, Ending, NotAllowed
 from lollms_server.room.inputs import LISTS, check_settings
-from lollms_server.room.keys import Keys
+from lollms_server.room.keys import Key, Keys
 from lollms_server.room.log import log_act, log_model
 from lollms_server.room.metrics import Metrics
 from lollms_server.room.models import Chosen, ServedModel
@@ -77,6 +77,8 @@ class Room:
         room = cls(configuration)
         plugins.limit(configuration, room.metrics)
         room._residency.serve(room._catalogue.served.values())
+        room.keys.changed = room._keys_changed
+        room._keys_changed(room.keys.all())
         room._saver = asyncio.get_running_loop().create_task(room._usage.keep_saving())
         room._preload()
         return room
@@ -316,6 +318,10 @@ class Room:
         plugins.unlimited()
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _keys_changed(self, keys: Iterable[Key]) -> None:
+        if self.recorded.disown(keys):
+            self._tasks.start(self.recorded.remove_orphans(lambda model: self.find(model, "tts", TERMINAL)))
 
     def _resident(self, chosen: Chosen) -> Resident:
         resident = self._residency.residents.get(chosen.served.key)

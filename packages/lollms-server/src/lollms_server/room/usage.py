@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import QuotaSpent
-from lollms_server.room.keys import write_private
+from lollms_server.room.keys import read_private, write_private
 
 _DAY = 86400
 _SAVING = 5.0  # seconds between two writings of what was counted
@@ -83,7 +83,7 @@ class Usage:
     def _read(self) -> tuple[int, dict[str, float]]:
         today = int(self._clock() // _DAY)
         try:
-            found = json.loads(self._path.read_bytes())
+            found = json.loads(read_private(self._path)[0])
             if found["day"] == today:
                 return today, {str(name): float(seconds) for name, seconds in found["seconds"].items()}
         except FileNotFoundError:

@@ -80,6 +80,11 @@ class Asked:
         return f"{scheme}://{self.headers.get('host')}{self.settings.root_path.rstrip('/')}"
 
     @property
+    def is_form(self) -> bool:
+        """Whether the body is a form, for a route that takes one. Texts are all that its fields can hold."""
+        return bool(self.route.form) and self.content_type == "multipart/form-data"
+
+    @property
     def content_type(self) -> str:
         """The body's, without its parameters."""
         return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
@@ -106,7 +111,7 @@ class Asked:
         Raises:
             Refused: it is neither.
         """
-        if self.content_type == "multipart/form-data" and self.route.form:
+        if self.is_form:
             content_type = self.headers.get("content-type") or ""
             limits = self.settings.limits
             folder = self.app.uploads.folder
@@ -123,7 +128,7 @@ class Asked:
 
     async def body(self, model: type[_M]) -> _M:
         """The body as a model, which says what is wrong by name."""
-        return checked(model, await self.fields())
+        return checked(model, await self.fields(), form=self.is_form)
 
     # -- whether anybody waits ---------------------------------------------------------------------------------------
 

@@ -28,16 +28,26 @@ class RequestBody(BaseModel):
         return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
 
 
-def checked(model: type[_M], values: Mapping[str, Any]) -> _M:
+def checked(model: type[_M], values: Mapping[str, Any], *, form: bool = False) -> _M:
     """``model(**values)``.
 
     Args:
-        values: JSON values, or lists of texts as a form has them.
+        values: JSON values, which must be of the types that the model's schema names; or of a form, lists of texts.
+        form: whether they are of a form.
 
     Raises:
         Refused: what is wrong, and of which field.
     """
-    given = {name: _single(model, name, value) for name, value in values.items()}
+    if form:
+        given = {name: _single(model, name, value) for name, value in values.items()}
+    else:
+        given = dict(values)
+        for name, schema in _schemas(model).items():
+            if name in given and not of_type(given[name], schema):
+                raise Refused(
+                    f"The field {name!r} is {type_of(given[name])}, not {types_of(schema)}.", code="invalid_value",
+                    param=name,
+                )  # fmt: skip
     try:
         return model.model_validate(given)
     except ValidationError as exc:
@@ -47,6 +57,43 @@ def checked(model: type[_M], values: Mapping[str, Any]) -> _M:
         if item["type"] == "missing":
             raise Refused(f"The field {param!r} is missing.", code="missing_field", param=param) from None
         raise Refused(f"The field {param!r:.100}: {item['msg']}.", code="invalid_value", param=param) from None
+
+
+@lru_cache
+def _schemas(model: type[BaseModel]) -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = model.model_json_schema().get("properties", {})
+    return properties
+
+
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+def type_of(value: Any) -> str:
+    """The type of a JSON value, as JSON schema calls it."""
+    return _TYPES.get(type(value), "null")
+
+
+def kinds(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The types that a JSON schema names; none where it takes any."""
+    if "$ref" in schema:
+        return frozenset(("object",))
+    if parts := schema.get("anyOf", ()):
+        found = [kinds(part) for part in parts]
+        return frozenset().union(*found) if all(found) else frozenset()
+    named = schema.get("type", ())
+    return frozenset((named,) if isinstance(named, str) else named)
+
+
+def of_type(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a JSON value is of a type that the schema names. A text is no number, and a truth is none."""
+    wanted = kinds(schema)
+    kind = type_of(value)
+    return not wanted or kind in wanted or (kind in ("integer", "number") and bool(wanted & {"integer", "number"}))
+
+
+def types_of(schema: Mapping[str, Any]) -> str:
+    """The same for a message."""
+    return " or ".join(sorted(kinds(schema) - {"null"}))
 
 
 def _single(model: type[BaseModel], name: str, value: Any) -> Any:

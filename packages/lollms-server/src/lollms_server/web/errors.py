@@ -42,10 +42,13 @@ from lollms_server.room.errors import (
     NotAllowed,
 )
 
+NAMED = "upload-"  # with which the name of the file begins that an upload is kept in
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 _LONGEST = 2000  # characters of a message
 # A path of two folders at least, on either kind of system; not what follows "http:" or stands inside of a word.
 _PATHS = re.compile(r"(?<![\w:/.\\-])(?:~?/|[A-Za-z]:\\|\\\\)(?:[^\s/\\'\"<>|:;,]+[/\\])+")
+# The file that an upload is kept in, which whoever sent it calls otherwise.
+_UPLOADS = re.compile(rf"['\"]?(?:[^\s'\"]*[/\\])?{NAMED}[0-9a-f]{{32}}['\"]?")
 _KEYS = re.compile(r"\b(?:sk|hf|lollms)[-_][A-Za-z0-9_-]{12,}|(?i:bearer)\s+\S+")
 
 
@@ -173,7 +176,7 @@ def _headers(error: BaseException, row: Row) -> dict[str, str]:
 
 def masked(text: str) -> str:
     """What an engine says, without the folders and keys of the machine that it runs on, cut."""
-    return cut(_KEYS.sub("**********", _PATHS.sub(".../", text)))
+    return cut(_KEYS.sub("**********", _PATHS.sub(".../", _UPLOADS.sub("the upload", text))))
 
 
 def cut(text: str) -> str:

@@ -40,13 +40,17 @@ class Headers:
         """The first of that name."""
         return self._first.get(name)
 
+    def count(self, name: str) -> int:
+        """How many there are of that name."""
+        return sum(known == name for known, _ in self.all)
+
     def only(self, name: str) -> str | None:
         """The one of that name.
 
         Raises:
             Refused: there are several, of which each program would take another.
         """
-        if len(self._first) < len(self.all) and (count := sum(known == name for known, _ in self.all)) > 1:
+        if len(self._first) < len(self.all) and (count := self.count(name)) > 1:
             raise Refused(f"There are {count} headers {name!r}.", code="repeated_header", hint="Send one.")
         return self._first.get(name)
 
@@ -56,8 +60,8 @@ class Headers:
 
 
 def request_id(headers: Headers) -> str:
-    """The caller's, where it is harmless in a log and a header; else one of ours."""
-    given = headers.get("x-request-id")
+    """The caller's, where there is one and it is harmless in a log and a header; else one of ours."""
+    given = headers.get("x-request-id") if headers.count("x-request-id") == 1 else None
     # Nobody gains by guessing one: of another's call it says that there is none.
     return given if given is not None and _ID.fullmatch(given) else f"req_{_SERVER}{next(_NUMBERS):08x}"
 
@@ -114,9 +118,10 @@ class Guard:
     def forwarded(self, scope: Scope, headers: Headers) -> bool:
         """Whether it came through a proxy that nobody named, or that does not say for whom it asks.
 
-        Whoever asks only looks like that proxy then.
+        Whoever asks only looks like that proxy then. One that was named and says nothing at all is such a one, too.
         """
-        return headers.any(_PROXIES, _PROXIES_BEGIN) and not self._followed(scope, headers)[1]
+        through = headers.any(_PROXIES, _PROXIES_BEGIN) or self._trusts(_peer(scope))
+        return through and not self._followed(scope, headers)[1]
 
     def cors(self, origin: str | None) -> bool:
         """Whether pages of that origin were named."""

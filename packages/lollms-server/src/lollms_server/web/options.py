@@ -14,7 +14,7 @@ from typing import Any
 
 from lollms_modalities import MediaError, OptionError
 
-from lollms_server.web.checking import refuse_unknown
+from lollms_server.web.checking import kinds, of_type, refuse_unknown, type_of, types_of
 from lollms_server.web.errors import Refused
 
 # What a number may be at most, whatever the binding would take: what is made of it takes time and memory.
@@ -63,40 +63,45 @@ class VerbOptions:
         """Whether there is such an option."""
         return name in self.names
 
-    def checked(self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str) -> dict[str, Any]:
+    def checked(
+        self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str, strict: bool = False
+    ) -> dict[str, Any]:
         """The options as the verb takes them.
 
         Args:
             options: JSON values, or lists of texts as a form has them.
             also: names of the surface's own fields, for the near miss.
             what: what is asked, for the error.
+            strict: whether a value must be of a type that the option's schema names. Else what stands for one is taken,
+                as the binding does.
 
         Raises:
             OptionError: an option that is not known, a number beyond its ceiling.
         MediaError: media that are not base64.
         """
         refuse_unknown(options, {*self.names, *also}, what)
-        return {name: self._value(name, value) for name, value in options.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
+        if strict:
+            for name, value in given.items():
+                schema = self.properties.get(name, {})
+                if name not in self.media and not of_type(value, schema):
+                    raise OptionError(
+                        f"The option {name!r} is {type_of(value)}, not {types_of(schema)}.", names=[name]
+                    )  # fmt: skip
+        return {name: self._value(name, value) for name, value in given.items()}
 
     def _value(self, name: str, value: Any) -> Any:
         if name in self.media and isinstance(value, dict) and not value.keys() & set(_HOLDERS):
             return {str(key): decoded(name, held) for key, held in value.items()}  # one by each name
         if name in self.media:
             return [decoded(name, one) for one in value] if isinstance(value, list) else decoded(name, value)
-        kinds = _kinds(self.properties.get(name, {}))
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and "array" not in kinds:
+        wanted = kinds(self.properties.get(name, {}))
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and "array" not in wanted:
             value = value[0]
-        if isinstance(value, str) and kinds & {"object", "array"} and value[:1] in ("{", "["):
+        if isinstance(value, str) and wanted & {"object", "array"} and value[:1] in ("{", "["):
             value = _parsed(name, value)
         check_numbers(name, value)
         return value
-
-
-def _kinds(schema: Mapping[str, Any]) -> set[str]:
-    found = {str(schema.get("type", ""))}
-    for part in schema.get("anyOf", ()):
-        found |= _kinds(part)
-    return found
 
 
 def _parsed(name: str, text: str) -> Any:

@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from lollms_modalities import SaveError
 
+from lollms_server.web.errors import NAMED
+
 _PREFIX = "lollms-serve-"
 
 
@@ -64,7 +66,7 @@ class Upload:
     """
 
     def __init__(self, folder: Path, filename: str = "") -> None:
-        self.path = folder / secrets.token_hex(16)
+        self.path = folder / f"{NAMED}{secrets.token_hex(16)}"
         self.filename = filename
         self.size = 0
         self._file: BinaryIO | None = open(  # noqa: SIM115  # closed with the request

@@ -13,7 +13,7 @@ from lollms_server.web.asked import Asked
 from lollms_server.web.common import Meant, begun, in_header, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai.bodies import SpeechBody
-from lollms_server.web.sound import encoded
+from lollms_server.web.sound import raw
 
 _TYPES = {
     "mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus", "aac": "audio/aac", "flac": "audio/flac", "wav": "audio/wav",
@@ -41,15 +41,24 @@ async def speak(asked: Asked) -> Answer:
         headers["x-lollms-voice-alias"] = in_header(voice.alias)
     if left_out:
         headers["x-lollms-ignored"] = ", ".join(left_out)
-    chunks = asked.room.stream(
-        model.chosen, asked.caller, "stream_audio", body.input, voice.name, request_id=asked.id,
-        keep_alive=body.keep_alive, **options,
-    )  # fmt: skip
-    sound = await begun(encoded(chunks, body.response_format))
+    sound = await begun(_spoken(asked, model, body, voice.name, options))
     if body.stream_format == "audio":
         return Streamed(sound, headers)
     events = _events(sound)
     return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**headers, **sse.HEADERS})
+
+
+def _spoken(
+    asked: Asked, model: Meant, body: SpeechBody, voice: str | None, options: dict[str, Any]
+) -> AsyncIterator[bytes]:
+    """The bytes of the answer, of which none is there yet."""
+    kind = body.response_format
+    verb, how = ("stream_audio", ()) if kind == "pcm" else ("stream_encoded", (kind,))
+    stream = asked.room.stream(
+        model.chosen, asked.caller, verb, body.input, voice, *how, request_id=asked.id, keep_alive=body.keep_alive,
+        **options,
+    )  # fmt: skip
+    return raw(stream) if kind == "pcm" else stream
 
 
 async def _voice(asked: Asked, model: Meant, name: str) -> Voice:
@@ -60,7 +69,7 @@ async def _voice(asked: Asked, model: Meant, name: str) -> Voice:
 def _options(body: SpeechBody, model: Meant) -> tuple[dict[str, Any], list[str]]:
     """The binding's options, and the names of what it cannot be told."""
     known = model.options
-    options = known.checked(body.options, also=SpeechBody.model_fields, what=model.chosen.name)
+    options = known.checked(body.options, also=SpeechBody.model_fields, what=model.chosen.name, strict=True)
     left_out = []
     if body.speed is not None:
         if known.has("speed"):

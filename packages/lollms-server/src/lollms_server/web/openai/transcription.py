@@ -73,7 +73,9 @@ def _options(asked: Asked, body: TranscriptionBody, model: Meant, task: str) -> 
     # Clients write an object in a form as one field for each of its names.
     chunking = {name: value for name, value in body.options.items() if name.startswith("chunking_strategy[")}
     given = {name: value for name, value in body.options.items() if name not in chunking}
-    own = known.checked(given, also=TranscriptionBody.model_fields, what=model.chosen.name)
+    own = known.checked(
+        given, also=TranscriptionBody.model_fields, what=model.chosen.name, strict=not asked.is_form
+    )  # fmt: skip
     language = body.language or (body.languages[0] if body.languages and len(body.languages) == 1 else None)
     asked_for: dict[str, Any] = {
         "language": language,

@@ -71,7 +71,7 @@ async def add_voice(asked: Asked) -> Answer:
     voice = await asked.room.recorded.add(chosen, asked.caller, body.name, upload.path, body.consent)
     return json_answer(
         {"id": voice.id, "voice_id": voice.id, "object": "audio.voice", "name": voice.name, "model": voice.model,
-         "created_at": voice.created},
+         "created_at": int(voice.created)},
     )  # fmt: skip
 
 

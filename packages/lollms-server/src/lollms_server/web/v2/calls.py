@@ -41,7 +41,7 @@ async def call(asked: Asked) -> Answer:
     fields = await asked.fields()
     if texts := asked.form.fields.get("arguments"):
         fields["arguments"] = _parsed(texts[-1])
-    body = checked(CallBody, fields)
+    body = checked(CallBody, fields, form=asked.is_form)
     refuse_unknown(body.options, CallBody.model_fields, "A call")
     verb = asked.params["verb"]
     model = await meant(asked, asked.params["name"], asked.params["modality"], verb)

@@ -1,0 +1,116 @@
+"""JSON says of what type a value is, and is taken at its word; a form has texts alone. Over real sockets."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lollms_modalities import Audio
+from serving import Server, form, serving
+
+SPEECH, HEARING = "/v1/audio/speech", "/v1/audio/transcriptions"
+CONFIGURATION = """
+[serve]
+keys_file = KEYS
+[models.counting]
+binding = "counting"
+modality = "tts"
+isolated = false
+[models.ears]
+binding = "counting"
+modality = "stt"
+isolated = false
+"""
+WAV = bytes(Audio.from_pcm(bytes(16000), 8000))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
+        yield running
+
+
+SPEAKING: list[tuple[dict[str, Any], str]] = [
+    ({"input": ["a"]}, "input"), ({"input": 5}, "input"), ({"input": {"text": "a"}}, "input"), ({"input": True}, "input"),
+    ({"speed": True}, "speed"), ({"speed": "1.0"}, "speed"), ({"speed": [1.0]}, "speed"), ({"speed": {}}, "speed"),
+    ({"model": ["tts-1"]}, "model"), ({"model": 1}, "model"), ({"voice": ["one"]}, "voice"), ({"voice": 1}, "voice"),
+    ({"response_format": ["wav"]}, "response_format"), ({"response_format": True}, "response_format"),
+    ({"stream_format": ["sse"]}, "stream_format"), ({"instructions": ["x"]}, "instructions"),
+    ({"keep_alive": "5"}, "keep_alive"), ({"keep_alive": False}, "keep_alive"),
+    # Options of the binding's own.
+    ({"loud": "true"}, "loud"), ({"loud": 1}, "loud"), ({"seed": "5"}, "seed"), ({"seed": True}, "seed"),
+    ({"n": ["1"]}, "n"), ({"n": 1.5}, "n"), ({"width": {"w": 1}}, "width"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "param"), SPEAKING, ids=[json.dumps(body) for body, _ in SPEAKING])
+def test_another_type_is_refused_by_name(server: Server, body: dict[str, Any], param: str) -> None:
+    began = server.counted.count("began")
+    reply = server.ask("POST", SPEECH, {"model": "counting", "input": "hello", **body})
+    assert (reply.status, reply.error["type"], reply.error["param"]) == (400, "invalid_request_error", param)
+    assert server.counted.count("began") == began
+
+
+HEARD: list[tuple[dict[str, Any], str]] = [
+    ({"stream": "true"}, "stream"), ({"stream": 1}, "stream"), ({"temperature": "0.5"}, "temperature"),
+    ({"temperature": True}, "temperature"), ({"language": ["en"]}, "language"), ({"languages": "en"}, "languages"),
+    ({"timestamp_granularities": "word"}, "timestamp_granularities"), ({"prompt": ["x"]}, "prompt"),
+    ({"keywords": "x"}, "keywords"), ({"include": "logprobs"}, "include"), ({"input_audio": "x"}, "input_audio"),
+    ({"input_audio": [1]}, "input_audio"), ({"chunking_strategy": 5}, "chunking_strategy"),
+    ({"said": ["x"]}, "said"), ({"said": 5}, "said"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "param"), HEARD, ids=[json.dumps(body) for body, _ in HEARD])
+def test_another_type_is_refused_where_it_is_written_down(server: Server, body: dict[str, Any], param: str) -> None:
+    audio = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
+    assert server.ask("POST", HEARING, {"input_audio": audio, "said": "yes"}).json["text"] == "yes"
+    reply = server.ask("POST", HEARING, {"input_audio": audio, **body})
+    assert (reply.status, reply.error["param"]) == (400, param)
+
+
+def test_whole_numbers_are_numbers_and_null_is_left_out(server: Server) -> None:
+    body = {"model": "counting", "input": "hello", "response_format": "wav", "keep_alive": 5, "n": 1, "loud": False,
+            "speed": None, "voice": None, "seed": None, "instructions": None}  # fmt: skip
+    assert server.ask("POST", SPEECH, body).status == 200
+
+
+def test_the_texts_of_a_form_are_read(server: Server) -> None:
+    fields = {"said": "5", "temperature": "0", "stream": "false", "keep_alive": "5", "file": ("a.wav", WAV),
+              "languages[]": "en", "response_format": "text"}  # fmt: skip
+    body, headers = form(fields)
+    reply = server.ask("POST", HEARING, body, headers)
+    assert (reply.status, reply.body) == (200, b"5\n")
+
+
+@pytest.mark.parametrize(
+    "body", [{"timeout": "5"}, {"timeout": True}, {"keep_alive": "5"}, {"arguments": "{}"}, {"arguments": ["{}"]}]
+)
+def test_our_own_surface_takes_it_at_its_word_too(server: Server, body: dict[str, Any]) -> None:
+    path = "/lollms/v2/bindings/tts/counting/verbs/generate_audio"
+    reply = server.ask("POST", path, {"arguments": {"text": "hello"}, **body})
+    assert (reply.status, reply.error["param"]) == (400, next(iter(body)))
+
+
+def test_a_request_id_that_comes_twice_is_nobodys(server: Server) -> None:
+    head = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    assert server.send(f"{head}X-Request-Id: mine\r\n\r\n".encode()).headers["x-request-id"] == "mine"
+    for ids in (("a", "b"), ("same", "same"), ("", "b")):
+        said = "".join(f"X-Request-Id: {one}\r\n" for one in ids)
+        told = server.send(f"{head}{said}\r\n".encode()).headers["x-request-id"]
+        assert told.startswith("req_")
+
+
+def test_an_upload_is_told_of_without_the_file_that_it_is_kept_in(server: Server) -> None:
+    for data in (b"no sound at all", b"RIFF\x10\0\0\0WAVEfmt ", b"fLaC" + bytes(40), b"ID3" + bytes(200)):
+        body, headers = form({"file": ("my.mp3", data)})
+        for path in (HEARING, "/lollms/v2/bindings/stt/ears/verbs/transcribe_audio"):
+            if path != HEARING:
+                body, headers = form({"audio_path": ("my.mp3", data), "arguments": "{}"})
+            reply = server.ask("POST", path, body, headers)
+            assert (reply.status, reply.error["code"]) == (400, "invalid_media")
+            assert "upload-" not in reply.body.decode()
+            assert "lollms-serve" not in reply.body.decode()
