@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -385,12 +386,17 @@ def test_the_unit_for_systemd(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     file = tmp_path / "a file with $HOME and 100%.toml"
     file.write_text("[serve]\ngrace = 90\n")
     assert serve(["systemd", "--config", str(file), "--port", "1234"]) == 0
+    written = tmp_path / "lollms.service"
+    written.write_text(capsys.readouterr().out)
+    if (analyze := shutil.which("systemd-analyze")) is not None:  # which is no program of other systems
+        verified = subprocess.run([analyze, "verify", str(written)], capture_output=True, text=True, check=False)
+        assert (verified.returncode, verified.stderr) == (0, "")
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string(capsys.readouterr().out)
+    unit.read(written)
     service = unit["Service"]
     assert service["Type"] == "notify"
     assert service["TimeoutStopSec"] == "120"
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
-    written = str(file).replace("%", "%%").replace("$", "$$")
-    assert service["ExecStart"].endswith(f'lollms serve --config "{written}" --port 1234')
+    escaped = str(file).replace("%", "%%").replace("$", "$$")
+    assert service["ExecStart"].endswith(f'lollms serve --config "{escaped}" --port 1234')

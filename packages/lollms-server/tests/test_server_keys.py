@@ -39,7 +39,8 @@ def enter(door: Door, presented: str | None, address: str = "203.0.113.9", **how
 def test_a_key_opens_and_its_file_does_not_tell_it(keys: Keys, door: Door) -> None:
     made = keys.add("anna", role="admin", models=("a", "b"), at_once=2, engine_seconds=60)
     caller = enter(door, made)
-    assert caller == Caller("anna", "admin", "203.0.113.9", frozenset({"a", "b"}), 2, 60.0)
+    since = keys.all()[0].created
+    assert caller == Caller("anna", "admin", "203.0.113.9", frozenset({"a", "b"}), 2, 60.0, since)
     assert len(made) > 40
     assert made.removeprefix("lollms-") not in keys.path.read_text()
     assert keys.path.stat().st_mode & 0o777 == 0o600

@@ -6,12 +6,13 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from distributions import install
-from lollms_modalities import LollmsTTSBindingManager, hookimpl, hooks
+from lollms_modalities import AudioChunk, GenerationError, LollmsTTSBindingManager, hookimpl, hooks
 from lollms_server.room import plugins
 from lollms_server.room.callers import Caller
 from lollms_server.room.room import Room
@@ -55,6 +56,41 @@ def registered() -> Iterator[list[object]]:
     had[0].let_go.set()  # type: ignore[attr-defined]
     for plugin in had:
         hooks.unregister(plugin)
+
+
+class Answers:
+    """Answers streams; the item of that number waits until it is let go."""
+
+    def __init__(self, number: int) -> None:
+        self.let_go = threading.Event()
+        self.number = number
+
+    @hookimpl
+    def lollms_answer_call(self, call: Any) -> Iterator[AudioChunk] | None:
+        return self._items() if call.verb == "stream_audio" else None
+
+    def _items(self) -> Iterator[AudioChunk]:
+        for number in range(4):
+            if number == self.number:
+                self.let_go.wait(60)
+            yield AudioChunk(bytes(200), 8000, 1, f"answered {number}")
+
+
+class Around:
+    """Is around the others, and waits for as long before or after."""
+
+    def __init__(self, when: str) -> None:
+        self.let_go = threading.Event()
+        self.when = when
+
+    @hookimpl(wrapper=True)
+    def lollms_after_call(self) -> Any:
+        if self.when == "before":
+            self.let_go.wait(60)
+        given = yield
+        if self.when == "after":
+            self.let_go.wait(60)
+        return given
 
 
 def failures(room: Room) -> dict[str, int]:
@@ -131,3 +167,46 @@ def test_they_are_listed_and_left_out(
         asyncio.run(main())
     finally:
         hooks.replace(None)
+
+
+@contextmanager
+def plugged(plugin: Any) -> Iterator[Any]:
+    hooks.register(plugin)
+    try:
+        yield plugin
+    finally:
+        plugin.let_go.set()
+        hooks.unregister(plugin)
+
+
+def test_the_items_of_a_plugin_that_answers_are_limited_in_time(gate: Path, opened: OpenRoom, me: Caller) -> None:
+    async def main() -> None:
+        async with opened("[serve]\nhook_timeout = 0.3\n" + gate_model(gate)) as room:
+            chosen = room.find("gate", "tts", me)
+            with plugged(Answers(2)):
+                stream = room.stream(chosen, me, "stream_audio", "quick")
+                texts = [(await anext(stream)).text, (await anext(stream)).text]
+                assert texts == ["answered 0", "answered 1"]
+                with pytest.raises(GenerationError):
+                    await anext(stream)
+                assert failures(room)["lollms_answer_call"] >= 1
+            with plugged(Answers(0)):  # where not even the first comes, the engine does it
+                items = [item.text async for item in room.stream(chosen, me, "stream_audio", "quick")]
+                assert items == ["quick"]
+            with plugged(Answers(9)):
+                items = [item.text async for item in room.stream(chosen, me, "stream_audio", "quick")]
+                assert items == [f"answered {number}" for number in range(4)]
+            assert not room.calls(me)
+
+    asyncio.run(asyncio.wait_for(main(), 50))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_is_around_the_others_is_limited_in_time(gate: Path, opened: OpenRoom, me: Caller, when: str) -> None:
+    async def main() -> None:
+        async with opened("[serve]\nhook_timeout = 0.3\n" + gate_model(gate)) as room:
+            with plugged(Around(when)):
+                assert (await speak(room, me)).duration == 0.1
+                assert failures(room) == {"lollms_after_call": 1}
+
+    asyncio.run(asyncio.wait_for(main(), 50))

@@ -106,7 +106,9 @@ def test_a_name_is_a_text(server: Server, voice: object) -> None:
     assert server.counted.count("began") == began
 
 
-@pytest.mark.parametrize("voice", [{}, {"name": "low"}, {"id": ["low"]}, {"id": {"id": "low"}}, 5, ["low", "high"]])
+@pytest.mark.parametrize(
+    "voice", [{}, {"id": ""}, {"id": None}, {"name": "low"}, {"id": ["low"]}, {"id": {"id": "low"}}, 5, ["low", "high"]]
+)
 def test_a_voice_without_a_name_is_not_the_default_one(server: Server, voice: object) -> None:
     reply = server.ask("POST", SPEECH, {"input": "hello", "voice": voice})
     assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "invalid_value", "voice")

@@ -114,3 +114,51 @@ def test_an_upload_is_told_of_without_the_file_that_it_is_kept_in(server: Server
             assert (reply.status, reply.error["code"]) == (400, "invalid_media")
             assert "upload-" not in reply.body.decode()
             assert "lollms-serve" not in reply.body.decode()
+
+
+def test_what_a_field_holds_is_told_of_that_field(server: Server) -> None:
+    for text in ("", " ", "\0", "\u200b", "..."):
+        reply = server.ask("POST", SPEECH, {"model": "counting", "input": text})
+        assert (reply.status, reply.error["param"]) == (400, "input")
+    path = "/lollms/v2/bindings/tts/counting/verbs/generate_audio"
+    reply = server.ask("POST", path, {"arguments": {"text": ""}})
+    assert (reply.status, reply.error["param"]) == (400, "text")
+
+
+@pytest.mark.parametrize("arguments", [{"text": ["hello"]}, {"text": "hello", "output_format": ["wav"]},
+                                       {"text": "hello", "seed": ["5"]}, {"text": "hello", "voice": ["one"]}])  # fmt: skip
+def test_a_list_with_a_text_is_no_text(server: Server, arguments: dict[str, Any]) -> None:
+    path = "/lollms/v2/bindings/tts/counting/verbs/generate_audio"
+    began = server.counted.count("began")
+    assert server.ask("POST", path, {"arguments": arguments}).status == 400
+    assert server.counted.count("began") == began
+
+
+def test_a_body_is_sent_as_it_is_and_its_length_told_once(server: Server) -> None:
+    body = json.dumps({"model": "counting", "input": "hello", "response_format": "wav"}).encode()
+    head = "POST /v1/audio/speech HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    plain = f"{head}Content-Length: {len(body)}\r\n"
+    began = server.counted.count("began")
+    for more, status in (("Content-Encoding: gzip\r\n", 415), ("Content-Encoding: br, gzip\r\n", 415),
+                         ("Transfer-Encoding: chunked\r\n", 400), ("Content-Type: text/plain\r\n", 400)):  # fmt: skip
+        reply = server.send(f"{plain}{more}\r\n".encode() + body)
+        assert (reply.status, reply.error["type"]) == (status, "invalid_request_error"), more
+    assert server.counted.count("began") == began
+    for more, before in (("Content-Encoding: identity\r\n", b""), ("", b"\xef\xbb\xbf")):
+        sent = before + body
+        assert server.send(f"{head}Content-Length: {len(sent)}\r\n{more}\r\n".encode() + sent).status == 200
+
+
+def test_of_what_only_the_head_is_asked_for_only_the_head_comes(server: Server) -> None:
+    request = "{} /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with server.connect() as connection:
+        connection.sendall((request.format("HEAD") + request.format("GET")).encode())
+        head = b""
+        while head.count(b"\r\n\r\n") < 2 or not head.endswith(b"}"):
+            part = connection.recv(65536)
+            assert part, "cut"
+            head += part
+    first, _, second = head.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(second.partition(b"\r\n\r\n")[2])["object"] == "list"

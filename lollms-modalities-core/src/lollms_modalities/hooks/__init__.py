@@ -269,8 +269,21 @@ def _pass_over(impl: Any, hook: str, exc: Exception) -> None:
 
 
 def told(call: Call, fn: Callable[..., Any], *args: Any) -> Any:
-    """Run code of a plug-in that belongs to a call."""
-    return _told({"call": call}, fn, *args)
+    """Run code of the plug-in that answers a call, such as a step of its items; as long as a hook may take.
+
+    Raises:
+        TimeoutError: it takes longer.
+        Exception: what it raises.
+    """
+    event = {"call": call}
+    if _limits is None:
+        return _told(event, fn, *args)
+    try:
+        return _limits.run(call.answered_by, _told, event, fn, *args)
+    except Exception as exc:
+        if not call.stopped:
+            _limits.failed(call.answered_by, "lollms_answer_call", exc)
+        raise
 
 
 def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
@@ -289,7 +302,7 @@ def _wrapped(
     for impl in wrappers:
         try:
             around = impl.function(*(event[name] for name in impl.argnames))
-            _told(event, next, around)
+            _run(impl, _told, event, next, around)
         except Exception as exc:
             _pass_over(impl, hook, exc)
         else:
@@ -303,7 +316,7 @@ def _wrapped(
     for impl, around in reversed(begun):
         given = [answer for _, answer in answers]
         try:
-            wanted = _told(event, _sent, impl, around, given)
+            wanted = _run(impl, _told, event, _sent, impl, around, given)
         except Exception as exc:
             _pass_over(impl, hook, exc)
             continue

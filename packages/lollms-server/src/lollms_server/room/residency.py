@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from lollms_server.room.resident import Resident
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.variants import variant_of
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _END = 8.0  # seconds that a binding may take to end when the server does
 _LOOKED_AT = 60.0  # seconds that a binding stays which was made to be asked what it is
@@ -40,6 +42,7 @@ class Residency:
         self.max_loaded = max_loaded
         self.memory_limit = memory_limit
         self.residents: dict[tuple[str, str], Resident] = {}
+        self.preloading = 0  # how many are being loaded since they are to be there from the start
         self._closed = False
         self._leaving: list[Resident] = []  # no longer served; their last calls are under way
         self._log = log
@@ -108,6 +111,21 @@ class Residency:
             resident.used = True
         finally:
             self.done(resident, resident.served.keep_alive)
+
+    def preload(self) -> None:
+        """Load those that are to be there from the start, and are not."""
+        for resident in self.residents.values():
+            if resident.served.preload and not resident.loaded:
+                self.preloading += 1
+                self._tasks.start(self._preloaded(resident))
+
+    async def _preloaded(self, resident: Resident) -> None:
+        try:
+            await self.load(resident)
+        except Exception as exc:  # it is told again to whoever asks for it
+            _log.error("%s could not be preloaded: %s", resident.served.name, exc)
+        finally:
+            self.preloading -= 1
 
     async def begin(self, resident: Resident) -> LollmsBinding:
         """The binding for a call, made if need be, once there is room; it stays until ``done``.

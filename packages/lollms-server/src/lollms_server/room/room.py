@@ -7,7 +7,6 @@ which it was opened, and none of them blocks that.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -36,8 +35,6 @@ from lollms_server.room.streaming import RoomStream
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
 
-_log = logging.getLogger(__name__)
-
 
 class Room:
     """The engine room. Open it with ``Room.open``, inside a running event loop.
@@ -63,7 +60,6 @@ class Room:
         )
         self._calling = Calling(self._residency, self._usage, self.metrics, self.recorded)
         self._tasks = Tasks()
-        self._preloading = 0
         self._closed = False
         self._saver: asyncio.Task[None] | None = None
 
@@ -80,7 +76,7 @@ class Room:
         room.keys.changed = room._keys_changed
         room._keys_changed(room.keys.all())
         room._saver = asyncio.get_running_loop().create_task(room._usage.keep_saving())
-        room._preload()
+        room._residency.preload()
         return room
 
     # -- who asks ----------------------------------------------------------------------------------------------------
@@ -253,7 +249,7 @@ class Room:
 
     def ready(self) -> bool:
         """Whether it takes calls: what is to be preloaded is loaded, or could not be, and it is not ending."""
-        return not self._calling.ending and not self._preloading
+        return not self._calling.ending and not self._residency.preloading
 
     def state(self, caller: Caller) -> list[dict[str, Any]]:
         """The served models as they are now: loaded, queue, memory."""
@@ -289,7 +285,7 @@ class Room:
         self._residency.memory_limit = configuration.serve.memory_limit
         self._catalogue, self.configuration = catalogue, configuration
         plugins.limit(configuration, self.metrics)
-        self._preload()
+        self._residency.preload()
 
     async def close(self, grace: float | None = None) -> None:
         """End: calls that come are refused, those under way get ``grace`` seconds, then they are cancelled.
@@ -336,20 +332,6 @@ class Room:
                 f"{act} is for admins.",
                 hint="Use a key that was made with --role admin, or lollms serve at the terminal.",
             )
-
-    def _preload(self) -> None:
-        for resident in self._residency.residents.values():
-            if resident.served.preload and not resident.loaded:
-                self._preloading += 1
-                self._tasks.start(self._preloaded(resident))
-
-    async def _preloaded(self, resident: Resident) -> None:
-        try:
-            await self._residency.load(resident)
-        except Exception as exc:  # it is told again to whoever asks for it
-            _log.error("%s could not be preloaded: %s", resident.served.name, exc)
-        finally:
-            self._preloading -= 1
 
     def _model_changed(self, served: ServedModel, what: str) -> None:
         log_model(served, what)

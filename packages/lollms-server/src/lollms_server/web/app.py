@@ -180,7 +180,7 @@ class _Exchange:
         await self._to(message)
 
     async def _fail(self, exc: Exception) -> None:
-        answer = errors.told(exc, ours=self._ours)
+        answer = errors.told(exc, ours=self._ours, fields=None if self._asked is None else self._asked.fields_of)
         if answer.status == 500 and answer.body["error"]["code"] == "internal_error":
             _log.error("request %s failed", self._id, exc_info=exc)
         elif answer.body["error"]["code"] == "misconfigured":

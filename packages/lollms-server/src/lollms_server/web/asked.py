@@ -37,6 +37,7 @@ class Asked:
         id: the request's.
         headers: its headers.
         form: what its form holds; empty where it has none.
+        fields_of: by what field of the surface the caller knows an option, where they are called otherwise.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Asked:
         self.id = id
         self.headers = headers
         self.form = Form()
+        self.fields_of: Mapping[str, str] = {}
         self._scope = scope
         self._connection = Connection.of(scope)
         self._body = Body(receive, app.settings.limits, headers.get("content-length"), self._connection.more)
@@ -87,7 +89,15 @@ class Asked:
     @property
     def content_type(self) -> str:
         """The body's, without its parameters."""
-        return (self.headers.get("content-type") or "").partition(";")[0].strip().lower()
+        return (self.headers.only("content-type") or "").partition(";")[0].strip().lower()
+
+    def _check_encoding(self) -> None:
+        encoding = (self.headers.get("content-encoding") or "identity").strip().lower()
+        if encoding != "identity":
+            raise Refused(
+                f"The body is encoded with {encoding[:40]!r}.", status=415, code="unsupported_encoding",
+                hint="Send it as it is, without Content-Encoding.",
+            )  # fmt: skip
 
     async def json(self) -> Any:
         """The body as JSON values.
@@ -95,6 +105,7 @@ class Asked:
         Raises:
             Refused: it is none; or another type is claimed, as pages of other sites may send without being asked.
         """
+        self._check_encoding()
         if self.content_type != "application/json" and not self.content_type.endswith("+json"):
             raise Refused(
                 f"The body is {self.content_type[:100] or 'of no type'!r}.", status=415, code="unsupported_media_type",
@@ -112,6 +123,7 @@ class Asked:
             Refused: it is neither.
         """
         if self.is_form:
+            self._check_encoding()
             content_type = self.headers.get("content-type") or ""
             limits = self.settings.limits
             folder = self.app.uploads.folder

@@ -106,7 +106,7 @@ def _parse(data: bytes, depth: int) -> Any:
     if not data.strip():
         raise Refused("The body is empty.", code="empty_body", hint="Send JSON.")
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        value = _DECODER.decode(data.decode("utf-8-sig"))  # some shells put a mark before it
     except RecursionError:
         raise _too_deep(depth) from None
     except UnicodeDecodeError:

@@ -127,10 +127,11 @@ class Told(NamedTuple):
     headers: dict[str, str]
 
 
-def told(error: BaseException, *, ours: bool = False) -> Told:
+def told(error: BaseException, *, ours: bool = False, fields: Mapping[str, str] | None = None) -> Told:
     """The answer to an error.
 
     Args:
+        fields: by what field of the surface the caller knows an option.
         ours: whether the error goes along as JSON values, so that our own client raises the same.
     """
     if isinstance(error, Refused):
@@ -144,9 +145,11 @@ def told(error: BaseException, *, ours: bool = False) -> Told:
     else:
         row = Row(Exception, 500, _SERVER, "internal_error")
         message = "The server failed, which is a fault of its own. Its log says more, under the request's id."
-    fields = vars(error) if isinstance(error, LollmsError) else {}
-    names = fields.get("names")
-    param = fields.get("param") or (names[0] if isinstance(names, list) and names else _PARAMS.get(row.code))
+    known = vars(error) if isinstance(error, LollmsError) else {}
+    names = known.get("names")
+    param = known.get("param") or (names[0] if isinstance(names, list) and names else _PARAMS.get(row.code))
+    if param is not None and fields is not None:
+        param = fields.get(param, param)
     body: dict[str, Any] = {
         "error": {"message": message, "type": row.type, "param": param, "code": row.code},
         "detail": message,

@@ -92,6 +92,12 @@ class Guard:
         size += sum(len(name) + len(value) + 4 for name, value in headers.all)
         if size > self._settings.limits.header_bytes or len(headers.all) > _HEADERS:
             raise Refused("The headers are too large.", status=431, code="too_large", headers={"connection": "close"})
+        if headers.get("transfer-encoding") is not None and headers.get("content-length") is not None:
+            # A proxy before us may go by the other: what is a body there is the next request here.
+            raise Refused(
+                "The body's length is told in two ways, Transfer-Encoding and Content-Length.", code="invalid_length",
+                hint="Send one of them.", headers={"connection": "close"},
+            )  # fmt: skip
 
     def _check_host(self, scope: Scope, headers: Headers) -> None:
         host = headers.only("host")

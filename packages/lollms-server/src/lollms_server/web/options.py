@@ -64,8 +64,9 @@ class VerbOptions:
         return name in self.names
 
     def checked(
-        self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str, strict: bool = False
-    ) -> dict[str, Any]:
+        self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str, strict: bool = False,
+        form: bool = True,
+    ) -> dict[str, Any]:  # fmt: skip
         """The options as the verb takes them.
 
         Args:
@@ -74,6 +75,7 @@ class VerbOptions:
             what: what is asked, for the error.
             strict: whether a value must be of a type that the option's schema names. Else what stands for one is taken,
                 as the binding does.
+            form: whether a list with one text may be a form's, and stand for that.
 
         Raises:
             OptionError: an option that is not known, a number beyond its ceiling.
@@ -82,21 +84,22 @@ class VerbOptions:
         refuse_unknown(options, {*self.names, *also}, what)
         given = {name: value for name, value in options.items() if value is not None}
         if strict:
+            form = False
             for name, value in given.items():
                 schema = self.properties.get(name, {})
                 if name not in self.media and not of_type(value, schema):
                     raise OptionError(
                         f"The option {name!r} is {type_of(value)}, not {types_of(schema)}.", names=[name]
                     )  # fmt: skip
-        return {name: self._value(name, value) for name, value in given.items()}
+        return {name: self._value(name, value, form) for name, value in given.items()}
 
-    def _value(self, name: str, value: Any) -> Any:
+    def _value(self, name: str, value: Any, form: bool) -> Any:
         if name in self.media and isinstance(value, dict) and not value.keys() & set(_HOLDERS):
             return {str(key): decoded(name, held) for key, held in value.items()}  # one by each name
         if name in self.media:
             return [decoded(name, one) for one in value] if isinstance(value, list) else decoded(name, value)
         wanted = kinds(self.properties.get(name, {}))
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and "array" not in wanted:
+        if form and isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) and "array" not in wanted:
             value = value[0]
         if isinstance(value, str) and wanted & {"object", "array"} and value[:1] in ("{", "["):
             value = _parsed(name, value)

@@ -106,7 +106,7 @@ async def _answer(
 ) -> Answer:
     if len(body.prompt) > asked.settings.limits.text:
         raise Refused(f"The prompt has {len(body.prompt)} characters.", code="too_long", param="prompt")
-    options, left_out = _options(body, model, verb)
+    options, left_out = _options(body, model, verb, strict=not asked.is_form)
     arguments |= options | {"keep_alive": body.keep_alive}
     headers = model.headers | ({"x-lollms-ignored": ", ".join(left_out)} if left_out else {})
     if body.stream:
@@ -117,7 +117,7 @@ async def _answer(
     return await big_json_answer(told | _facts(images[0], body) | {"usage": _USAGE}, headers)
 
 
-def _options(body: ImageBody, model: Meant, verb: str) -> tuple[dict[str, Any], list[str]]:
+def _options(body: ImageBody, model: Meant, verb: str, *, strict: bool) -> tuple[dict[str, Any], list[str]]:
     """The binding's options, and the names of what it cannot be told.
 
     Raises:
@@ -157,7 +157,7 @@ def _options(body: ImageBody, model: Meant, verb: str) -> tuple[dict[str, Any], 
             given.setdefault("preview_every", max(1, _number(steps) // (body.partial_images + 1)))
         else:
             left_out.append("partial_images")
-    return known.checked(given, also=type(body).model_fields, what=model.chosen.name), left_out
+    return known.checked(given, also=type(body).model_fields, what=model.chosen.name, strict=strict), left_out
 
 
 def _number(value: Any) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from lollms_server.jobs.job import Job
 from lollms_server.jobs.requests import Request
@@ -23,12 +23,16 @@ POLL = {"openai-poll-after-ms": "1000"}
 SIZE = r"^(auto|[0-9]{1,5}x[0-9]{1,5})$"
 
 
+# A number, which OpenAI's API has as a text.
+Seconds = Annotated[float, WithJsonSchema({"type": ["number", "string"], "exclusiveMinimum": 0, "maximum": 3600})]
+
+
 class JobBody(RequestBody):
     """Of what makes a job."""
 
     prompt: str = Field(description="What is to be made.", min_length=1)
     model: str | None = Field(None, description="A model of /v1/models; the default one where it is left out.")
-    seconds: float | None = Field(None, description="How long it is to last.", gt=0, le=3600)
+    seconds: Annotated[Seconds, Field(gt=0, le=3600)] | None = Field(None, description="How long it is to last.")
     input_reference: str | dict[str, Any] | None = Field(
         None, description="What it begins with: a data URL, {image_url: a data URL}, or the file of a form."
     )
@@ -57,7 +61,9 @@ async def create(
     for name in own:
         if not model.options.has(name):
             raise Refused(f"The model {model.chosen.name} has no {name}.", code="unsupported", param=_FIELDS.get(name))
-    options = model.options.checked({**body.options, **own}, also=type(body).model_fields, what=model.chosen.name)
+    options = model.options.checked(
+        {**body.options, **own}, also=type(body).model_fields, what=model.chosen.name, strict=not asked.is_form
+    )  # fmt: skip
     reference = _reference(asked, body)
     if reference is not None:
         takes = [name for name in references if name in model.options.media]

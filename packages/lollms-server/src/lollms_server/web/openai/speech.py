@@ -24,6 +24,7 @@ _PART = 24_576  # bytes of sound in one event
 
 async def speak(asked: Asked) -> Answer:
     """Speak a text."""
+    asked.fields_of = {"text": "input"}
     body = await asked.body(SpeechBody)
     if len(body.input) > asked.settings.limits.text:
         raise Refused(
@@ -32,7 +33,7 @@ async def speak(asked: Asked) -> Answer:
         )  # fmt: skip
     model = await meant(asked, body.model, "tts", "stream_audio")
     options, left_out = _options(body, model)
-    named = body.voice.get("id", {}) if isinstance(body.voice, dict) else body.voice
+    named = body.voice.get("id") or {} if isinstance(body.voice, dict) else body.voice
     if named is not None and not isinstance(named, str):
         raise Refused("A voice is a name, or {id: NAME}.", code="invalid_value", param="voice")
     voice = await _voice(asked, model, named) if named else Voice(None)

@@ -34,6 +34,7 @@ async def translate(asked: Asked) -> Answer:
 
 
 async def _answer(asked: Asked, task: str) -> Answer:
+    asked.fields_of = {"audio_path": "file", "initial_prompt": "prompt", "hotwords": "keywords"}
     body = await asked.body(TranscriptionBody)
     verb = "stream_transcript" if body.stream else "transcribe_audio"
     model = await meant(asked, body.model, "stt", verb)

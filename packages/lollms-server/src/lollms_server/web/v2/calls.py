@@ -90,7 +90,10 @@ async def _arguments(asked: Asked, body: CallBody, model: Meant) -> dict[str, An
         paths = [upload.path for upload in uploads]
         files[name] = paths if len(paths) > 1 else paths[0]
         given.pop(name, None)
-    made = options.checked(given, also=[content] if content else (), what=f"{model.chosen.name}: this verb") | files
+    made = (
+        options.checked(given, also=[content] if content else (), what=f"{model.chosen.name}: this verb", form=False)
+        | files
+    )
     if content and made.get(content) is None:
         raise Refused(f"The argument {content!r} is missing.", code="missing_field", param=content)
     limits = asked.settings.limits

@@ -54,6 +54,8 @@ async def events_of(
             for part in await asyncio.to_thread(_with_payloads, _told, came):
                 began = True
                 yield part
+            if came.type != "item":
+                return  # nothing is told after the end, also where a report of how far it was comes late
     except Exception as exc:
         if not began:
             raise
