@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lollms_modalities import Audio, AudioChunk, GenerationError, MediaError
+from lollms_modalities import Audio, AudioChunk, GenerationError, MediaError, MediaWarning
 from lollms_modalities.media.audio_encoder import AudioEncoder, encode_audio
 from lollms_modalities.media.mixing import Made
 from lollms_modalities.media.probing import probe_audio
@@ -127,3 +127,74 @@ def test_a_rate_that_is_no_sound_s_is_refused_by_all_alike(rate: int) -> None:
     for way in ways:
         with pytest.raises(MediaError, match=f"{rate} Hz, which is no sound"):
             way()
+
+
+# --- lossless files with damage in the middle -----------------------------------------------------------------------
+
+TEN = (0.5 * np.sin(2 * np.pi * 440 * np.arange(10 * RATE) / RATE)).astype(np.float32)
+
+
+def lossless(name: str, coding: str) -> bytes:
+    """Ten seconds of a tone, as FFmpeg writes such a file."""
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=name) as container:
+        stream = container.add_stream(coding, rate=RATE, layout="mono")
+        kind = {"wavpack": "s16p"}.get(coding, "s16")
+        frame = av.AudioFrame.from_ndarray((TEN * 32767).astype(np.int16)[None], format=kind, layout="mono")
+        frame.sample_rate = RATE
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return file.getvalue()
+
+
+CODINGS = {"wv": "wavpack", "tta": "tta"}
+
+
+@pytest.mark.parametrize("size", [1, 300, 5000])
+@pytest.mark.parametrize("how", ["zeros", "noise", "cut", "more"])
+@pytest.mark.parametrize("name", CODINGS)
+def test_what_is_whole_of_a_damaged_wavpack_or_tta_is_heard(name: str, how: str, size: int) -> None:
+    data = lossless(name, CODINGS[name])
+    at, noise = len(data) // 2, np.random.default_rng(1).bytes(size)
+    after = at if how == "more" else at + size
+    damaged = data[:at] + {"zeros": bytes(size), "noise": noise, "cut": b"", "more": noise}[how] + data[after:]
+    if damaged == data:
+        damaged = data[:at] + bytes(255 - byte for byte in data[at:after]) + data[after:]
+    with pytest.warns(MediaWarning, match="is damaged"):
+        heard = decode_audio(damaged, RATE)
+    assert len(heard) == pytest.approx(len(TEN), abs=0.45 * RATE)
+    assert np.abs(heard).max() <= 0.51, "no noise"
+    loud = np.abs(heard[: len(heard) // 800 * 800].reshape(-1, 800)).max(1) > 0.4
+    assert loud[:60].all()
+    assert loud[-40:].all(), "what lies behind the damage"
+    assert loud.mean() > 0.5
+
+
+def test_a_damaged_file_with_tags_behind_it_is_heard() -> None:
+    footer = struct.pack("<8sIIII8x", b"APETAGEX", 2000, 64, 1, 1 << 31)
+    tags = struct.pack("<8sIIII8x", b"APETAGEX", 2000, 64, 1, 5 << 29) + bytes(64 - 32) + footer
+    for end in (b"TAG" + bytes(125), tags, tags + b"TAG" + bytes(125)):
+        for name in ("tta", "wv"):
+            data = lossless(name, CODINGS[name])
+            with pytest.warns(MediaWarning, match="is damaged"):
+                heard = decode_audio(data[: len(data) // 2] + data[len(data) // 2 + 6000 :] + end, RATE)
+            assert np.abs(heard[-RATE:]).max() == pytest.approx(0.5, abs=0.02)
+            assert len(decode_audio(data + end, RATE)) == len(TEN)
+
+
+@pytest.mark.parametrize("layout", ["7.1", "octagonal"])
+def test_eight_planes_are_read_and_not_beyond(layout: str) -> None:
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=48000, layout=layout)
+        loud = np.repeat((TONE * 32767).astype(np.int16), 8)[None]
+        frame = av.AudioFrame.from_ndarray(loud, format="s16", layout=layout)
+        frame.sample_rate = 48000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    for _ in range(20):
+        samples, _ = decode_frames(file.getvalue())
+        assert samples.shape[1] == 8
+        assert np.abs(samples).max() > 0.3

@@ -206,6 +206,20 @@ def test_speakers_have_their_names() -> None:
     assert next(cue.voice for cue in webvtt.from_buffer(io.StringIO(vtt))) == "Anna"
 
 
+@pytest.mark.parametrize("limits", [(42, 2), (20, 1), (None, None)])
+def test_a_name_with_brackets_ends_where_it_ends(limits: tuple[int | None, int | None]) -> None:
+    heard = Transcript.from_segments([said("Good morning.", speaker="Ann [Dr.] O]"), said("-->[x] Hi", 4, speaker="]")])
+    for cue in srt.parse(heard.to_srt(*limits)):
+        label, _, text = cue.content.partition("]")
+        assert label.startswith("[Ann (Dr.") or label == "[)"
+        assert text.split() in (["Good", "morning."], ["Good"], ["morning."], ["->[x]", "Hi"])
+
+
+def test_an_arrow_in_a_text_is_no_times() -> None:
+    (cue,) = srt.parse(Transcript.from_segments([Segment("a --> b\n00:00:01,000 --> 00:00:02,000", 0, 2)]).to_srt())
+    assert cue.content == "a -> b\n00:00:01,000 -> 00:00:02,000"
+
+
 def test_a_table() -> None:
     rows = [line.split("\t") for line in MEETING.to_tsv().splitlines()]
     assert rows[0] == ["start", "end", "speaker", "text"]

@@ -158,6 +158,7 @@ def test_the_store_keeps_what_it_is_given(recording: Audio, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "name",
     ["", " ", ".", "..", "../x", "a/b", "a\\b", "/etc", "C:x", ".hidden", "x.", "x ", " x", "nul", "CON", "com1.txt", "a\0b",
+     "COM¹", "lpt³.x", "com²", "con .x", "Aux  .wav",
      "a\nb", "x" * 65, "-x", "~x", "ü" * 64 + "x", None, 17, b"x", "a:b", "$HOME", "*", "voice.json"[:0] or "?"],
 )  # fmt: skip
 def test_names_that_are_none(recording: Audio, tmp_path: Path, name: Any) -> None:

@@ -243,6 +243,15 @@ def test_a_modern_server_tells_of_its_models_by_modality(modern: Server) -> None
     services = LollmsTTIBinding_Impl(modern.url, service_key=KEY).list_services()
     assert services == [{"name": "draw", "caption": "draw", "help": ""}]
     assert LollmsSTTBinding_Impl(modern.url, service_key=KEY).list_models() == ["hear"]
+    for told in (
+        {"stt": {"active": "hear", "available": ["listen", "hear"]}},
+        {"stt": {"available": [{"alias": "hear"}, {"name": "listen"}], "active": {"alias": "hear"}}},
+        {"active": {"stt": "hear", "tti": "draw"}, "available": {"stt": {"hear": {}, "listen": {}}, "tti": []}},
+        {"stt": {"active": "hear", "available": None}},
+    ):
+        modern.routes["GET /lollms/v1/capabilities"] = Reply({"capabilities": {}, "active_bindings": told})
+        names = LollmsSTTBinding_Impl(modern.url, service_key=KEY).list_models()
+        assert names == (["hear"] if "None" in str(told) else ["hear", "listen"])
     modern.routes["GET /lollms/v1/capabilities"] = Reply({"capabilities": {}, "active_bindings": None})
     assert LollmsTTIBinding_Impl(modern.url, service_key=KEY).list_services() == []
 

@@ -115,18 +115,40 @@ def test_many_at_once_whose_token_ended() -> None:
 # --- failures -------------------------------------------------------------------------------------------------------
 
 
-def test_speech_that_failed_in_the_engine_is_not_made_in_another_way() -> None:
-    failed = Reply({"detail": "500: out of memory"}, 500)
+@pytest.mark.parametrize(
+    "failed",
+    [
+        Reply({"detail": "500: out of memory"}, 500),
+        Reply(b"out of memory", 500, {"Content-Type": "text/plain; charset=utf-8"}),
+        Reply(b"<title>out of memory</title>", 500, {"Content-Type": "text/html"}),
+    ],
+    ids=["JSON", "text", "page"],
+)
+def test_speech_that_failed_in_the_engine_is_not_made_in_another_way(failed: Reply) -> None:
+    def fails(request: Request) -> Reply:
+        return Reply({"detail": [{"loc": ["body"], "msg": "Field required"}]}, 422) if request.body == b"{}" else failed
+
     routes = {
-        "GET /tts_is_ready": Reply({"status": True}), "POST /text2Wave": failed, "POST /transcribe": failed,
+        "GET /tts_is_ready": Reply({"status": True}), "POST /text2Wave": fails, "POST /transcribe": fails,
         "POST /tts/file": Reply(WAV), "POST /audio2text": Reply({"text": "hello"}),
     }  # fmt: skip
     with serving(routes) as server:
-        with LollmsTTSBinding_Impl(server.url) as tts, pytest.raises(ServiceError, match="out of memory"):
+        with LollmsTTSBinding_Impl(server.url) as tts, pytest.raises(ServiceError) as caught:
             tts.generate_audio("hi")
-        with LollmsSTTBinding_Impl(server.url) as stt, pytest.raises(ServiceError, match="out of memory"):
+        assert caught.value.status == 500
+        with LollmsSTTBinding_Impl(server.url) as stt, pytest.raises(ServiceError):
             stt.transcribe_audio(WAV)
-        assert [r.path for r in server.asked if r.method == "POST"] == ["/text2Wave", "/transcribe"]
+        assert [r.path for r in server.asked if r.method == "POST" and r.body != b"{}"] == ["/text2Wave", "/transcribe"]
+
+
+def test_sound_that_was_made_and_is_not_given_is_asked_for_in_another_way() -> None:
+    routes = {
+        "GET /tts_is_ready": Reply({"status": True}), "POST /text2Wave": Reply({"url": "/none.wav"}),
+        "GET /none.wav": Reply(b"Internal Server Error", 500, {"Content-Type": "text/plain"}),
+        "POST /tts/file": Reply(WAV),
+    }  # fmt: skip
+    with serving(routes) as server, LollmsTTSBinding_Impl(server.url) as tts:
+        assert tts.generate_audio("hi").duration
 
 
 def test_one_at_a_time_by_whatever_name_this_machine_is_called() -> None:

@@ -27,7 +27,7 @@ from lollms_modalities.settings.checking import near_miss
 
 _LONGEST = 64  # characters of a name
 _NAME = re.compile(rf"\w(?:[\w .'-]{{0,{_LONGEST - 2}}}[\w'])?")
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+_RESERVED = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)  # of Windows
 _TOLD = "voice.json"
 _PARTS = (".adding-", ".removing-")
 _LEFT = 3600.0  # seconds after which what a process left of a voice is taken away

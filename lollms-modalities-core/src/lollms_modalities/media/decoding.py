@@ -18,6 +18,7 @@ from lollms_modalities.errors import MediaError, MediaWarning, OptionError
 from lollms_modalities.media.input import check_media, open_media
 from lollms_modalities.media.libraries import import_av
 from lollms_modalities.media.mixing import Made, Timeline, as_floats, refuse_no_numbers, too_long
+from lollms_modalities.media.resync import resynced
 from lollms_modalities.media.structure import links, refuse_cut
 from lollms_modalities.media.wav import HIGHEST_RATE, LOWEST_RATE, read_wav, with_true_header
 
@@ -33,7 +34,8 @@ MAX_DURATION = 4 * 3600.0
 
 # FFmpeg's names of the formats that hold media themselves, comma-separated.
 CONTAINERS = (
-    "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,wv,ape,tta"
+    "wav,w64,flac,ogg,mp3,mov,mp4,m4a,3gp,matroska,webm,aac,aiff,au,caf,amr,asf,avi,flv,mpegts,mpeg,ac3,eac3,dts,"
+    "wv,ape,tta"
 )
 
 
@@ -44,6 +46,7 @@ EXACT = {"wav", "w64", "flac", "aiff", "au", "caf", "wv", "ape", "tta"}
 # Formats of which the clock has a zero that means the beginning, so that sound which starts later starts late. Up to so
 # many seconds: what was cut out of a broadcast keeps the broadcast's clock.
 FROM_ZERO = {"mov,mp4,m4a,3gp,3g2,mj2": 600.0, "matroska,webm": 600.0, "ogg": 30.0}
+_SUMMED = ("tta", "wavpack")  # of which each packet has a checksum: one that is wrong is noise
 _LONGEST_PACKET = 600.0
 _TRIES = 20  # to read on after what cannot be read
 _HINT = "Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file."
@@ -259,10 +262,13 @@ def opened(file: BinaryIO, shown: str, track: int | None) -> Iterator[tuple[Any,
     file.seek(0)
     if wav is not None and not wav.size:
         raise MediaError(f"{shown} has a sound track without sound.", hint="Give a whole recording.")
-    whole = file if wav is None or wav.true else with_true_header(file, wav)
+    whole = resynced(file) if wav is None else file if wav.true else with_true_header(file, wav)
     try:
         with open_container(av, whole) as container:
-            yield container, _track(container, shown, track)
+            stream = _track(container, shown, track)
+            if stream.codec_context.name in _SUMMED:
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            yield container, stream
     except (av.error.FFmpegError, ValueError, OverflowError) as exc:
         if isinstance(exc, (MediaError, OptionError)):
             raise

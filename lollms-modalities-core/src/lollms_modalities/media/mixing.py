@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # In one block of so many seconds it is decided which channels are turned over.
 BLOCK = 0.5
 _ALIKE = 0.5  # correlation from which two channels have the same source
-_PLANES = 8  # of a frame of FFmpeg, before those that stand elsewhere
+_PLANES = 8  # from so many on PyAV (18) looks for the next one where there is none
 _PLANAR = {"u8p": "u1", "s16p": "<i2", "s32p": "<i4", "fltp": "<f4", "dblp": "<f8"}
 
 
@@ -24,7 +24,7 @@ def as_floats(frame: Any) -> npt.NDArray[np.float32]:
 
     channels = frame.layout.nb_channels
     if frame.format.is_planar:
-        samples = (frame.to_ndarray() if channels <= _PLANES else _many_planes(frame, channels)).T
+        samples = (frame.to_ndarray() if channels < _PLANES else _many_planes(frame, channels)).T
     else:
         samples = frame.to_ndarray().reshape(frame.samples, -1)
     if samples.dtype == np.uint8:
@@ -36,7 +36,7 @@ def as_floats(frame: Any) -> npt.NDArray[np.float32]:
 
 
 def _many_planes(frame: Any, channels: int) -> npt.NDArray[Any]:
-    """As ``frame.to_ndarray()``, where PyAV (18) would read beyond the last plane, and crash."""
+    """As ``frame.to_ndarray()``, where that would read beyond the last plane, and crash."""
     import numpy as np
     from av.audio.plane import AudioPlane
 

@@ -14,6 +14,7 @@ from lollms_modalities.media.words import fitted, shared, split_words
 
 _SHORTEST = 0.001  # seconds; players drop a cue that ends when it begins
 _GLIMPSE, _VISIBLE = 0.1, 0.5  # seconds: a cue that is shorter than the one is shown for the other, where there is room
+_BRACKETS = str.maketrans("[]", "()")
 _SLOWEST = 2.0  # characters a second; the rest of a segment that takes longer, and does not tell its words, is silence
 
 
@@ -51,7 +52,7 @@ def limits_of(max_chars: int | None, max_lines: int | None, max_seconds: float |
 
 
 def to_srt(segments: Iterable[Segment], limits: Limits) -> str:
-    """SubRip, in which speakers stand in brackets."""
+    """SubRip, in which speakers stand in brackets. An arrow "-->" in a text, which would be read as times, is "->"."""
     made = enumerate(cues(segments, limits, labelled=True), 1)
     return "\n".join(f"{n}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_srt_text(cue)}\n" for n, cue in made)
 
@@ -131,6 +132,7 @@ def _own_lines(text: str, limits: Limits) -> list[str] | None:
 
 def _label(name: str, limits: Limits) -> str:
     """A speaker's name as it stands before the text, shortened where it would leave no room."""
+    name = name.translate(_BRACKETS)  # the first "]" ends a label
     label = f"[{name}]"
     room = limits.chars if limits.chars is None or limits.lines != 1 else limits.chars // 2
     if room is None or len(label) <= room:

@@ -95,7 +95,8 @@ class Transcript(Result, str):
 
         Cues are cut behind sentences, behind clauses, else between words; they never overlap. Another speaker begins
         another cue, with the name before its text, as in ``[Anna]``. Where a segment does not tell the times of its
-        words, they share its time by their characters.
+        words, they share its time by their characters. An arrow ``-->`` in a text is ``->``, since players would read
+        times there, and brackets in a name are round.
 
         Args:
             max_chars: characters of a line; None for no limit. A longer word is cut.

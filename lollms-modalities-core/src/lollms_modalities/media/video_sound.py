@@ -15,6 +15,8 @@ from lollms_modalities.media.sound import decode_frames
 if TYPE_CHECKING:
     from lollms_modalities.media.input import MediaInput
 
+# By the number of channels; of seven AAC knows no way to stand in a room.
+_LAYOUTS = {**dict(enumerate(LAYOUTS, 1)), 8: "7.1"}
 _TOLERATED = 0.1  # seconds of sound that may be missing, or be too much, without a warning
 
 
@@ -34,15 +36,16 @@ class FilmSound:
         import av
 
         samples, rate = decode_frames(audio, max_duration=None)
-        if samples.shape[1] > len(LAYOUTS):
+        if samples.shape[1] not in _LAYOUTS:
             raise GenerationError(
-                f"The sound of a film has {samples.shape[1]} channels.", hint=f"It may have {len(LAYOUTS)} at most."
+                f"The sound of a film has {samples.shape[1]} channels.",
+                hint="It may have 1 to 6, or 8. decode_audio makes one of many.",
             )
         self._rate = next_higher(rate, RATES[::-1])
         samples = samples if self._rate == rate else resample(samples, rate, self._rate)
         self._pcm = to_int16(samples)
         self._av = av
-        self._layout = LAYOUTS[samples.shape[1] - 1]
+        self._layout = _LAYOUTS[samples.shape[1]]
         self._container = container
         self._stream: Any = container.add_stream("aac", rate=self._rate, layout=self._layout)
         self._stream.bit_rate = samples.shape[1] * min(64000, 6 * self._rate)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import Audio, LollmsBinding, OptionError, ServiceAuthError, ServiceError, current_call
 from lollms_modalities.kit import clean_address
 
 from lollms_remote.server import PATHS, RemoteSettings, Server
+
+if TYPE_CHECKING:
+    from lollms_modalities.kit.http.client import HttpClient
 
 
 class Remote(LollmsBinding):
@@ -88,11 +91,30 @@ def as_wanted(audio: Audio) -> Audio:
     return audio if call.output_format is not None or call.original or audio.format == "wav" else audio.convert("wav")
 
 
-def first_that_works(ways: list[Callable[[], Any]], of_the_engine: Sequence[Callable[[], Any]] = ()) -> Any:
+def asked_to_make(client: HttpClient, path: str, failed: list[ServiceError], **request: Any) -> Any:
+    """What a POST that makes something gives; a 500 that is the engine's failure is noted in ``failed``."""
+    try:
+        return client.post_json(path, **request)
+    except ServiceError as exc:
+        if exc.status == 500 and (getattr(exc, "keys", None) or _is_there(client, path)):
+            failed.append(exc)
+        raise
+
+
+def _is_there(client: HttpClient, path: str) -> bool:
+    """Whether a server that answers 500 without words knows the path: then it misses what nothing lacks."""
+    try:
+        client.post_json(path, {}, retries=0)
+    except ServiceError as exc:
+        return exc.status in (400, 422)
+    return True
+
+
+def first_that_works(ways: Iterable[Callable[[], Any]], final: Sequence[ServiceError] = ()) -> Any:
     """The first result; the errors of those before are told by the last one's, which is raised.
 
     Args:
-        of_the_engine: ways of which a 500 with words (JSON) means that the server's engine failed.
+        final: errors after which nothing is asked to do it again in another way.
     """
     failed: list[ServiceError] = []
     for way in ways:
@@ -103,8 +125,8 @@ def first_that_works(ways: list[Callable[[], Any]], of_the_engine: Sequence[Call
         except ServiceError as exc:
             if exc.status is None and exc.retryable:
                 raise  # it is not there at all
-            if exc.status == 500 and way in of_the_engine and getattr(exc, "keys", None):
-                raise  # which failed, and is not asked to do it again in another way
+            if exc in final:
+                raise
             failed.append(exc)
     last = failed[-1]
     if len(failed) > 1:

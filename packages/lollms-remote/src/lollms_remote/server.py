@@ -22,7 +22,7 @@ from lollms_modalities.kit.http.reading import parse_json
 from pydantic import SecretStr
 
 from lollms_remote import v2
-from lollms_remote.answers import is_missing, names_in
+from lollms_remote.answers import is_missing, names_in, names_of
 from lollms_remote.protocols import FINDING, Protocol, find_protocol, protocol_at
 
 PATHS = ("/lollms/v1", "/lollms/v2", "/v1")  # ends of addresses that mean the server itself
@@ -117,8 +117,7 @@ class Server:
         """Names of the models that the server tells of; a modern one tells of them by modality."""
         if self.protocol == "modern":
             told = self.client.get_json("lollms/v1/capabilities")
-            active = told.get("active_bindings") if isinstance(told, dict) else None
-            return names_in(active.get(modality) if isinstance(active, dict) else None)
+            return names_of(modality, told.get("active_bindings") if isinstance(told, dict) else None)
         if self.protocol == "v2":
             return v2.names(self.client, modality)
         told = self.client.get_json("v1/models")

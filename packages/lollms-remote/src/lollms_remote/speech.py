@@ -32,7 +32,7 @@ from lollms_modalities.kit.languages import language_code
 
 from lollms_remote import v2
 from lollms_remote.answers import is_missing, names_in
-from lollms_remote.binding import Remote, as_wanted, first_that_works, tell_unused, waiting_for
+from lollms_remote.binding import Remote, as_wanted, asked_to_make, first_that_works, tell_unused, waiting_for
 from lollms_remote.server import RemoteSettings, Server
 
 _log = logging.getLogger(__name__)
@@ -178,6 +178,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
     """The sound itself, wherever the server can give it; b"" where it keeps its file to itself."""
     client, name = server.client, options.fn or f"{secrets.token_hex(8)}.wav"
     spoken: list[str] = []
+    failed: list[ServiceError] = []
     speed = None if options.speed == 1 else options.speed  # the natural one is what it has
     tell_unused(server, options.strict, speed=speed, model=options.model)
 
@@ -202,7 +203,8 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
 
     def wave() -> bytes:
         without_language()
-        answer = client.post_json("text2Wave", {"text": text, "voice": voice_of_all(), "fn": name})
+        body = {"text": text, "voice": voice_of_all(), "fn": name}
+        answer = asked_to_make(client, "text2Wave", failed, json=body)
         url = answer.get("url") if isinstance(answer, dict) else None
         if not isinstance(url, str) or not url:
             raise ServiceResponseError("The server spoke and gave no address of the sound.")
@@ -213,7 +215,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         body = {"text": text, "voice": voice_of_all(), "fn": name}
         if (client_id := server.client_id(options.client_id)) is not None:
             body["client_id"] = client_id
-        client.post_json("text2Audio", body)  # null where it went well
+        asked_to_make(client, "text2Audio", failed, json=body)  # null where it went well
         spoken.append(name)
         return _sound(client.request("GET", f"audio/{quote(name)}", accept="*/*", retries=0).body)
 
@@ -223,7 +225,7 @@ def _classic(server: Server, text: str, voice: str | None, options: Any) -> byte
         if options.fn is not None:
             ways = [wave, saved, file]  # the last keeps no file of that name
         # /tts/file has a 500 also where there is no engine yet.
-        return bytes(first_that_works(ways, of_the_engine=(wave, saved)))
+        return bytes(first_that_works(ways, failed))
     except ServiceError:
         if not spoken:
             raise

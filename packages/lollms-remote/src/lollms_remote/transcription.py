@@ -44,7 +44,7 @@ from lollms_modalities.kit import (
 
 from lollms_remote import v2
 from lollms_remote.answers import names_in, refuses
-from lollms_remote.binding import Remote, first_that_works, tell_unused
+from lollms_remote.binding import Remote, asked_to_make, first_that_works, tell_unused
 from lollms_remote.server import RemoteSettings, Server
 from lollms_remote.times import read_segments
 
@@ -211,9 +211,11 @@ def _classic(server: Server, upload: Upload, options: Any) -> str:
         return _text(server.client.post_json("audio2text", body), "text")
 
     def transcribe() -> Any:
-        return _text(_send(server.client, "transcribe", {}, upload), "transcription")
+        answer = asked_to_make(server.client, "transcribe", failed, fields={}, files={"file": upload})
+        return _text(answer, "transcription")
 
-    return str(first_that_works([transcribe, documented], of_the_engine=(transcribe,)))
+    failed: list[ServiceError] = []
+    return str(first_that_works([transcribe, documented], failed))
 
 
 def _openai(server: Server, upload: Upload, model: str | None, options: Any, duration: float) -> Transcript:
