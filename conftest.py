@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# lollms-marks, where it is installed, would change the bytes of all that is made here; its own tests switch it on.
+os.environ.setdefault("LOLLMS_PLUGINS_MARKS_ENABLED", "0")
 
 _TORCH = {"lollms-audiocraft", "lollms-bark", "lollms-diffusers", "lollms-whisper", "lollms-xtts"}
 _LONG = {

@@ -29,7 +29,7 @@ LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in T
 BELOW_3_14 = ("lollms-kokoro",)  # as kokoro-onnx asks
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
-LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,lollms,server,speakers"
+LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,lollms,server,speakers,marks"
 
 
 def group(name: str) -> list[str]:

@@ -62,6 +62,7 @@ MODULES = (
     "lollms_dalle",
     "lollms_remote",
     "lollms_server",
+    "lollms_marks",
     *(ON_TORCH if WITH_TORCH else ()),
 )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lollms_modalities.calls.progress import ProgressCallback as ProgressCallback
     from lollms_modalities.configuration import ConfigurationError as ConfigurationError
     from lollms_modalities.configuration import ConfigurationFile as ConfigurationFile
+    from lollms_modalities.configuration import change_configuration as change_configuration
     from lollms_modalities.configuration import configuration_path as configuration_path
     from lollms_modalities.configuration import read_configuration as read_configuration
     from lollms_modalities.contract.async_streams import AsyncStream as AsyncStream
@@ -173,7 +174,9 @@ __getattr__, __dir__, __all__ = exported(
         "calls.call": "Call current_call report_progress",
         "calls.cancelling": "CancelToken",
         "calls.progress": "Progress ProgressCallback",
-        "configuration": "ConfigurationError ConfigurationFile configuration_path read_configuration",
+        "configuration": (
+            "ConfigurationError ConfigurationFile change_configuration configuration_path read_configuration"
+        ),
         "contract.async_streams": "AsyncStream",
         "contract.binding": "LollmsBinding",
         "contract.capabilities": "Capabilities",

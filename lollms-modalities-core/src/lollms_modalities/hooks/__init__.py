@@ -42,7 +42,12 @@ def relay() -> Relay | None:
 
 def _look() -> Relay | None:
     global _relay, _looked
-    _relay = Relay.load() if read_entry_points(GROUP) else None
+    entries = read_entry_points(GROUP)
+    if entries:
+        from lollms_modalities.hooks.settings import switched_off
+
+        entries = [entry for entry in entries if entry.name not in _left_out and not switched_off(entry.name)]
+    _relay = Relay.load() if entries else None
     _looked = True
     return _relay
 
@@ -74,6 +79,17 @@ def plugin_names() -> list[str]:
         for entry in read_entry_points(GROUP)
         if entry.name not in _left_out
     )
+
+
+def plugin_settings(name: str) -> dict[str, Any] | None:
+    """What the configuration says of the plug-in of that name; None where it is switched off.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    from lollms_modalities.hooks.settings import plugin_settings, switched_off
+
+    return None if name in _left_out or switched_off(name) else plugin_settings(name)
 
 
 def limit(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from lollms_modalities.calls.logs import log_failure
-from lollms_modalities.configuration import read_configuration
 
 _SERVER_S = ("timeout",)  # what `lollms serve` reads there
 _NO = ("", "0", "false", "no", "off")
@@ -22,21 +20,35 @@ def settings_of(name: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: the file cannot be read.
     """
+    from lollms_modalities.configuration import read_configuration
+
     plugins = read_configuration().tables.get("plugins")
     table = plugins.get(name) if isinstance(plugins, Mapping) else None
-    before = f"LOLLMS_PLUGINS_{name.upper().replace('-', '_')}_"
+    before = _prefix(name)
     given = {key[len(before) :].lower(): value for key, value in os.environ.items() if key.startswith(before) and value}
     return {**(table if isinstance(table, Mapping) else {}), **given}
 
 
+def plugin_settings(name: str) -> dict[str, Any]:
+    """Those of them that are its own. Raises as ``settings_of``."""
+    return {key: value for key, value in settings_of(name).items() if key not in ("enabled", *_SERVER_S)}
+
+
 def switched_off(name: str) -> bool:
     """Whether ``enabled`` is false there."""
+    said = os.environ.get(f"{_prefix(name)}ENABLED")
+    if said:  # without a look into the file, which most programs need for nothing else
+        return said.strip().lower() in _NO
     try:
         enabled = settings_of(name).get("enabled", True)
     except Exception:
         log_failure("lollms_modalities.hooks", "the settings of the plug-in %r cannot be read; it is on", name)
         return False
     return enabled.strip().lower() in _NO if isinstance(enabled, str) else not enabled
+
+
+def _prefix(name: str) -> str:
+    return f"LOLLMS_PLUGINS_{name.upper().replace('-', '_')}_"
 
 
 def made(found: Any, name: str) -> Any:
@@ -47,7 +59,8 @@ def made(found: Any, name: str) -> Any:
     """
     if not isinstance(found, type):
         return found
+    import inspect
+
     if "settings" not in inspect.signature(found).parameters:
         return found()
-    settings = {key: value for key, value in settings_of(name).items() if key not in ("enabled", *_SERVER_S)}
-    return found(settings=settings)
+    return found(settings=plugin_settings(name))

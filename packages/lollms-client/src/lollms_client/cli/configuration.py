@@ -10,26 +10,22 @@ piper_voices_dir = "/home/me/voices"
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lollms_modalities.configuration import ConfigurationError as ConfigurationError
-from lollms_modalities.configuration import ConfigurationFile, configuration_path, read_configuration
+from lollms_modalities.configuration import (
+    ConfigurationFile,
+    change_configuration,
+    configuration_path,
+    read_configuration,
+)
 from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.settings.checking import near_miss
 
 from lollms_client.cli.errors import UsageError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
 
 WORDS = ("binding", "environment")
 OTHERS = ("serve", "models", "plugins")  # tables that `lollms serve` reads
@@ -125,92 +121,5 @@ def change(key: str, value: Any) -> Path:
         ConfigurationError: the file cannot be read or written, or is written in a way that this cannot change.
     """
     parts = parse_key(key)
-    file = Path(os.path.realpath(path()))  # a link to it stays one
-    with _alone(file):
-        load()  # which says what is wrong with it
-        wanted = json.loads(json.dumps(read_configuration().tables, default=str))
-        text = file.read_text("utf-8-sig") if file.exists() else ""
-        try:
-            changed = _edited(text, ".".join(parts[:-1]), parts[-1], value)
-            _apply(wanted, parts, value)
-            same = json.loads(json.dumps(_without_empty(tomllib.loads(changed)), default=str)) == _without_empty(wanted)
-        except ValueError:
-            same = False
-        if not same:
-            raise ConfigurationError(f"{key} cannot be changed in {file} from here.", hint="Change it with an editor.")
-        _write(file, changed)
+    change_configuration(parts, value, check=load)
     return path()
-
-
-def _edited(text: str, table: str, name: str, value: Any) -> str:
-    """The text with one line of one table set or taken out."""
-    lines = text.splitlines()
-    line = [] if value is None else [f"{name} = {_toml(value)}"]
-    header = next((n for n, old in enumerate(lines) if re.fullmatch(rf"\s*\[{re.escape(table)}\]\s*(#.*)?", old)), None)
-    if header is None:
-        lines += [*([""] if lines and line else []), *([f"[{table}]", *line] if line else [])]
-        return "\n".join(lines) + "\n"
-    end = next((n for n in range(header + 1, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
-    for n in range(header + 1, end):
-        if re.match(rf"\s*{re.escape(name)}\s*=", lines[n]):
-            return "\n".join([*lines[:n], *line, *lines[n + 1 :]]) + "\n"
-    return "\n".join([*lines[: header + 1], *line, *lines[header + 1 :]]) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(str(k))} = {_toml(v)}' for k, v in value.items())}}}"
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, (bool, int)):
-        return json.dumps(value)
-    if isinstance(value, float):
-        return repr(value)  # inf and nan are written as TOML has them
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _apply(tables: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
-    table = tables
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-    if value is None:
-        table.pop(parts[-1], None)
-    else:
-        table[parts[-1]] = json.loads(json.dumps(value, default=str))
-
-
-def _without_empty(tables: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned = {k: _without_empty(v) if isinstance(v, dict) else v for k, v in tables.items()}
-    return {k: v for k, v in cleaned.items() if v != {}}
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """While the file is changed nobody else changes it, and what the system says names it."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file.parent, os.O_RDONLY)
-        try:
-            if fcntl is not None:
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-    except OSError as exc:
-        raise ConfigurationError(
-            f"The configuration file {file} cannot be written: {exc.strerror}.", hint="LOLLMS_CONFIG names another."
-        ) from exc
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        # Readable by its owner alone: there may be keys of services in it.
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(part, file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

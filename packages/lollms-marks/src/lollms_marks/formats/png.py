@@ -1,0 +1,79 @@
+"""PNG: a chunk iTXt with the keyword of XMP, before the pixels."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lollms_marks.formats.tags import Tags
+from lollms_marks.mark import Mark, texts_of_packet
+from lollms_marks.view import Broken, Edit, View
+
+_KEYWORD = b"XML:com.adobe.xmp"
+_MOST_CHUNKS = 10_000
+_MOST_BYTES = 1 << 20
+
+
+class _Chunk(NamedTuple):
+    name: bytes
+    at: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        return self.at + 12 + self.size
+
+
+def _chunks(view: View) -> Iterator[_Chunk]:
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        header = view.at(at, 8)
+        if len(header) < 8:
+            return
+        chunk = _Chunk(header[4:], at, int.from_bytes(header[:4], "big"))
+        yield chunk
+        if chunk.name == b"IEND":
+            return
+        at = chunk.end
+
+
+def read(view: View) -> Tags:
+    tags = Tags()
+    for chunk in _chunks(view):
+        if chunk.name == b"iTXt" and (packet := _packet(view, chunk)):
+            tags.texts = texts_of_packet(packet) | tags.texts
+            data = view.at(chunk.at + 4, min(chunk.size, _MOST_BYTES) + 8)
+            if chunk.size <= _MOST_BYTES and zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "big"):
+                tags.damage = "the checksum of its XMP is wrong"
+        elif chunk.name == b"caBX":
+            tags.c2pa = True
+    return tags
+
+
+def _packet(view: View, chunk: _Chunk) -> bytes:
+    """The XMP of a chunk iTXt; nothing where it holds another text."""
+    data = view.at(chunk.at + 8, min(chunk.size, _MOST_BYTES))
+    keyword, _, rest = data.partition(b"\0")
+    if keyword != _KEYWORD or len(rest) < 4:
+        return b""
+    text = rest[2:].split(b"\0", 2)[-1]
+    if rest[0]:
+        try:
+            return zlib.decompressobj().decompress(text, _MOST_BYTES)
+        except zlib.error:
+            return b""
+    return text
+
+
+def write(view: View, mark: Mark) -> list[Edit]:
+    found = list(_chunks(view))
+    if not found or found[0].name != b"IHDR" or found[-1].name != b"IEND":
+        raise Broken("a PNG file that is cut")
+    old = next((c for c in found if c.name == b"iTXt" and _packet(view, c)), None)
+    packet = mark.packet(b"" if old is None else _packet(view, old))
+    data = b"iTXt" + _KEYWORD + bytes(5) + packet
+    put = (len(data) - 4).to_bytes(4, "big") + data + zlib.crc32(data).to_bytes(4, "big")
+    if old is not None:
+        return [Edit(old.at, old.end - old.at, put)]
+    return [Edit(found[0].end, 0, put)]
