@@ -17,6 +17,7 @@ from lollms_modalities.errors import CallCancelled
 from lollms_modalities.finding.manager import BindingManager
 from lollms_modalities.settings.types import is_secret
 from lollms_modalities.testing.contract import contract, drop_what_does_not_apply, guard
+from lollms_modalities.testing.decoded import same_content
 
 SECRET = "sesame-4f1d7a"
 HOSTILE = ("../{marker}", "..\\{marker}", "{marker}\0", "{marker}" * 400, "nul/../../{marker}", "-{marker}")
@@ -116,8 +117,8 @@ class Suite:
 
     @staticmethod
     def same(a: Any, b: Any) -> bool:
-        """Whether two results are equal."""
-        return bool(a == b)
+        """Whether two results are equal, in their bytes or in what is seen and heard."""
+        return same_content(a, b)
 
     @classmethod
     def capabilities(cls) -> Any:

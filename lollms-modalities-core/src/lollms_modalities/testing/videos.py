@@ -11,6 +11,7 @@ import numpy as np
 from lollms_modalities import media
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.testing.contract import applies, contract
+from lollms_modalities.testing.decoded import same_content
 from lollms_modalities.testing.looks import dark, still
 from lollms_modalities.testing.prompts import differing_prompts
 from lollms_modalities.testing.suite import Suite
@@ -101,7 +102,7 @@ class VideoTests(Suite):
 
     @staticmethod
     def same(a: Any, b: Any) -> bool:
-        return (a.width, a.height, a.num_frames) == (b.width, b.height, b.num_frames) and bool(a == b)
+        return (a.width, a.height, a.num_frames) == (b.width, b.height, b.num_frames) and same_content(a, b)
 
     def test_without_a_format_it_is_mp4(self, result: Any) -> None:
         """Give frames to ``Video.from_frames``."""
