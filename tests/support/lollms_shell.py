@@ -30,6 +30,7 @@ class Shell:
             "XDG_CACHE_HOME": str(folder / "cache"),
             "LOLLMS_TTS_BINDING": "piper",
             "LOLLMS_STT_BINDING": "faster_whisper",
+            "LOLLMS_PLUGINS_MARKS_ENABLED": "0",
             "OMP_NUM_THREADS": "1",
             "HF_HUB_OFFLINE": "1",
             "PYTHONWARNINGS": "error::ResourceWarning",

@@ -73,11 +73,13 @@ def replace(relay: Relay | None) -> None:
 
 
 def plugin_names() -> list[str]:
-    """The plug-ins that are installed, each as ``name (distribution version)``, by metadata."""
+    """The plug-ins that are installed and on, each as ``name (distribution version)``, by metadata."""
+    from lollms_modalities.hooks.settings import switched_off
+
     return sorted(
         f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
         for entry in read_entry_points(GROUP)
-        if entry.name not in _left_out
+        if entry.name not in _left_out and not switched_off(entry.name)
     )
 
 

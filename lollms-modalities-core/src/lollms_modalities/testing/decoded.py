@@ -16,7 +16,7 @@ def same_content(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(same_content, a, b))
     if type(a) is not type(b) or not isinstance(a, media.MediaFile) or a.format != b.format:
         return False
-    return _content(a) == _content(b)
+    return bool(_content(a) == _content(b))
 
 
 def _content(result: Any) -> Any:
