@@ -37,7 +37,7 @@ def chunks(view: View, at: int = 12) -> Iterator[Chunk]:
             return
         name, size = struct.unpack("<4sI", header)
         if name == b"data" and size >= _UNKNOWN and view.at(0, 4) != b"RIFF":
-            size = view.number(32, 8, "little") if view.at(12, 4) == b"ds64" else size
+            size = view.number(28, 8, "little") if view.at(12, 4) == b"ds64" else size
         chunk = Chunk(name, at, size)
         yield chunk
         if name == b"data" and size >= _UNKNOWN and view.at(0, 4) == b"RIFF":
@@ -91,7 +91,7 @@ def write(view: View, mark: Mark) -> list[Edit]:
         info += packed(b"ICMT", f"AI: {mark.source_type}\0".encode())
     put = packed(b"LIST", b"INFO" + info) + packed(b"_PMX", mark.packet(old))
     last = found[-1]
-    behind = view.is_file and sound.size > _COPIED and sound.size < _UNKNOWN and last.end == view.size
+    behind = view.is_file and sound.size > _COPIED and last.end == view.size
     at = view.size if behind else sound.at
     edits = [Edit(at, 0, put)]
     if before is not None:
