@@ -120,8 +120,9 @@ def limit(
                 _relay.manager.unregister(name=name)
 
 
-def _run(impl: Any, fn: Callable[..., Any], *args: Any) -> Any:
-    return fn(*args) if _limits is None else _limits.run(impl.plugin_name, fn, *args)
+def _guarded(impl: Any, event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of an implementation, as long as it may take."""
+    return _told(event, fn, *args) if _limits is None else _limits.run(impl.plugin_name, _told, event, fn, *args)
 
 
 def _failed(plugin: str, hook: str, error: BaseException) -> None:
@@ -251,7 +252,12 @@ class Relay:
         impls = list(reversed(getattr(self.manager.hook, hook).get_hookimpls()))
         wrappers = [impl for impl in impls if impl.wrapper or impl.hookwrapper]
         plain = self._plain([impl for impl in impls if impl not in wrappers], hook, event, take)
-        yield from _wrapped(wrappers, hook, event, plain) if wrappers else plain
+        if not wrappers:
+            yield from plain
+            return
+        from lollms_modalities.hooks.around import wrapped
+
+        yield from wrapped(wrappers, event, plain, _guarded, lambda impl, exc: _pass_over(impl, hook, exc))
 
     def _plain(
         self, impls: list[Any], hook: str, event: dict[str, Any], take: Callable[[str, Any], Any] | None
@@ -259,7 +265,7 @@ class Relay:
         # Each on its own: pluggy would stop at the first that raises.
         for impl in impls:
             try:
-                answer = _run(impl, _told, event, impl.function, *(event[name] for name in impl.argnames))
+                answer = _guarded(impl, event, impl.function, *(event[name] for name in impl.argnames))
                 if isinstance(answer, CoroutineType):
                     answer.close()
                     raise TypeError("a hook is called and not awaited: write it with def, not with async def")
@@ -311,48 +317,3 @@ def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
         return fn(*args)
     finally:
         TELLING.reset(token)
-
-
-def _wrapped(
-    wrappers: list[Any], hook: str, event: dict[str, Any], plain: Iterator[tuple[str, Any]]
-) -> Iterator[tuple[str, Any]]:
-    begun = []
-    for impl in wrappers:
-        try:
-            around = impl.function(*(event[name] for name in impl.argnames))
-            _run(impl, _told, event, next, around)
-        except Exception as exc:
-            _pass_over(impl, hook, exc)
-        else:
-            begun.append((impl, around))
-    try:
-        answers = list(plain)
-    except PluginRefused:
-        for _, around in reversed(begun):
-            around.close()
-        raise
-    for impl, around in reversed(begun):
-        given = [answer for _, answer in answers]
-        try:
-            wanted = _run(impl, _told, event, _sent, impl, around, given)
-        except Exception as exc:
-            _pass_over(impl, hook, exc)
-            continue
-        if wanted is not given:
-            several = wanted if isinstance(wanted, list) else [wanted]
-            names = {id(answer): name for name, answer in answers}
-            answers = [(names.get(id(a), impl.plugin_name), a) for a in several if a is not None]
-    return iter(answers)
-
-
-def _sent(impl: Any, around: Any, given: list[Any]) -> Any:
-    """Give a wrapper what the others gave: what it makes of that."""
-    import pluggy
-
-    outcome = pluggy.Result(given, None) if impl.hookwrapper else None
-    try:
-        around.send(given if outcome is None else outcome)
-    except StopIteration as end:
-        return end.value if outcome is None else outcome.get_result()
-    around.close()
-    raise RuntimeError("a wrapper yields once")

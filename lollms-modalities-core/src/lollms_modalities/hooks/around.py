@@ -1,0 +1,63 @@
+"""What is around the implementations of a hook: ``hookimpl(wrapper=True)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from lollms_modalities.errors import PluginRefused
+
+
+def wrapped(
+    wrappers: list[Any], event: dict[str, Any], plain: Iterator[tuple[str, Any]], run: Callable[..., Any],
+    failed: Callable[[Any, Exception], None],
+) -> Iterator[tuple[str, Any]]:  # fmt: skip
+    """The names and answers that ``plain`` gives, as those around it want them.
+
+    Args:
+        wrappers: the implementations, the outermost first.
+        event: the hook's arguments.
+        plain: calls the others, while it is iterated over.
+        run: called with an implementation, the event, and what of its code to run.
+        failed: is told, in an ``except`` clause, of an implementation that raises.
+    """
+    begun = []
+    for impl in wrappers:
+        try:
+            around = impl.function(*(event[name] for name in impl.argnames))
+            run(impl, event, next, around)
+        except Exception as exc:
+            failed(impl, exc)
+        else:
+            begun.append((impl, around))
+    try:
+        answers = list(plain)
+    except PluginRefused:
+        for _, around in reversed(begun):
+            around.close()
+        raise
+    for impl, around in reversed(begun):
+        given = [answer for _, answer in answers]
+        try:
+            wanted = run(impl, event, _sent, impl, around, given)
+        except Exception as exc:
+            failed(impl, exc)
+            continue
+        if wanted is not given:
+            several = wanted if isinstance(wanted, list) else [wanted]
+            names = {id(answer): name for name, answer in answers}
+            answers = [(names.get(id(a), impl.plugin_name), a) for a in several if a is not None]
+    return iter(answers)
+
+
+def _sent(impl: Any, around: Any, given: list[Any]) -> Any:
+    """Give a wrapper what the others gave: what it makes of that."""
+    import pluggy
+
+    outcome = pluggy.Result(given, None) if impl.hookwrapper else None
+    try:
+        around.send(given if outcome is None else outcome)
+    except StopIteration as end:
+        return end.value if outcome is None else outcome.get_result()
+    around.close()
+    raise RuntimeError("a wrapper yields once")
