@@ -29,7 +29,7 @@ LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in T
 BELOW_3_14 = ("lollms-kokoro",)  # as kokoro-onnx asks
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
-LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,lollms,server,speakers,marks"
+LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,enhance,lollms,server,speakers,marks"
 
 
 def group(name: str) -> list[str]:
@@ -76,7 +76,7 @@ def install_torch_wheels(session: nox.Session, *more: str) -> None:
     # uv leaves torch out (``exclude-dependencies`` of pyproject.toml), and takes a third of pip's time for the rest.
     fresh = [f"--reinstall-package={distribution.name}" for distribution in DISTRIBUTIONS]
     install = ("uv", "pip", "install", "-q", "--python", str(Path(session.bin) / "python"), "--find-links", str(WHEELS))
-    session.run(*install, *fresh, "lollms-client[all,xtts,align,server]>=2.0,<3", *more)
+    session.run(*install, *fresh, "lollms-client[all,xtts,align,server,kokoro]>=2.0,<3", *more)
     session.run("python", "tests/support/torchaudio_for_cpu.py")
 
 

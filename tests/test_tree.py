@@ -27,6 +27,7 @@ DOCUMENTED = {
     "tts_bindings.kokoro": "KokoroTTSBinding",
     "tts_bindings.lollms": "LollmsTTSBinding_Impl",
     "tti_bindings.lollms": "LollmsTTIBinding_Impl LollmsTTIBinding",
+    "tti_bindings.enhance": "EnhanceTTIBinding",
     "tti_bindings.dalle": "DalleTTIBinding_Impl",
     "tti_bindings.openai": "OpenAITTIBinding",
     "tti_bindings.diffusers": "DiffusersTTIBinding_Impl DiffusersTTIBinding",

