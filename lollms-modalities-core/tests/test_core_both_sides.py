@@ -123,6 +123,7 @@ ODD: dict[str, Any] = {
     "ordered": collections.OrderedDict(a=1, b={2}),
     "mapping": types.MappingProxyType({"a": (1,)}),
     "keys": {"a": 1}.keys(),
+    "user's own": [collections.UserString("x"), collections.UserList([(1,)]), collections.UserDict(a={2})],
     "bytearray": bytearray(b"\1\2"),
     "view": memoryview(b"abcdef")[::2],
     "path": [PurePosixPath("a/b"), Path("c")],
@@ -186,6 +187,11 @@ def test_what_cannot_cross_stays_as_it_is_here_and_is_refused_there(both: tuple[
     assert here.generate_audio("hi", value=[thing]).provenance.extra["type"] == "list"
     with pytest.raises(OptionError, match="cannot cross"):
         there.generate_audio("hi", value=[thing])
+    closed = io.BytesIO()
+    closed.close()
+    for unreadable in (closed, os):
+        with pytest.raises(OptionError, match="cannot be read"):
+            there.generate_audio("hi", value=unreadable)
     file = io.BytesIO(b"abc")
     assert here.generate_audio("hi", value=file).provenance.extra["type"] == "BytesIO"
     assert there.generate_audio("hi", value=file).provenance.extra["type"] == "bytes"

@@ -6,6 +6,7 @@ as something plainer is made so there, too.
 
 from __future__ import annotations
 
+from collections import UserString
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -61,8 +62,8 @@ def plainer(value: Any) -> Any:
     for plain in (bytes, bytearray, bool, int, float, dict, list, tuple, set, frozenset):
         if isinstance(value, plain):
             return value if type(value) is plain else plain(value)
-    if isinstance(value, str):
-        return str.__str__(value)
+    if isinstance(value, (str, UserString)):
+        return str.__str__(value) if isinstance(value, str) else value.data
     for kind, made in ((Mapping, dict), (Sequence, list), (Set, set)):
         if isinstance(value, kind):
             return made(value)

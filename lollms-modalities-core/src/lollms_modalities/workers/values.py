@@ -179,7 +179,10 @@ def _told(value: media.Segment | media.Word) -> Json:
 
 
 def _pack_file(value: Any, payloads: list[Buffer]) -> Json:
-    data = value.read()
+    try:
+        data = value.read()
+    except Exception as exc:
+        raise OptionError(f"What cannot be read cannot cross to another process: {type(exc).__name__}: {exc}.") from exc
     if not isinstance(data, bytes):
         raise MediaError("The media is a file opened as text.", hint="Open it with mode 'rb'.")
     return _pack_bytes(data, payloads)
