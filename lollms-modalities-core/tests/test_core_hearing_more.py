@@ -198,3 +198,33 @@ def test_eight_planes_are_read_and_not_beyond(layout: str) -> None:
         samples, _ = decode_frames(file.getvalue())
         assert samples.shape[1] == 8
         assert np.abs(samples).max() > 0.3
+
+
+def test_a_truncated_tta_is_cut_short() -> None:
+    data = lossless("tta", "tta")
+    with pytest.raises(MediaError, match="cut short"):
+        decode_audio(data[: len(data) // 3])
+
+
+def test_a_damaged_time_makes_no_hour_of_silence() -> None:
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="flv") as container:
+        stream = container.add_stream("mp3", rate=44100, layout="mono")
+        for n in range(100):
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, 1152), 3000 * (-1) ** n, np.int16), format="s16p", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 44100, n * 1152
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = bytearray(file.getvalue())
+    # Each tag: its kind, the size of its data, its time in milliseconds (24 bits, and 8 above these).
+    at, found = 13, []
+    while at + 11 <= len(data):
+        found.append(at)
+        at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
+    data[found[len(found) // 2] + 4] ^= 0x40  # an hour and ten minutes later
+    heard = decode_audio(bytes(data))
+    assert 2.4 < len(heard) / 16000 < 3

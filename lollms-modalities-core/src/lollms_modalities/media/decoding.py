@@ -47,6 +47,7 @@ EXACT = {"wav", "w64", "flac", "aiff", "au", "caf", "wv", "ape", "tta"}
 # many seconds: what was cut out of a broadcast keeps the broadcast's clock.
 FROM_ZERO = {"mov,mp4,m4a,3gp,3g2,mj2": 600.0, "matroska,webm": 600.0, "ogg": 30.0}
 _SUMMED = ("tta", "wavpack")  # of which each packet has a checksum: one that is wrong is noise
+_TELL_THE_END = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv", "avi", "asf")
 _LONGEST_PACKET = 600.0
 _TRIES = 20  # to read on after what cannot be read
 _HINT = "Give a WAV, FLAC, Ogg, Opus, MP3, M4A or WebM file."
@@ -217,7 +218,9 @@ def clock_of(container: Any, max_duration: float | None, *, first: bool) -> Time
     if name in EXACT:
         return Timeline(0.0, max_duration or MAX_DURATION)
     zero = FROM_ZERO.get(name, 0.0) if first else 0.0
-    return Timeline(0.0 if 0 <= start <= zero else start, max_duration or MAX_DURATION)
+    seconds = (container.duration or 0) / 1e6 if name in _TELL_THE_END else 0.0
+    end = max(seconds, start + seconds) + 1 if seconds > 0 else None
+    return Timeline(0.0 if 0 <= start <= zero else start, max_duration or MAX_DURATION, end)
 
 
 def _refuse_missing(container: Any, stream: Any, shown: str, ended: float, reached: float, damage: Damage) -> None:
@@ -232,6 +235,10 @@ def _refuse_missing(container: Any, stream: Any, shown: str, ended: float, reach
         # The length of the longest track; Matroska counts it from zero, wherever the first one begins.
         start = 0.0 if container.format.name == "matroska,webm" else (container.start_time or 0) / 1e6
         declared, holds = container.duration / 1e6, reached - start
+    if container.format.name in ("avi", "flv") and container.duration is not None:
+        missing = container.duration / 1e6 - (reached - (container.start_time or 0) / 1e6)
+        if missing > max(0.5, 0.05 * container.duration / 1e6):  # there it was, as ``refuse_cut`` has seen
+            damage.lost(missing, "damaged")
     if declared is None or holds >= declared - max(0.5, 0.05 * declared):
         return
     if container.format.name == "matroska,webm":

@@ -263,13 +263,16 @@ class Timeline:
     Args:
         origin: the time in the container that is the beginning of the film, in seconds.
         longest: a gap of more seconds is none: another recording begins, which has a clock of its own.
+        end: the time in the container at which the film ends, as it says: a gap beyond it is damage; None where it is
+            not known.
     """
 
     # Less is how the formats count, and no gap.
     _SMALL = 0.15
 
-    def __init__(self, origin: float, longest: float) -> None:
+    def __init__(self, origin: float, longest: float, end: float | None = None) -> None:
         self.reached = 0.0
+        self._end = end
         self._origin = origin
         self._longest = longest
         self._ahead: float | None = None
@@ -280,7 +283,8 @@ class Timeline:
         if time is not None:
             ahead = time - self._origin - self.reached
             before = 0.0 if self._ahead is None else self._ahead
-            if not -self._SMALL < ahead - before < self._longest:
+            beyond = self._end is not None and time > self._end
+            if beyond or not -self._SMALL < ahead - before < self._longest:
                 self._origin += ahead - before
                 ahead = before
             if ahead > self._SMALL:

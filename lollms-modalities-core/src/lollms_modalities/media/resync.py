@@ -131,7 +131,8 @@ def _frames(file: BinaryIO) -> BinaryIO:
         return file
     sizes = struct.unpack(f"<{count}I", table[:-4])
     place = 22 + len(table)
-    beside = _end(file) - place - sum(sizes)  # by how much the last frame lies beside its place
+    length = _end(file)
+    beside = length - place - sum(sizes)  # by how much the last frame lies beside its place
     parts: list[tuple[int | None, int]] = [(0, place)]
     shift = searches = 0
     damaged = False
@@ -140,6 +141,9 @@ def _frames(file: BinaryIO) -> BinaryIO:
         if found is None and searches < _SEARCHES:
             searches += 1
             found = _shifted(file, place, size)
+        if found is None and place + shift + size > length:
+            damaged = True
+            break  # the end is missing, and not whole frames in the middle
         damaged |= found != 0
         shift = shift if found is None else found
         parts.append((None if found is None else place + found, size))
@@ -151,14 +155,17 @@ def _frames(file: BinaryIO) -> BinaryIO:
 def _end(file: BinaryIO) -> int:
     """Where the tags begin that follow the sound (ID3v1; APE, https://wiki.hydrogenaud.io/index.php?title=APEv2)."""
     end = file.seek(0, io.SEEK_END)
-    file.seek(max(0, end - 128))
-    end -= 128 if file.read(3) == b"TAG" else 0
-    file.seek(max(0, end - 32))
-    footer = file.read(32)
-    if footer.startswith(b"APETAGEX"):
+    while True:
+        file.seek(max(0, end - 128))
+        if file.read(3) == b"TAG":
+            end -= 128
+            continue
+        file.seek(max(0, end - 32))
+        footer = file.read(32)
+        if not footer.startswith(b"APETAGEX"):
+            return end
         _, size, _, flags = struct.unpack("<IIII", footer[8:24])
-        end -= size + (32 if flags >> 31 else 0)
-    return end
+        end -= max(32, size) + (32 if flags >> 31 else 0)
 
 
 def _shifted(file: BinaryIO, place: int, size: int) -> int | None:
