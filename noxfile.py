@@ -306,3 +306,5 @@ def version(session: nox.Session) -> None:
         for path in (distribution / "pyproject.toml", *modules):
             text = re.sub(r'(?m)^(version|__version__) = ".*"$', rf'\1 = "{new}"', path.read_text("utf-8"))
             path.write_text(text, "utf-8")
+    for path in (ROOT / "packages" / "lollms-client").glob("data/share/man/man1/*.1"):
+        path.write_text(re.sub(r"(lollms-client) [^\"]+", rf"\1 {new}", path.read_text("utf-8"), count=1), "utf-8")

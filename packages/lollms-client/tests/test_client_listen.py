@@ -350,3 +350,17 @@ def test_a_microphone_hears_what_is_played(listen: Shell, pulse: dict[str, str])
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LIMIT)
         assert process.returncode == 0
+
+
+def test_it_is_kept_in_a_folder_under_a_free_name(listen: Shell) -> None:
+    (listen.folder / "talk.wav").write_bytes(wav(TEXT))
+    for name in ("talk.tsv", "talk-2.tsv"):
+        done = listen("talk.wav", "-d", "kept", "-f", "tsv")
+        assert done.stderr.decode() == f"kept/{name}\n"
+        assert (listen.folder / "kept" / name).read_bytes() == done.stdout
+    assert done.stdout.startswith(b"start\tend\ttext\n")
+    assert len(done.stdout.splitlines()) > 1
+    listen("talk.wav", "-o", "kept/", "-f", "srt")
+    assert (listen.folder / "kept" / "talk.srt").read_text().startswith("1\n")
+    for wrong in (["-o", "-"], ["-d", "talk.wav"], ["-o", "a.srt", "-d", "kept"], ["-o", "a.doc"], ["-o", "no/x.srt"]):
+        assert listen("talk.wav", *wrong, code=2).stdout == b""

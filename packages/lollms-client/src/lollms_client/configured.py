@@ -12,6 +12,7 @@ from lollms_modalities.entry_points.groups import MODALITIES
 from lollms_modalities.errors import SettingsError
 from lollms_modalities.finding.bindings import candidates, find_bindings
 
+from lollms_client.cli.choice import known_name
 from lollms_client.cli.configuration import Configuration, configured
 
 _C = TypeVar("_C")
@@ -23,20 +24,25 @@ def made_by_configuration(cls: type[_C], path: str | Path | None, keywords: Mapp
     given = dict(keywords)
     tables: dict[str, str] = {}
     for modality in MODALITIES:
-        name = os.environ.get(f"LOLLMS_{modality.upper()}_BINDING", "").strip() or file.binding(modality)
-        if name is None or f"{modality}_binding_name" in keywords:
+        variable = os.environ.get(f"LOLLMS_{modality.upper()}_BINDING", "").strip()
+        chain = [known_name(modality, name) for name in ([variable] if variable else file.bindings(modality))]
+        if not chain or f"{modality}_binding_name" in keywords:
             continue
-        names = {n: None for ref in candidates(find_bindings(modality), name) for n in ref.names} or {name: None}
-        settings = file.settings(modality, *names)
-        environment = file.environment(modality, name)
-        where = {} if environment is None else {"environment": environment}
-        given[f"{modality}_binding_name"] = name
-        given[f"{modality}_binding_config"] = {
-            **settings,
-            **where,
-            **(keywords.get(f"{modality}_binding_config") or {}),
-        }
-        tables |= {key: f"{modality}.{n}" for n in names for key in file.tables.get(modality, {}).get(n, {})}
+        configs = {}
+        for name in chain:
+            names = {n: None for ref in candidates(find_bindings(modality), name) for n in ref.names} or {name: None}
+            environment = file.environment(modality, name)
+            where = {} if environment is None else {"environment": environment}
+            configs[name] = {**file.settings(modality, *names), **where}
+            tables |= {key: f"{modality}.{n}" for n in names for key in file.tables.get(modality, {}).get(n, {})}
+        more = keywords.get(f"{modality}_binding_config") or {}
+        several = len(chain) > 1
+        given[f"{modality}_binding_name"] = chain if several else chain[0]
+        given[f"{modality}_binding_config"] = (
+            {name: {**config, **more.get(name, {})} for name, config in configs.items()}
+            if several
+            else {**configs[chain[0]], **more}
+        )
     try:
         return cls(**given)
     except SettingsError as exc:

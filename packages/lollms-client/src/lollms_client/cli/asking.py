@@ -1,4 +1,4 @@
-"""``lollms voices`` and ``lollms models``: what a binding knows, without loading a model."""
+"""``lollms models``: what a binding knows, without loading a model."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from typing import Any
 import typer
 
 from lollms_client.cli.choice import parse_target
-from lollms_client.cli.params import Binding, Json, Target, Where, grouped
+from lollms_client.cli.params import Json, Target, Where, grouped
 from lollms_client.cli.telling import json_text
 from lollms_client.cli.use import Which, opened
-
-
-@grouped
-def voices(binding: Binding = None, *, where: Where, json: Json = False) -> None:
-    """List the voices of a speech binding, one a line."""
-    with opened(Which.of("tts", binding, where)) as made:
-        _print(made.binding.list_voices(), json)  # type: ignore[attr-defined]
 
 
 @grouped

@@ -9,6 +9,7 @@ from lollms_modalities.environments.environment import find_environment
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.finding.bindings import candidates, find_bindings
 from lollms_modalities.finding.loading import not_found
+from lollms_modalities.finding.mending import extra_of
 from lollms_modalities.settings.checking import near_miss, validate
 
 from lollms_client.cli.arguments import typed
@@ -34,7 +35,8 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
         raise UsageError(f"The value {text!r} is no text: {exc.reason}.", hint="Give it in UTF-8.") from exc
     modality = parts[0]
     if parts[1] == "binding":
-        return parts, _known(modality, text)
+        names = [_wanted(modality, name.strip(), chain="," in text) for name in text.strip("[] ").split(",")]
+        return parts, names if len(names) > 1 else names[0]
     if parts[1] == "environment":
         find_environment(text)
         return parts, text
@@ -49,6 +51,14 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
     if value is None:
         raise UsageError(f"{'.'.join(parts)} cannot be nothing in the file.", hint="--unset takes it out.")
     return (modality, binding, name), _as_the_binding_has_it(modality, binding, name, value)
+
+
+def _wanted(modality: str, name: str, *, chain: bool) -> str:
+    """The name of a binding; of several that are tried in turn one need not be here yet, if it is one of ours."""
+    name = name.strip("\"'")
+    if chain and extra_of(name) and not candidates(find_bindings(modality), known_name(modality, name)):
+        return name
+    return _known(modality, name)
 
 
 def _known(modality: str, name: str) -> str:

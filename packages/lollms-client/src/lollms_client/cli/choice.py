@@ -14,16 +14,39 @@ from lollms_modalities.finding.mending import extra_of, install_command, plain
 from lollms_client.cli import configuration
 from lollms_client.cli.errors import UsageError
 
-MODALITY_OF = {"speak": "tts", "voices": "tts", "transcribe": "stt", "image": "tti", "music": "ttm", "video": "ttv"}
+MODALITY_OF = {
+    "speak": "tts", "voices": "tts", "transcribe": "stt", "listen": "stt", "image": "tti", "edit": "tti",
+    "upscale": "tti", "cut-out": "tti", "music": "ttm", "video": "ttv",
+}  # fmt: skip
+_COMMANDS = {"speak": "tts", "image": "tti", "transcribe": "stt", "music": "ttm", "video": "ttv"}
 _STARTERS = {"tts": "piper", "stt": "faster-whisper", "tti": "diffusers", "ttm": "bark", "ttv": "diffusers"}
 
 
 class Choice(NamedTuple):
-    """A binding, and what chose it."""
+    """A binding, and what chose it.
+
+    Attributes:
+        modality: "tts", "tti", "stt", "ttm" or "ttv".
+        name: of the binding.
+        source: what chose it.
+    """
 
     modality: str
     name: str
     source: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the configuration names, where it chose and names several; else none."""
+        if self.source != str(configuration.path()):
+            return ()
+        names = tuple(known_name(self.modality, name) for name in configuration.load().bindings(self.modality))
+        return names if len(names) > 1 else ()
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """What is to be tried in turn: one name, or several."""
+        return self.names or (self.name,)
 
 
 def choose(modality: str, given: str | None = None, environment: str | None = None) -> Choice:
@@ -41,24 +64,29 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
     if given is not None and not given.strip():
         raise UsageError("--binding names nothing.", hint=f"lollms list {modality} shows those that there are.")
     if given:
-        return Choice(modality, known_name(modality, given), "--binding")
+        name = known_name(modality, given)
+        _not_of_another(modality, name)
+        return Choice(modality, name, "--binding")
     variable = f"LOLLMS_{modality.upper()}_BINDING"
     if name := os.environ.get(variable, "").strip():
         return Choice(modality, known_name(modality, name), variable)
-    if configured := configuration.load().binding(modality):
-        return Choice(modality, known_name(modality, configured), str(configuration.path()))
-    names = sorted({ref.name for ref in find_bindings(modality) if environment in (None, ref.environment)})
-    if len(names) == 1:
-        return Choice(modality, names[0], f"the only one {'installed' if environment is None else 'there'}")
-    if environment is not None and not names:
+    if configured := configuration.load().bindings(modality):
+        names = tuple(known_name(modality, name) for name in configured)
+        here = {name for ref in find_bindings(modality) for name in ref.names}
+        name = next((name for name in names if name in here), names[0])
+        return Choice(modality, name, str(configuration.path()))
+    known = sorted({ref.name for ref in find_bindings(modality) if environment in (None, ref.environment)})
+    if len(known) == 1:
+        return Choice(modality, known[0], f"the only one {'installed' if environment is None else 'there'}")
+    if environment is not None and not known:
         raise UsageError(f"Which {modality} binding of {environment!r} is meant?", hint="Name it with --binding.")
-    if not names:
+    if not known:
         raise BindingNotFoundError(
             f"No {modality} binding is installed.", hint=f"Run {install_command(_STARTERS[modality])}, for one."
         )
     raise UsageError(
-        f"Several {modality} bindings are installed: {', '.join(names)}.",
-        hint=f"Name one with --binding, in {variable}, or for good: lollms config {modality}.binding {names[0]}",
+        f"Several {modality} bindings are installed: {', '.join(known)}.",
+        hint=f"Name one with --binding, in {variable}, or for good: lollms config {modality}.binding {known[0]}",
     )
 
 
@@ -78,6 +106,18 @@ def known_name(modality: str, name: str) -> str:
         name = after
     names = [known for ref in find_bindings(modality) for known in ref.names]
     return name if name in names else next((known for known in names if plain(known) == plain(name)), name)
+
+
+def _not_of_another(modality: str, name: str) -> None:
+    """Raises ``UsageError`` where the name is one of another modality alone, with the command that takes it."""
+    having = [m for m in MODALITIES if any(name in ref.names for ref in find_bindings(m))]
+    if having and modality not in having:
+        commands = [f"lollms {command} -b {name}" for command, m in _COMMANDS.items() if m in having]
+        here = sorted({ref.name for ref in find_bindings(modality)})
+        raise UsageError(
+            f"{name!r} is no {modality} binding, but one of {' and '.join(having)}.",
+            hint=f"{' or '.join(commands)} takes it. For {modality} there are: {', '.join(here) or 'none'}.",
+        )
 
 
 def parse_target(target: str) -> Choice:

@@ -38,14 +38,14 @@ class Configuration:
         self.tables = tables
         self.file = file
 
-    def binding(self, modality: str) -> str | None:
-        """The binding to use, or None."""
-        return self.tables.get(modality, {}).get("binding")
+    def bindings(self, modality: str) -> list[str]:
+        """The bindings to use: one, or several of which the first that is to be had is taken; or none."""
+        said = self.tables.get(modality, {}).get("binding")
+        return [said] if isinstance(said, str) else list(said or ())
 
     def environment(self, modality: str, binding: str) -> str | None:
         """The environment in which the configured binding runs, or None."""
-        table = self.tables.get(modality, {})
-        return table.get("environment") if table.get("binding") == binding else None
+        return self.tables.get(modality, {}).get("environment") if binding in self.bindings(modality) else None
 
     def where(self, *keys: str) -> str:
         """``FILE, line 3``: where it says that, for messages."""
@@ -87,12 +87,18 @@ def _check(file: ConfigurationFile) -> None:
                 hint=near_miss(modality, (*MODALITIES, *OTHERS), "tables"),
             )
         for key, value in table.items():
-            if not isinstance(value, str if key in WORDS else dict):
+            if not (_is_chain(value) if key == "binding" else isinstance(value, str if key in WORDS else dict)):
                 raise ConfigurationError(
                     f"{file.where(modality, key)}: {modality}.{key} is {value!r}.",
-                    hint=f"In [{modality}] {' and '.join(WORDS)} are strings, and [{modality}.piper] is a table of the "
-                    "settings of piper.",
+                    hint=f"In [{modality}] {' and '.join(WORDS)} are strings, binding also a list of them, and "
+                    f"[{modality}.piper] is a table of the settings of piper.",
                 )
+
+
+def _is_chain(value: Any) -> bool:
+    """Whether it names a binding, or several."""
+    several = isinstance(value, list) and bool(value) and all(isinstance(name, str) and name.strip() for name in value)
+    return isinstance(value, str) or several
 
 
 def parse_key(key: str) -> tuple[str, ...]:

@@ -19,10 +19,12 @@ from lollms_modalities.entry_points.refs import BindingRef
 from lollms_modalities.environments.environment import environments_folder, find_environment, list_environments
 from lollms_modalities.environments.record import disk_use
 from lollms_modalities.errors import LollmsError, SettingsError
+from lollms_modalities.finding.mending import install_command
 from lollms_modalities.hooks import GROUP
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
+from lollms_client.cli.around import provider_distributions
 from lollms_client.cli.choice import choose
 from lollms_client.cli.errors import FAILURE
 from lollms_client.cli.params import Json
@@ -64,6 +66,7 @@ def doctor(
         "configuration": _configuration(),
         "environments": [environment.name for environment in list_environments()],
         "plug-ins": sorted(f"{entry.name} ({entry.value})" for entry in read_entry_points(GROUP)),
+        "providers": _providers(),
         "used": used,
         "problems": problems,
     }
@@ -172,7 +175,8 @@ def _used() -> tuple[dict[str, str], list[str]]:
         except LollmsError as exc:
             used[modality] = f"none: {exc}"
             continue
-        used[modality] = f"{choice.name}, by {choice.source}"
+        several = f", the first that is here of {', '.join(choice.names)}" if choice.names else ""
+        used[modality] = f"{choice.name}, by {choice.source}{several}"
         if not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
             problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
         environment = configuration.load().environment(modality, choice.name)
@@ -182,6 +186,17 @@ def _used() -> tuple[dict[str, str], list[str]]:
             except LollmsError as exc:
                 problems.append(f"{configuration.load().where(modality, 'environment')}: {exc}")
     return used, problems
+
+
+_PROVIDERS = {"aligner": "align", "voice_activity": "speakers", "diarizer": "speakers"}  # and the extra of each
+
+
+def _providers() -> dict[str, str]:
+    """What does its work for every binding, by kind: whose it is, or what would bring it."""
+    found = {kind: f"none: run {install_command(extra)}, for one" for kind, extra in _PROVIDERS.items()}
+    for kind, refs in provider_distributions().items():
+        found[kind] = ", ".join(refs)
+    return found
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.base import BindingSettings
 
 from lollms_client.cli.arguments import type_name
+from lollms_client.cli.around import done_around
 from lollms_client.cli.choice import parse_target
 from lollms_client.cli.params import Json, Target, Where, grouped
 from lollms_client.cli.telling import json_text
@@ -53,8 +54,10 @@ def _told(which: Which) -> dict[str, Any]:
         "licences": {n: _licence(n, held_by) for n in names},
         "capabilities": capabilities,
         "capabilities_missing": missing,
+        "also": dict(done_around(description, capabilities or {})),
         "settings": description["settings"],
         "options": description["options"],
+        "options_of_verbs": {n: v["options"] for n, v in description["verbs"].items() if "options" in v},
         "verbs": sorted(description["verbs"]),
     }
 
@@ -97,6 +100,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         "licence": ", ".join(f"{name}: {licence or 'not told'}" for name, licence in told["licences"].items()),
         "capabilities": _said(told["capabilities"]) if told["capabilities"] is not None else "?",
         "verbs": ", ".join(told["verbs"]),
+        **told["also"],
     }
     for name, value in facts.items():
         if value:
@@ -105,6 +109,8 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  To know its capabilities it has to be made. {told['capabilities_missing']}"
     yield from _fields("Settings (--set NAME=VALUE)", told["settings"])
     yield from _fields("Options of a call (--opt NAME=VALUE)", told["options"])
+    for verb, options in told["options_of_verbs"].items():
+        yield from _fields(f"Options of {verb}", options)
 
 
 def _said(capabilities: Mapping[str, Any]) -> str:

@@ -11,17 +11,19 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from lollms_modalities.media.arriving import read_chunks
 from lollms_modalities.media.chunk import AudioChunk
+from lollms_modalities.media.files import check_folder, expanded
 from lollms_modalities.media.transcript import Segment, Transcript
 
 from lollms_client.cli.errors import UsageError
 from lollms_client.cli.interrupt import Interruptible
 from lollms_client.cli.params import Binding, How, Where, grouped
 from lollms_client.cli.showing import Lines, Shown, Terminal
+from lollms_client.cli.targets import STDOUT, Given, reserved
 from lollms_client.cli.use import Which, opened
 
 
@@ -31,10 +33,12 @@ class Format(StrEnum):
     text = "text"
     srt = "srt"
     vtt = "vtt"
+    tsv = "tsv"
     json = "json"
 
 
-_SUFFIXES = (".txt", ".srt", ".vtt", ".json")
+_SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "tsv": ".tsv", "json": ".json"}
+_AT_THE_END = {Format.srt: Transcript.to_srt, Format.vtt: Transcript.to_vtt, Format.tsv: Transcript.to_tsv}
 
 
 @grouped
@@ -49,11 +53,18 @@ def listen(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", show_default=False, help="Keep it, too: .txt, .srt, .vtt or .json."
+            "--output", "-o", metavar="FILE", show_default=False, help="Keep it, too: .txt, .srt, .vtt, .tsv or .json."
+        ),
+    ] = None,
+    directory: Annotated[
+        str | None,
+        typer.Option(
+            "--directory", "-d", metavar="DIR", show_default=False,
+            help="Keep it there, under a free name, in the format of -f: the folder is made.",
         ),
     ] = None,
     format: Annotated[
-        Format, typer.Option("--format", "-f", help="Of standard output; srt and vtt come at the end.")
+        Format, typer.Option("--format", "-f", help="Of standard output; srt, vtt and tsv come at the end.")
     ] = Format.text,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="One of those that lollms models lists.", show_default=False)
@@ -81,6 +92,7 @@ def listen(
     wanted = Format.json if how.json else format
     _check(source, device, output, how.json and format is not Format.text)
     with ExitStack() as stack:
+        path = _kept(stack, source, output, directory, wanted)
         made = stack.enter_context(opened(Which.of("stt", binding, where)))
         options = made.options(how.opt or ()) | ({} if model is None else {"model": model})
         made.binding.load()  # what is said meanwhile would be heard late
@@ -97,10 +109,12 @@ def listen(
                         finals.append(segment)
         finally:
             whole = Transcript.from_segments(finals)
-            if output is not None and (finals or sys.exc_info()[0] is None):
-                whole.save(output)  # also of what went wrong later
-        if wanted in (Format.srt, Format.vtt):
-            print(whole.to_srt() if wanted is Format.srt else whole.to_vtt(), end="", flush=True)
+            if path is not None and (finals or sys.exc_info()[0] is None):
+                whole.save(path)  # also of what went wrong later
+        if path is not None and output is None:
+            sys.stderr.write(f"{path}\n")
+        if wanted in _AT_THE_END:
+            print(_AT_THE_END[wanted](whole), end="", flush=True)
     return 0
 
 
@@ -152,6 +166,19 @@ class _Ending(Interruptible):
         self._ear.over = True
 
 
+def _kept(
+    stack: ExitStack, source: str | None, output: str | None, directory: str | None, wanted: Format
+) -> Path | None:
+    """The file in which it is kept, checked and reserved before anybody speaks; None for none."""
+    named, folder = Given(None if output is None else [output], directory, None).checked()
+    if named is not None:
+        return check_folder(expanded(Path(named)))
+    if folder is None:
+        return None
+    stem = "heard" if source in (None, "-") else Path(source or "").stem
+    return stack.enter_context(reserved(folder, stem, _SUFFIXES[wanted]))
+
+
 def _opened(stack: ExitStack, source: str | None, device: str | None, rate: int, channels: int) -> Iterator[AudioChunk]:
     if source is None:
         from lollms_client.microphone import Microphone
@@ -160,8 +187,13 @@ def _opened(stack: ExitStack, source: str | None, device: str | None, rate: int,
         return stack.enter_context(Microphone(named))
     # Without Python's buffer, in which what has arrived would wait for more.
     file = open(sys.stdin.fileno() if source == "-" else source, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
-    # It is not closed while a thread reads it; the process ends soon.
-    return read_chunks(file, sample_rate=rate, channels=channels)
+    return _read(file, rate, channels)
+
+
+def _read(file: BinaryIO, rate: int, channels: int) -> Iterator[AudioChunk]:
+    # By the thread that takes them it is closed, too: not while it is read.
+    with file:
+        yield from read_chunks(file, sample_rate=rate, channels=channels)
 
 
 def _check(source: str | None, device: str | None, output: str | None, twice: bool) -> None:
@@ -173,12 +205,12 @@ def _check(source: str | None, device: str | None, output: str | None, twice: bo
         raise UsageError(f"{source!r} is not there.", hint="Name a file or a pipe; - is standard input.")
     if twice:
         raise UsageError("--json and --format say two formats.", hint="Leave one out.")
-    if output is not None:
-        target = Path(output)
-        if target.suffix.lower() not in _SUFFIXES:
-            raise UsageError(f"{output!r} has no suffix of a transcript.", hint=f"There are {', '.join(_SUFFIXES)}.")
-        if not target.parent.is_dir():
-            raise UsageError(f"{output!r} cannot be written: its folder does not exist.", hint="Make the folder first.")
+    if output == STDOUT:
+        raise UsageError("Standard output has it in any case.", hint="Leave -o - out; -f says the format.")
+    means_file = output is not None and not output.endswith("/") and not Path(output).is_dir()
+    if means_file and Path(output or "").suffix.lower() not in _SUFFIXES.values():
+        known = ", ".join(_SUFFIXES.values())
+        raise UsageError(f"{output!r} has no suffix of a transcript.", hint=f"There are {known}.")
 
 
 def list_devices(*, as_json: bool) -> int:

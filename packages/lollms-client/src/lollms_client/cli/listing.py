@@ -74,7 +74,7 @@ def print_rows(rows: list[Row], broken: list[LollmsError], *, as_json: bool) -> 
         return
     if not rows:
         print(f"No binding is installed. Run {install_command('piper')}, for one.")
-    for line in _table([_cells(row) for row in rows]):
+    for line in table([_cells(row) for row in rows]):
         print(line)
     notes = [str(row.error) for row in rows if row.error is not None]
     for note in [*notes, *conflicts([row.ref for row in rows]), *map(str, broken)]:
@@ -101,7 +101,8 @@ def _cells(row: Row) -> list[str]:
     return [mark, ref.modality, name, where, *taken, ref.summary]
 
 
-def _table(rows: list[list[str]]) -> list[str]:
+def table(rows: list[list[str]]) -> list[str]:
+    """The lines of a table; on a terminal none is longer than that is wide."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if sys.stdout.isatty():

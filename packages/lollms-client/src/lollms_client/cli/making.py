@@ -102,11 +102,11 @@ class Making:
                 verb = getattr(made.binding, self._verb)
                 result = call(verb, content, label=self._stem, timeout=how.timeout, **arguments)
             with signals.held():
-                _deliver(result, target, as_json=how.json)
+                deliver(result, target, as_json=how.json)
         return result
 
 
-def _deliver(result: Any, target: Target, *, as_json: bool) -> None:
+def deliver(result: Any, target: Target, *, as_json: bool) -> None:
     """Say where the result is; or write it to standard output, if that is where it goes."""
     told = f"{json_text(facts(result, target.path))}\n" if as_json else f"{target.path}\n" if target.chosen else ""
     if target.path is None:

@@ -1,4 +1,7 @@
-"""``lollms man``: the manual page, made of the commands as they are."""
+"""``lollms man``: the manual page, made of the commands as they are.
+
+The distribution installs it, too, from ``data/share/man/man1``: a test tells where that is not what is printed here.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,7 @@ _CODES = {
 def man(
     raw: Annotated[bool, typer.Option("--raw", help="Print the source, as for a file lollms.1.")] = False,
 ) -> int:
-    """Show the manual page.
-
-    lollms man --raw > ~/.local/share/man/man1/lollms.1 puts it where man lollms finds it.
-    """
+    """Show the manual page, which man lollms finds, too, where lollms is on the PATH."""
     source = page()
     program = shutil.which("man")
     if raw or program is None or not sys.stdout.isatty() or os.name != "posix":

@@ -53,14 +53,14 @@ def try_binding(
             f"The conformance suite needs {', '.join(missing)}, which is not installed.",
             hint=f"Run pip install {requirement('lollms-modalities-core', 'testing')}.",
         )
-    modality, name, _ = parse_target(target)
+    modality, name = parse_target(target)[:2]
+    described = manager_of(modality).load_class(name).describe()
     if modality == "stt" and sample is None:
         raise UsageError(
             "A binding that transcribes is tested on a recording.", hint="Give one with speech: --sample speech.wav"
         )
     from lollms_modalities.testing import report
 
-    described = manager_of(modality).load_class(name).describe()
     arguments: dict[str, Any] = parse_pairs(opt or (), described["options"], "--opt")
     if sample is not None:
         arguments["audio_path"] = str(sample.absolute())

@@ -24,7 +24,7 @@ from lollms_client.cli.use import Made, Which, call, opened, watched
 _SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "tsv": ".tsv", "json": ".json"}
 _ALL = "all"
 _TIMED = ("srt", "vtt", "tsv", _ALL)
-_FIRST = 5.0  # seconds of speech after which a person who looks on is to read something
+_FIRST = 4.0  # seconds of speech after which a person who looks on is to read something
 # What goes wrong with one recording goes wrong with all.
 _OF_ALL = (OptionError, SettingsError, standard.StandardStreamError)
 

@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lollms_modalities.contract.binding import LollmsBinding
-from lollms_modalities.errors import BindingNotFoundError, SettingsError
+from lollms_modalities.errors import BindingNotFoundError, BindingUnavailableError, LollmsError, SettingsError
 from lollms_modalities.finding.bindings import candidates, find_bindings
 from lollms_modalities.finding.manager import BindingManager, Maker
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import parse_pairs, typed
-from lollms_client.cli.choice import choose
+from lollms_client.cli.choice import Choice, choose
 from lollms_client.cli.errors import UsageError
 from lollms_client.cli.interrupt import Interruptible
 from lollms_client.cli.progress import Bars
@@ -77,14 +77,24 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
     Raises:
         BindingUnavailableError: it is not to be had; where the command did not name it, it says who did.
     """
-    modality = which.modality
-    name, source = choose(modality, which.binding, which.environment)[1:]
+    choice = choose(which.modality, which.binding, which.environment)
+    for name in choice.chain[:-1]:
+        try:
+            return name, _maker(which, choice._replace(name=name))
+        except BindingUnavailableError:
+            continue
+    name = choice.chain[-1]
+    return name, _maker(which, choice._replace(name=name))
+
+
+def _maker(which: Which, choice: Choice) -> Maker[Any]:
+    modality, name, source = choice[:3]
     environment = which.environment
     configured = None
     if environment is None and not which.isolated:
         environment = configured = configuration.load().environment(modality, name)
     try:
-        return name, manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
+        return manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
     except BindingNotFoundError as exc:
         # What the command itself said needs no source: the binding, or where it runs.
         if configured is None and (source == "--binding" or which.environment is not None):
@@ -101,10 +111,37 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
 def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda described: {}) -> Iterator[Made]:
     """Make the binding, with the settings of the configuration, those of the command, and ``more`` of the caller's.
 
+    Of several that the configuration names, the first that is to be had; provenance tells of the others.
+
     Raises:
         UsageError, BindingUnavailableError, SettingsError: it is not to be had like that.
     """
-    name, make = maker_of(which)
+    choice = choose(which.modality, which.binding, which.environment)
+    reasons: dict[str, str] = {}
+    for name in choice.chain:
+        try:
+            made = _made(which, choice._replace(name=name), more)
+            break
+        except (UsageError, SettingsError):
+            raise
+        except LollmsError as exc:
+            if not choice.names:
+                raise
+            reasons[name] = str(exc)
+    else:
+        told = " ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        where = configuration.load().where(which.modality, "binding")
+        raise BindingNotFoundError(
+            f"{where}: none of the {which.modality} bindings {', '.join(choice.names)} is to be had. {told}"
+        )
+    if choice.names:
+        made.binding._chosen = {"asked": list(choice.names), "instead_of": reasons}
+    with made.binding:
+        yield made
+
+
+def _made(which: Which, choice: Choice, more: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Made:
+    name, make = choice.name, _maker(which, choice)
     description = make.describe()
     schema = description["settings"]
     kept, source = configured_settings(which.modality, name, schema)
@@ -117,8 +154,7 @@ def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = l
         if not wrong:
             raise
         raise SettingsError(f"{source(wrong[0])}: {exc.message}", hint=exc.hint, names=wrong) from exc
-    with binding:
-        yield Made(binding, description, of_call)
+    return Made(binding, description, of_call)
 
 
 def configured_settings(

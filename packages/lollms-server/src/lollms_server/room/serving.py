@@ -40,7 +40,7 @@ def catalogue_of(configuration: Configuration) -> Catalogue:
                 hint=f"Served are: {', '.join(sorted(names)) or 'none'}.",
             )  # fmt: skip
     for modality in MODALITIES:
-        chosen = [_chosen_elsewhere(configuration, modality)]
+        chosen = _chosen_elsewhere(configuration, modality)
         if not configuration.models:
             chosen.append(STARTERS[modality])
         for binding in filter(None, chosen):
@@ -50,13 +50,13 @@ def catalogue_of(configuration: Configuration) -> Catalogue:
     return Catalogue(served, defaults, configuration.serve.aliases)
 
 
-def _chosen_elsewhere(configuration: Configuration, modality: str) -> str | None:
-    """The binding that the command line would use: a variable of the environment, or ``[tts] binding``."""
+def _chosen_elsewhere(configuration: Configuration, modality: str) -> list[str]:
+    """The bindings that the command line would use, in turn: a variable of the environment, or ``[tts] binding``."""
     if variable := os.environ.get(f"LOLLMS_{modality.upper()}_BINDING", "").strip():
-        return variable
+        return [variable]
     table = configuration.file.tables.get(modality, {})
-    name = table.get("binding") if isinstance(table, dict) else None
-    return name if isinstance(name, str) else None
+    said = table.get("binding") if isinstance(table, dict) else None
+    return [name for name in (said if isinstance(said, list) else [said]) if isinstance(name, str)]
 
 
 def _installed(configuration: Configuration) -> list[ServedModel]:
@@ -72,7 +72,9 @@ def _installed(configuration: Configuration) -> list[ServedModel]:
                 settings: dict[str, Any] = {}
                 for known in ref.names:
                     settings |= table.get(known, {})
-                environment = table.get("environment") if table.get("binding") in ref.names else None
+                said = table.get("binding")
+                wanted = {*said} if isinstance(said, list) else {said}
+                environment = table.get("environment") if wanted & {*ref.names} else None
                 model = Model(binding=name, settings=settings, environment=environment)
                 found.append(_served(configuration, name, modality, model))
     return found
