@@ -44,10 +44,10 @@ def speakers() -> None:
     show("the same, told that they are three", three, count=3)
     show("another order and other pauses", conversation(THREE, 120, seed=1))
     show("three of Kokoro's", conversation(("jf_alpha", "jf_tebukuro", "jm_kumo"), 120))
-    show(
-        "by telephone: 8 kHz, 300 to 3400 Hz", Conversation(telephone(three.samples), three.turns), rate=8000, goal=0.1
-    )
+    show("by telephone: 8 kHz, 300 to 3400 Hz", Conversation(telephone(three.samples), three.turns), rate=8000)
     show("the same, told that they are three", Conversation(telephone(three.samples), three.turns), rate=8000, count=3)
+    men = conversation(("joe", "jm_kumo"), 120)
+    show("two men by telephone", Conversation(telephone(men.samples), men.turns), rate=8000)
     show("in noise 15 dB softer", Conversation(noisy(three.samples, 15), three.turns), goal=0.1)
     show("no pauses", conversation(THREE, 120, pauses=(0.0, 0.05)), goal=0.15)
     show("turns of 0.6 s", conversation(THREE, 60, longest=0.6, pauses=(0.3, 0.6)), goal=0.25)

@@ -1,12 +1,13 @@
 """Make the networks of ``lollms_speakers`` from the packages that published them. Needs numpy and onnx, no torch.
 
     pip install numpy onnx
-    pip download --no-deps Resemblyzer==0.1.4 faster-whisper==1.2.1
-    python tools/speaker_networks.py Resemblyzer-0.1.4-*.whl faster_whisper-1.2.1-*.whl
+    pip download --no-deps Resemblyzer==0.1.4 faster-whisper==1.2.1 silero-vad==6.2.3
+    python tools/speaker_networks.py Resemblyzer-0.1.4-*.whl faster_whisper-1.2.1-*.whl silero_vad-6.2.3-*.whl
 
 Resemblyzer's weights are a pickle of torch's older kind: four pickles, then the numbers. They are read by an unpickler
 that knows four names and nothing else. The encoder becomes an ONNX graph with its weights as float16, which changes the
-vectors by less than 0.001; the voice activity network is taken as it is.
+vectors by less than 0.001; the voice activity network is taken as it is. Its sister for 8 kHz is published for a frame
+at a time: its numbers are put into the same graph, which takes many.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ WEIGHTS = ("resemblyzer/pretrained.pt", "39373b86598fa3da9fcddee6142382efe09777e
 VOICE_ACTIVITY = (
     "faster_whisper/assets/silero_vad_v6.onnx",
     "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2",
+)
+NARROW = (
+    "silero_vad/data/silero_vad_op18_ifless.onnx",
+    "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
 )
 LAYERS, SIZE, BANDS = 3, 256, 40
 FOLDER = Path(__file__).parent.parent / "packages" / "lollms-speakers" / "src" / "lollms_speakers" / "models"
@@ -88,6 +93,12 @@ def read_weights(data: bytes) -> Weights:
     return found
 
 
+def reordered(gates: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """From torch's order, input forget cell output, to that of ONNX: input output forget cell."""
+    i, f, c, o = np.split(gates, 4)
+    return np.concatenate([i, o, f, c])
+
+
 def encoder(weights: Weights) -> onnx.ModelProto:
     """Three layers of LSTM, the last state through a linear layer and ReLU, to length 1."""
     nodes = [helper.make_node("Transpose", ["mels"], ["x0"], perm=[1, 0, 2])]
@@ -99,9 +110,7 @@ def encoder(weights: Weights) -> onnx.ModelProto:
         return name
 
     def gates(name: str) -> np.ndarray[Any, Any]:
-        """From torch's order, input forget cell output, to that of ONNX: input output forget cell."""
-        i, f, c, o = np.split(weights[name], 4)
-        return np.concatenate([i, o, f, c])
+        return reordered(weights[name])
 
     for n in range(LAYERS):
         w = use(f"w{n}", gates(f"lstm.weight_ih_l{n}")[None])
@@ -128,6 +137,41 @@ def encoder(weights: Weights) -> onnx.ModelProto:
     return made
 
 
+def narrow(wide: bytes, published: bytes) -> onnx.ModelProto:
+    """The voice activity network for 8 kHz: that for 16 kHz with other numbers, and lengths half as long."""
+    source = onnx.load_model_from_string(published)
+    given = {held.name.removeprefix("model_8k."): numpy_helper.to_array(held) for held in source.graph.initializer}
+    found: Weights = {
+        "encoder.feature_extractor.forward_basis_buffer": given["stft.forward_basis_buffer"],
+        "decoder.conv1d.weight": given["decoder.decoder.2.weight"],
+        "decoder.conv1d.bias": given["decoder.decoder.2.bias"],
+        "onnx::LSTM_209": reordered(given["decoder.rnn.weight_ih"])[None],
+        "onnx::LSTM_210": reordered(given["decoder.rnn.weight_hh"])[None],
+        "onnx::LSTM_211": np.concatenate([reordered(given[f"decoder.rnn.bias_{of}"]) for of in ("ih", "hh")])[None],
+    }
+    for n in range(4):
+        for of in ("weight", "bias"):
+            found[f"encoder.conv_layers.{n}.{of}"] = given[f"encoder.{n}.reparam_conv.{of}"]
+    made = onnx.load_model_from_string(wide)
+    del made.graph.value_info[:]
+    for held in made.graph.initializer:
+        values = found.get(held.name)
+        if values is None:
+            values = numpy_helper.to_array(held).copy()
+            for length, half in ((129, 65), (128, 64)):  # bins of a spectrum, and samples before and after a frame
+                values[values == length] = half
+        held.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), held.name))
+    (spectra,) = (
+        node for node in made.graph.node if node.op_type == "Conv" and "forward_basis_buffer" in node.input[1]
+    )
+    for attribute in spectra.attribute:
+        if attribute.name in ("kernel_shape", "strides"):
+            attribute.ints[:] = [length // 2 for length in attribute.ints]
+    made.graph.input[0].type.tensor_type.shape.dim[1].dim_value //= 2
+    onnx.checker.check_model(made)
+    return made
+
+
 def taken(wheel: str, name: str, sha256: str) -> bytes:
     """A file of a wheel, if it is the one that is meant."""
     with zipfile.ZipFile(wheel) as archive:
@@ -139,12 +183,14 @@ def taken(wheel: str, name: str, sha256: str) -> bytes:
 
 
 def main() -> None:
-    """Write both networks, and print their SHA-256."""
-    resemblyzer, faster_whisper = sys.argv[1:]
+    """Write the networks, and print their SHA-256."""
+    resemblyzer, faster_whisper, silero = sys.argv[1:]
     model = encoder(read_weights(taken(resemblyzer, *WEIGHTS)))
+    wide = taken(faster_whisper, *VOICE_ACTIVITY)
     made = {
         "speaker_encoder.onnx": model.SerializeToString(deterministic=True),
-        "silero_vad.onnx": taken(faster_whisper, *VOICE_ACTIVITY),
+        "silero_vad.onnx": wide,
+        "silero_vad_8k.onnx": narrow(wide, taken(silero, *NARROW)).SerializeToString(deterministic=True),
     }
     for name, data in made.items():
         (FOLDER / name).write_bytes(data)

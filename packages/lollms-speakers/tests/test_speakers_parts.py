@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conversation import RATE, conversation
+from conversation import RATE, conversation, telephone
 from lollms_modalities import BindingDependencyError, VoiceActivity, provider
+from lollms_modalities.kit import resample
 from lollms_speakers import SileroVoiceActivity, clustering, networks
 from lollms_speakers.clustering import Voices, joined, speakers
 from lollms_speakers.encoder import embed, mel
-from lollms_speakers.voice_activity import FRAME, Region, regions
+from lollms_speakers.voice_activity import FRAME, Region, SileroStream, is_narrow, regions
 from lollms_speakers.windows import Window, labels, weights, windows
 
 Numbers = np.ndarray[Any, Any]
@@ -79,6 +80,20 @@ class TestVoiceActivity:
         stream = SileroVoiceActivity().stream()
         parts = [stream.feed(part) for part in np.split(talk, np.cumsum(sizes))]
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+
+    def test_a_telephone_that_follows_a_studio_and_the_other_way_round(self) -> None:
+        """What is heard decides which of the two networks is asked, from frame to frame."""
+        talk = conversation(["joe"], 12).samples
+        call = resample(telephone(talk), 8000, RATE)
+        wide, narrow = (SileroStream(known).feed(call) for known in (False, True))
+        assert np.mean(narrow > 0.5) > 1.5 * np.mean(wide > 0.5)
+        np.testing.assert_array_equal(SileroStream().feed(call), narrow)
+        first = len(talk) // FRAME
+        after = SileroStream().feed(np.concatenate([talk[: first * FRAME], call]))
+        np.testing.assert_array_equal(after[:first][20:], SileroStream(False).feed(talk)[:first][20:])
+        assert is_narrow(call)
+        assert not is_narrow(talk)
+        assert not is_narrow(np.zeros(RATE, np.float32))
 
     def test_speech_is_told_from_silence(self) -> None:
         talk = conversation(["heart"], 10)

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
     Numbers = npt.NDArray[np.float32]
 
-# Two clusters are one voice if they are as alike as this, compared with how alike each is to itself: measured on 23
-# voices, clean, by telephone, and in noise, halves of one voice were 0.89 to 0.95, two voices mostly below 0.85, by
-# telephone up to 0.89. The less speech, the more chance: at so many seconds it is that much less, divided by them.
-ONE_VOICE = 0.87
-_MORE, _CHANCE = 0.04, 0.15
-# Little speech tells little of a voice: it is nobody else's unless it is that much less alike, at one second of it.
-_DOUBT = 0.25
+# Two clusters are one voice if they are as alike as ``alike``, compared with how alike each is to itself. By telephone
+# all voices are more alike, and each is more like itself. Measured on 21 voices, clean, by telephone, and in noise:
+# half a minute of two voices mostly below 0.86, by telephone 0.89; of one voice 0.98, less where clustering has cut it.
+# ``certain``: a mean cosine that two voices do not reach.
+_CLEAR = {"certain": 0.78, "alike": 0.91}
+_TELEPHONE = {"certain": 0.84, "alike": 0.94}
+_PARTED = 0.04  # halves of one voice that clustering has cut in two are that much less alike
+_CHANCE = 0.15  # the less speech, the less alike by chance: so much less at one second of it
+_DOUBT = 0.32  # and nobody else's for certain only if it is that much less alike
+# What somebody says oddly again and again adds up, to a small share of all that is said.
+_ODD, _ODD_SHARE = 0.06, 0.25
 _ENOUGH = 2.0  # seconds of speech without which a cluster may be an accident
-_CERTAIN = 0.78  # a mean cosine that two voices do not reach
 _ITSELF = 0.8  # the mean cosine of a voice with itself, as long as nothing else is known of it
 _KNOWN_BY = 2.5  # square seconds, as pairs are weighted, that this counts for
 _NEARLY_EQUAL = 0.82  # above it a block's vectors are joined before they meet those of other blocks
@@ -129,12 +132,13 @@ def joined(voices: Voices, *, cosine: float = -1.0, fewest: int = 1) -> Voices:
     return Voices(sums, weights, squares, members).some(np.flatnonzero(alive).tolist())
 
 
-def speakers(voices: Voices, count: int | None) -> Voices:
+def speakers(voices: Voices, count: int | None, *, narrow: bool = False) -> Voices:
     """The clusters that are speakers.
 
     Args:
         voices: what is to be clustered.
         count: how many there are; None where that is to be found.
+        narrow: whether they were heard by telephone.
     """
     cosine = _NEARLY_EQUAL
     while (size := len(voices.members)) > _BLOCK:
@@ -142,24 +146,27 @@ def speakers(voices: Voices, count: int | None) -> Voices:
         blocks = [voices.some(range(n, min(n + _BLOCK, size))) for n in range(0, size, _BLOCK)]
         voices = together([joined(block, cosine=cosine) for block in blocks])
         cosine -= 0.02  # it ends: at -1 each block is one
-    return _found(voices) if count is None else _counted(voices, count)
+    known = _TELEPHONE if narrow else _CLEAR
+    return _found(voices, **known) if count is None else _counted(voices, count, known["alike"] - _PARTED)
 
 
-def _found(voices: Voices) -> Voices:
+def _found(voices: Voices, certain: float, alike: float) -> Voices:
     """As many as there are voices that differ for certain."""
     import numpy as np
 
-    found = joined(voices, cosine=_CERTAIN)
+    found = joined(voices, cosine=certain)
     while len(found.members) > 1:
         table = found.alike()
         large = found.weights >= _ENOUGH
         least = np.minimum.outer(found.weights, found.weights)
-        among = np.where(np.outer(large, large), table - (ONE_VOICE + _MORE - _CHANCE / least), -1.0)
+        share = least / np.maximum.outer(found.weights, found.weights)
+        enough = alike - _ODD * np.maximum(0.0, 1 - share / _ODD_SHARE)
+        among = np.where(np.outer(large, large), table - enough + _CHANCE / least, -1.0)
         a, b = divmod(int(among.argmax()), len(large))
         if among[a, b] >= 0:
             found = together([found.without(a, b), found.some([a, b]).as_one()])
             continue
-        doubtful = table.max(axis=1) >= ONE_VOICE - _DOUBT / found.weights
+        doubtful = (table - enough + _DOUBT / found.weights[:, None]).max(axis=1) >= 0
         if not doubtful.any():
             break
         # It may be anybody's, and is left out: whose it is is seen when all are compared with the speakers.
@@ -167,7 +174,7 @@ def _found(voices: Voices) -> Voices:
     return found
 
 
-def _counted(voices: Voices, count: int) -> Voices:
+def _counted(voices: Voices, count: int, alike: float) -> Voices:
     """So many; a cough does not take the place of one who speaks."""
     found = joined(voices, fewest=count)
     while len(found.members) == count > 1:
@@ -179,7 +186,7 @@ def _counted(voices: Voices, count: int) -> Voices:
         if len(voices.members) < count:
             break
         other = joined(voices, fewest=count)
-        if other.alike().max() >= max(ONE_VOICE, float(found.alike().max())):
+        if other.alike().max() >= max(alike, float(found.alike().max())):
             break  # it would cut one voice in two
         found = other
     return found

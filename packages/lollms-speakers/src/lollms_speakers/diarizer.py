@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 _PART = 30 * RATE  # samples that are listened to between two looks at whether to go on
 _AT_A_TIME = 64  # windows
-# Root mean square to which loud recordings are made softer for the voice activity network: it hears a third more of
-# telephone calls then, and no less of others.
+# Root mean square to which loud recordings are made softer for the voice activity network, and soft ones of a telephone
+# louder, at most so many times: it hears more of them then.
 _QUIET = 0.05
+_LOUDER = 20.0
 _FILLED = 0.3  # seconds; a shorter pause of one speaker is no end of a turn
 _NEAR = 0.8  # seconds on both sides of a change in which the moment is looked for
 _FINE = 0.1  # seconds from one possible moment to the next
@@ -57,33 +58,36 @@ class SpeakerDiarizer:
         """
         from lollms_modalities.kit import decode_audio
 
+        from lollms_speakers.voice_activity import is_narrow
+
         references = {name: _reference(name, decode_audio(of, RATE)) for name, of in known.items()}
         sound = decode_audio(audio, RATE)
-        found = windows(_speech(sound))
+        narrow = is_narrow(sound)
+        found = windows(_speech(sound, narrow))
         if not found:
             return ()
         vectors = _vectors(sound, found)
-        voices = _clusters(found, vectors, num_speakers)
+        voices = _clusters(found, vectors, num_speakers, narrow)
         means = voices.means()
         said = labels(found, vectors @ (means / _lengths(means)).T)
         names = _names(said, voices, references)
         return tuple(_turns(sound, found, said, means, names))
 
 
-def _speech(sound: Samples) -> list[Region]:
+def _speech(sound: Samples, narrow: bool) -> list[Region]:
     import numpy as np
 
-    from lollms_speakers.voice_activity import SileroVoiceActivity, regions
+    from lollms_speakers.voice_activity import SileroStream, regions
 
-    stream = SileroVoiceActivity().stream()
-    gain = min(1.0, _QUIET / max(_loudness(sound), 1e-6))
+    stream = SileroStream(narrow)
+    gain = min(_LOUDER if narrow else 1.0, _QUIET / max(_loudness(sound), 1e-6))
     heard = []
     for first in range(0, len(sound), _PART):
         current_call().check()
         heard.append(stream.feed(sound[first : first + _PART] * np.float32(gain)))
     # Silence at the end makes the last frame whole.
     heard.append(stream.feed(np.zeros(-len(sound) % 512, np.float32)))
-    return regions(np.concatenate(heard), len(sound) / RATE)
+    return regions(np.concatenate(heard), len(sound) / RATE, narrow=narrow)
 
 
 def _loudness(sound: Samples) -> float:
@@ -113,8 +117,9 @@ def _vectors(sound: Samples, found: Sequence[Window], *, tell: bool = True) -> S
 def _reference(name: str, sound: Samples) -> Voices:
     """A known voice."""
     from lollms_speakers.clustering import Voices
+    from lollms_speakers.voice_activity import is_narrow
 
-    found = windows(_speech(sound))
+    found = windows(_speech(sound, is_narrow(sound)))
     if not found:
         raise MediaError(
             f"The recording of {name!r} holds no speech that can be heard.", hint="Give some seconds of that voice."
@@ -123,14 +128,14 @@ def _reference(name: str, sound: Samples) -> Voices:
     return Voices.of(vectors, weights(found), range(len(found))).as_one()
 
 
-def _clusters(found: Sequence[Window], vectors: Samples, count: int | None) -> Voices:
+def _clusters(found: Sequence[Window], vectors: Samples, count: int | None, narrow: bool) -> Voices:
     from lollms_speakers.clustering import Voices, speakers
 
     share = weights(found)
     sure = [n for n, window in enumerate(found) if window.length >= SURE]
     if len(sure) < (count or 1) or share[sure].sum() < share.sum() / 2:
         sure = list(range(len(found)))  # nobody speaks for long
-    return speakers(Voices.of(vectors, share, sure), count)
+    return speakers(Voices.of(vectors, share, sure), count, narrow=narrow)
 
 
 def _lengths(means: Samples) -> Samples:

@@ -1,6 +1,6 @@
-"""The two networks that the distribution carries, each checked before it is used.
+"""The networks that the distribution carries, each checked before it is used.
 
-``tools/make_models.py`` makes them from what others have published; NOTICE says what they are.
+``tools/speaker_networks.py`` makes them from what others have published; NOTICE says what they are.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHA256 = {
     "speaker_encoder.onnx": "7adc5dd9da8552ffad51f539ebeca3967754fc8ce6eed7b1bcfb9bfaa7f26c30",
     "silero_vad.onnx": "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2",
+    "silero_vad_8k.onnx": "3ef8272b95fd226adfb2b0f78a59c7707f607af8b927cc11a13fcb9a6ecfde4d",
 }
 
 
