@@ -166,6 +166,8 @@ def test_a_whole_in_one_chunk_comes_in_parts() -> None:
     assert len(parts) == 16
     assert max(map(len, parts)) == 24000
     assert b"".join(parts) == b"".join(c.pcm for c in Hums().stream_audio("ABCDEFGH"))
+    header, whole = Whole().stream_encoded("ABCDEFGH", output_format="wav")
+    assert (len(header), whole) == (44, b"".join(parts)), "what is no work is not cut up"
 
 
 def test_a_format_that_cannot_be_streamed() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STREAM_FORMATS = (*AUDIO_FORMATS, "pcm")
 _PIECE = 0.5  # seconds of sound that are encoded at a time: a binding that cannot stream gives all in one chunk
+_PIECE_OF_WAV = 10.0  # which is no work
 
 
 def check_stream_format(name: object) -> str:
@@ -153,7 +154,7 @@ class EncodedStream(Iterator[bytes]):
             return
         if self._encoder is None:
             self._begin(chunk)
-        self._waiting = _pieces(chunk)
+        self._waiting = _pieces(chunk, _PIECE_OF_WAV if self.output_format == "wav" else _PIECE)
 
     def _next_chunk(self, consumer: Asker) -> Any:
         if isinstance(self._chunks, Stream):
@@ -230,8 +231,11 @@ class EncodedStream(Iterator[bytes]):
             self._log(self._close())
 
 
-def _pieces(chunk: AudioChunk) -> Iterator[AudioChunk]:
-    step = max(1, round(_PIECE * chunk.sample_rate)) * 2 * chunk.channels
+def _pieces(chunk: AudioChunk, seconds: float) -> Iterator[AudioChunk]:
+    step = max(1, round(seconds * chunk.sample_rate)) * 2 * chunk.channels
+    if len(chunk.pcm) <= step:
+        yield chunk
+        return
     for start in range(0, len(chunk.pcm), step):
         yield AudioChunk(chunk.pcm[start : start + step], chunk.sample_rate, chunk.channels)
 
