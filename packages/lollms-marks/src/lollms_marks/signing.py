@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import shutil
 import struct
 import tempfile
@@ -123,9 +124,13 @@ class Signing:
         """Write the credentials of a file beside its place, as ``NAME.c2pa``; gives that path."""
         manifest = self._sign(mark, inputs, action, OTHER, lambda: io.BytesIO(data), io.BytesIO(), beside=True)
         path = target.with_name(target.name + ".c2pa")
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
-            part.write(manifest)
-        os.replace(part.name, path)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            part.write_bytes(manifest)
+            put_in_place(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         return path
 
     def _sign(
@@ -202,6 +207,11 @@ class Signing:
             stream.seek(0)
             builder.add_ingredient(json.dumps(told), kind, stream)
         return builder
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a file that is whole its name."""
+    os.replace(part, path)
 
 
 def _ingredients(inputs: Iterable[Any]) -> Iterable[tuple[str, Any]]:

@@ -67,7 +67,7 @@ def _headers(view: View) -> _Headers:
         raise Broken("an Ogg file of which the sound is not known")
     pages: list[_Page] = []
     packets: list[bytes] = []
-    packet = b""
+    packet: list[bytes] = []
     at = first.end
     while len(packets) < count:
         page = _page(view, at)
@@ -76,11 +76,11 @@ def _headers(view: View) -> _Headers:
         pages.append(page)
         begin = 0
         for size in page.sizes:
-            packet += page.body[begin : begin + size]
+            packet.append(page.body[begin : begin + size])
             begin += size
             if size < 255:
-                packets.append(packet)
-                packet = b""
+                packets.append(b"".join(packet))
+                packet = []
         at = page.end
     if len(packets) != count or packet:
         raise Broken("an Ogg file whose sound begins in the middle of a page")
@@ -117,7 +117,7 @@ def write(view: View, mark: Mark) -> list[Edit]:
     pages = headers.pages
     if not len(pages) <= len(segments) <= 255 * len(pages):
         raise Broken("an Ogg file whose headers leave no room")
-    put, begun = b"", False
+    put, begun = [], False
     for n, page in enumerate(pages):
         mine = segments[len(segments) * n // len(pages) : len(segments) * (n + 1) // len(pages)]
         sizes, body = bytes(size for size, _ in mine), b"".join(part for _, part in mine)
@@ -126,5 +126,5 @@ def write(view: View, mark: Mark) -> list[Edit]:
         begun = sizes[-1] == 255
         head = struct.pack("<5sBqIIIB", b"OggS\0", flags, 0 if ends else -1, page.serial, page.number, 0, len(sizes))
         data = head + sizes + body
-        put += data[:22] + struct.pack("<I", checksum(data)) + data[26:]
-    return [Edit(pages[0].at, pages[-1].end - pages[0].at, put)]
+        put.append(data[:22] + struct.pack("<I", checksum(data)) + data[26:])
+    return [Edit(pages[0].at, pages[-1].end - pages[0].at, b"".join(put))]
