@@ -8,6 +8,7 @@ import struct
 import time
 import tracemalloc
 import zlib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,10 +82,11 @@ def test_many_damaged_files(kind: str, tmp_path: Path) -> None:
     attack(kind, 2000, tmp_path)
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     """Files that say or hold more than they should."""
     png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 13, b"IHDR") + bytes(17)
-    packed = zlib.compress(bytes(200_000_000), 9)
+    packed = zlib.compress(bytes(200_000_000), 1)
     text = b"XML:com.adobe.xmp\0\1\0\0\0" + packed
     page = bytearray(struct.pack("<5sBqIIIB", b"OggS\0", 2, 0, 1, 0, 0, 1) + b"\x13OpusHead" + bytes(11))
     page[22:26] = struct.pack("<I", checksum(bytes(page)))
@@ -117,7 +119,7 @@ def bombs() -> dict[str, bytes]:
 def test_bombs(name: str, tmp_path: Path) -> None:
     data = bombs()[name]
     control = time.process_time()
-    zlib.crc32(bytes(400_000_000))
+    zlib.crc32(bytes(50_000_000))
     control = time.process_time() - control
     tracemalloc.start()
     began = time.process_time()
@@ -127,7 +129,7 @@ def test_bombs(name: str, tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert most < MOST + 4 * len(data)
-    assert time.process_time() - began < 5 + 100 * control
+    assert time.process_time() - began < 5 + 800 * control
 
 
 def test_a_file_without_an_end(tmp_path: Path) -> None:
