@@ -91,6 +91,7 @@ class LettersTTIBinding(LollmsTTIBinding):
     def generate_image(
         self, prompt: str, negative_prompt: str = "", width: int = 512, height: int = 512, **kwargs: Any
     ) -> Image:
+        import warnings
         import zlib
 
         from PIL import Image as Pictures
@@ -98,6 +99,8 @@ class LettersTTIBinding(LollmsTTIBinding):
 
         if not (0 < width <= 2000 and 0 < height <= 2000):
             raise OptionError(f"{width}x{height}: at most 2000 pixels a side", names=["width", "height"])
+        if negative_prompt:
+            warnings.warn("Letters know no negative prompt: it is ignored.", stacklevel=2)
         picture = Pictures.new("RGB", (width, height), "white")
         draw = ImageDraw.Draw(picture)
         words = prompt.split() or ["nothing"]

@@ -257,4 +257,39 @@ _VERBS = (
     Fault("PaintsNothing", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
 )  # fmt: skip
 
-FAULTS = _FIRST + _ARGUMENTS + _TIMES + _WORDS + _PROCESS + _VERBS
+_WORDS_LIE = "words_lie_in_their_segments"
+_SUBTLE = (
+    Fault("IgnoresItsNegativePrompt", "TTI", "what_is_not_to_be_shown_is_heeded", module="planted_subtle"),
+    Fault("StreamsInItsFirstVoice", "TTS", "a_stream_heeds_what_is_asked_for", module="planted_subtle"),
+    Fault("StreamsAtOneSpeed", "TTS", "a_stream_heeds_what_is_asked_for", module="planted_subtle"),
+    Fault("LosesWhatHasNoEnd", "TTS", "every_sentence_is_spoken", module="planted_subtle"),
+    Fault("DrawsOneManyTimes", "TTI", "several_images_differ", module="planted_subtle"),
+    Fault("DrawsFewer", "TTI", "several_images_differ", module="planted_subtle"),
+    Fault("ChangesAsItLikes", "TTI", "an_image_is_changed_as_was_asked", module="planted_subtle"),
+    Fault("ChangesAnotherImage", "TTI", "an_image_is_changed_as_was_asked", module="planted_subtle"),
+    Fault("FilmsTheSame", "TTV", "what_is_asked_for_differs", module="planted_subtle"),
+    Fault("PlaysWithItsOwnSeed", "TTM", "another_seed_gives_another_result", module="planted_subtle"),
+    Fault("KeepsItsSpeedWhenStopped", "TTS", "a_cancelled_call_leaves_nothing_to_the_next", (
+        "a_stream_closed_early_leaves_nothing_to_the_next",), module="planted_subtle"),
+    Fault("KeepsItsVoiceWhenClosed", "TTS", "a_stream_closed_early_leaves_nothing_to_the_next", module="planted_subtle"),
+    Fault("KeepsItsModelBeside", "TTS", "unloaded_and_used_again", module="planted_subtle"),
+    Fault("EndsInSilence", "TTS", "it_can_be_heard", module="planted_subtle", isolated=True),
+    Fault("PlaysOnOneSide", "TTM", "it_can_be_heard", module="planted_subtle", isolated=True),
+    Fault("DescribesInNumpy", "TTS", "numbers_are_pythons_own", module="planted_subtle"),
+    Fault("TellsWordsOfALaterWindow", "STT", _WORDS_LIE, ("times_lie_in_the_recording",), module="planted_subtle"),
+    Fault("LosesLaterWords", "STT", _WORDS_LIE, module="planted_subtle"),
+    Fault("Drifts", "STT", "times_are_where_the_speech_is", module="planted_subtle"),
+    Fault("IsOneWindowEarly", "STT", "times_are_where_the_speech_is", (
+        "times_go_forward",), module="planted_subtle"),
+    Fault("RedirectsItsOutput", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
+    Fault("LeavesATimer", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
+    Fault("StartsProcessesItsWay", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
+    Fault("SilencesOthers", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
+    Fault("PrintsNumbersItsWay", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
+    Fault("SeedsRandomOnLoading", "TTS", "the_random_numbers_of_the_process_are_left_alone", module="planted_subtle"),
+    Fault("SharesAFileElsewhere", "TTS", "two_calls_share_no_file", module="planted_subtle"),
+    Fault("ChangesBytes", "STT", "a_recording_is_left_as_it_was", module="planted_subtle", isolated=True),
+    Fault("SetsTheEnvironmentAtImport", "TTS", "its_import_has_no_side_effects", module="planted_at_import"),
+)  # fmt: skip
+
+FAULTS = _FIRST + _ARGUMENTS + _TIMES + _WORDS + _PROCESS + _VERBS + _SUBTLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,23 @@ class ArgumentTests(Suite):
     def differing(self) -> list[list[dict[str, Any]]]:
         """Groups of arguments, in each of which some results must differ."""
         return [self.variants()]
+
+    @applies(lambda suite: "negative_prompt" in (*suite.binding._verbs[suite.verb].params, *suite.option_names()))
+    def test_what_is_not_to_be_shown_is_heeded(self, bound: Any, result: Any, isolated: bool) -> None:
+        """Give ``negative_prompt`` to the engine; where it has none, warn (``warnings.warn``) that it is ignored."""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            shown = str(self.arguments().get("prompt", ""))  # hardly anything is to be avoided as much
+            try:
+                made = [self.call(bound, negative_prompt=words) for words in (shown, "houses, people and trees")]
+            except LollmsError:
+                return  # it says that it cannot
+        differs = any(not self.same(result, other) for other in made)
+        contract(
+            differs or warned or isolated,  # another process warns there
+            "What is not to be shown decides what is shown, or a warning says that it is ignored.",
+            "arguments",
+        )
 
     # There is one right transcript: an engine draws only where it fails at first.
     @applies(lambda suite: suite.capabilities().seed and suite.whole_media)

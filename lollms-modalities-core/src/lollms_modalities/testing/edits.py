@@ -38,6 +38,22 @@ class EditTests(Suite):
         contract(type(made) is media.Image, "edit_image gives an Image.", "edits", type(made))
         self.check(made)
 
+    @applies(lambda suite: suite.changes and suite.capabilities().seed and "edit_images" in suite.binding.verbs())
+    def test_an_image_is_changed_as_was_asked(self, bound: Any, result: Any) -> None:
+        """Give the engine the image and the prompt, both, and seed it with the option ``seed``."""
+        options = bound.verbs()["edit_images"].options or self.binding.options_class()
+        seed = {"seed": 7} if "seed" in options.model_fields else {}
+        other = self.call(bound, **self.variants()[1])
+        ways = {"prompt": (result, "a green line"), "image": (other, "a blue circle")}
+        first = bound.edit_image(result, "a blue circle", **seed)
+        for name, (image, prompt) in ways.items():
+            contract(
+                not self.same(bound.edit_image(image, prompt, **seed), first),
+                f"The {name} that is given decides what edit_image gives.",
+                "edits",
+                prompt,
+            )
+
     @crosses
     @applies(lambda suite: suite.enlarges and "upscale_image" in suite.binding.verbs())
     def test_an_image_is_enlarged(self, bound: Any, result: Any) -> None:

@@ -7,6 +7,7 @@ import builtins
 import gc
 import locale
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ from typing import Any
 from lollms_modalities.settings.telemetry import VARIABLES
 
 CALLERS_LOGGER = "lollms_testing.caller"
+_CLOCKS = tuple(getattr(signal, n) for n in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF") if hasattr(signal, n))
 # What is told of signals that no Python code is asked about: blocked, ignored, caught (Linux: proc_pid_status(5)).
 _MASKS = ("SigBlk", "SigIgn", "SigCgt", "Umask")
 
@@ -51,15 +53,33 @@ def household() -> dict[str, Any]:
         "the garbage collector": (gc.isenabled(), gc.get_threshold()),
         "tempfile.tempdir": tempfile.tempdir,
         "the policy of event loops": _policy(),
+        "how processes are started": multiprocessing.get_start_method(allow_none=True),
+        "the descriptors 0, 1 and 2": [_file(number) for number in range(3)],
+        "others' loggers": {name: (other.level, other.disabled, other.propagate) for name, other in _others().items()},
     }
     if os.name == "posix":
+        found["the timers"] = [(left > 0, interval) for left, interval in map(signal.getitimer, _CLOCKS)]
         found["the priority"] = os.getpriority(os.PRIO_PROCESS, 0)
         found |= _masks() | _limits()
     if numpy := sys.modules.get("numpy"):
         found["numpy's handling of errors"] = numpy.geterr()
+        found["how numpy shows numbers"] = numpy.get_printoptions()
     if torch := sys.modules.get("torch"):
         found["torch's defaults"] = (torch.get_default_dtype(), torch.is_grad_enabled())
     return found
+
+
+def _file(descriptor: int) -> Any:
+    try:
+        told = os.fstat(descriptor)
+    except OSError:
+        return None  # closed
+    return told.st_dev, told.st_ino
+
+
+def _others() -> dict[str, logging.Logger]:
+    """Loggers of libraries that a binding may use, but that are none of its engine."""
+    return {name: logging.getLogger(name) for name in ("asyncio", "urllib3", "concurrent.futures")}
 
 
 def _policy() -> Any:
@@ -115,11 +135,22 @@ def callers_own(folder: Path, variables: Mapping[str, str]) -> Iterator[None]:
         logger = logging.getLogger(CALLERS_LOGGER)
         logger.disabled = False
         logger.setLevel(logging.INFO)
+        for other in _others().values():
+            stack.callback(other.setLevel, other.level)
+            other.setLevel(logging.INFO)
+        stack.callback(multiprocessing.set_start_method, multiprocessing.get_start_method(allow_none=True), force=True)
+        multiprocessing.set_start_method(None, force=True)
+        if numpy := sys.modules.get("numpy"):
+            shown = numpy.get_printoptions()
+            stack.callback(lambda: numpy.set_printoptions(**shown))
+            numpy.set_printoptions(precision=9, edgeitems=4)
         stack.enter_context(warnings.catch_warnings())
         warnings.resetwarnings()
         stack.callback(gc.enable if gc.isenabled() else gc.disable)
         gc.enable()
         if os.name == "posix":
+            for clock in _CLOCKS:
+                stack.callback(signal.setitimer, clock, *signal.setitimer(clock, 0))
             stack.callback(os.umask, os.umask(0o027))
             stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, signal.pthread_sigmask(signal.SIG_SETMASK, []))
         if threading.current_thread() is threading.main_thread():

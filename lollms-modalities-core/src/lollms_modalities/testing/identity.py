@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from lollms_modalities.testing.contract import applies, contract, crosses, raise
 from lollms_modalities.testing.suite import SECRET, Suite
 
 _IMPORT = """
-import json, logging, sys, threading, warnings
+import json, logging, os, random, signal, socket, sys, threading, warnings
 happened = []
 def hook(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "urllib.Request"):
@@ -32,7 +33,15 @@ sys.path[:0] = json.loads(sys.argv[2])
 import lollms_modalities.settings
 sys.addaudithook(hook)
 threads, handlers, level = threading.active_count(), list(logging.root.handlers), logging.root.level
+def state():
+    return {
+        "the environment": dict(os.environ), "the current directory": os.getcwd(), "random numbers": random.getstate(),
+        "the signal handlers": [signal.getsignal(s) for s in signal.Signals], "sys.excepthook": sys.excepthook,
+        "the time limit of sockets": socket.getdefaulttimeout(),
+    }
+before = state()
 __import__(sys.argv[1])
+happened += [f"{name} was changed" for name, now in state().items() if now != before[name]]
 if threading.active_count() > threads: happened.append("a thread was started")
 if logging.root.handlers != handlers or logging.root.level != level: happened.append("logging was set up")
 sys.stdout.flush()
@@ -44,7 +53,16 @@ print("@@" + json.dumps(happened))
 def _imported(module: str, directory: str | None) -> subprocess.CompletedProcess[str]:
     """What comes of importing a module in a process that has done nothing else; once for all bindings in it."""
     command = [sys.executable, "-W", "error", "-c", _IMPORT, module, json.dumps([directory] if directory else [])]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=_first_environment())
+
+
+def _first_environment() -> dict[str, str]:
+    """The variables that there were before this process, which has imported the module, could set any."""
+    try:
+        first = {entry.partition(b"=")[0] for entry in Path("/proc/self/environ").read_bytes().split(b"\0")}
+    except OSError:
+        return dict(os.environ)
+    return {n: value for n, value in os.environ.items() if os.fsencode(n) in first or n.startswith("PYTHON")}
 
 
 class IdentityTests(Suite):

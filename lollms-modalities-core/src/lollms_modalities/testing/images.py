@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lollms_modalities import media
 from lollms_modalities.errors import LollmsError
-from lollms_modalities.testing.contract import contract, raises
+from lollms_modalities.testing.contract import applies, contract, raises
 from lollms_modalities.testing.looks import dark
 from lollms_modalities.testing.prompts import differing_prompts
 from lollms_modalities.testing.suite import Suite
@@ -53,6 +53,20 @@ class ImageTests(Suite):
         """Give pixels from 0 to 255 as uint8. Floats from 0 to 1 that are cast as they are, and NaN, come out black."""
         pixels = pixels_of(media.read_media(result))
         contract(not dark(pixels), "An image shows something: it is not black.", "results", int(pixels.max()))
+
+    @applies(lambda suite: suite.capabilities().seed and "generate_images" in suite.binding.verbs())
+    def test_several_images_differ(self, bound: Any) -> None:
+        """Draw each of ``n`` images with a seed of its own: the first with the one that was given, the others after
+        it."""
+        options = bound.verbs()["generate_images"].options or self.binding.options_class()
+        given = {name: v for name, v in self.arguments().items() if name in (self.content, *options.model_fields)}
+        made = bound.generate_images(**given, **({"n": 3} if "n" in options.model_fields else {}))
+        contract(len(made) == 3 or "n" not in options.model_fields, "There are as many images as were asked for.",
+                 "arguments", len(made))  # fmt: skip
+        for image in made:
+            self.check(image)
+        same = len(made) > 1 and all(self.same(made[0], image) for image in made[1:])
+        contract(not same, "Of several images not all are the same.", "arguments", made)
 
     def test_width_is_not_height(self, bound: Any) -> None:
         """Arrays are (height, width), most engines want ``width=`` and ``height=``: pass them by name."""

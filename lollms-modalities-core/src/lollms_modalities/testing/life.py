@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from lollms_modalities.errors import BindingClosedError
 from lollms_modalities.testing.contract import applies, contract, raises
 from lollms_modalities.testing.suite import Suite
+
+
+def _weakly(binding: Any, other: Any) -> Callable[[], Any] | None:
+    """A weak reference to the model of a binding; None for one that can have none, or that another binding shares."""
+    if other.loaded and other.model is binding.model:
+        return None
+    try:
+        return weakref.ref(binding.model)
+    except TypeError:
+        return None
 
 
 class LifeTests(Suite):
@@ -42,11 +54,14 @@ class LifeTests(Suite):
         contract(binding.loaded and time.monotonic() - began < 5, "load() again does nothing.", "life")
         self.check(self.call(binding))
 
-    def test_unloaded_and_used_again(self, make: Callable[..., Any], result: Any) -> None:
+    def test_unloaded_and_used_again(self, make: Callable[..., Any], bound: Any, result: Any, isolated: bool) -> None:
         """Return the model from ``load_model``, free it in ``free_model``, and keep no other reference to it."""
         binding = make()
         self.call(binding)
+        model = None if isolated or not binding.has_model() else _weakly(binding, bound)
         binding.unload()
+        gc.collect()
+        contract(model is None or model() is None, "unload() leaves nothing of the model in memory.", "life")
         contract(not binding.loaded, "unload() frees the model.", "life")
         binding.unload()
         contract(self.same(self.call(binding), result), "After unload() the next call loads the model again.", "life")

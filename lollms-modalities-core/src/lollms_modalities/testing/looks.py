@@ -50,6 +50,12 @@ def still(frames: list[npt.NDArray[np.uint8]]) -> bool:
     return not any(float(change.mean()) > _PART for change in changes)
 
 
+def unfilled(samples: npt.NDArray[np.float32]) -> float:
+    """The part at the end of a sound, of all of it, in which every sample is zero: where a buffer was not filled."""
+    heard = np.flatnonzero(samples.reshape(len(samples), -1).any(axis=1))
+    return 1.0 - (heard[-1] + 1) / len(samples) if len(heard) else 1.0
+
+
 def loudness(samples: Any) -> float:
     """The largest sample, of full scale."""
     return float(np.abs(samples).max(initial=0.0))

@@ -48,23 +48,14 @@ class ProcessTests(Suite):
                 not found, "While a call runs the process is as it was, for its other threads.", "the-process", found
             )
 
-    def test_the_random_numbers_of_the_process_are_left_alone(self, bound: Any) -> None:
+    def test_the_random_numbers_of_the_process_are_left_alone(self, make: Callable[..., Any], bound: Any) -> None:
         """Make a generator for each call (``random.Random(seed)``, ``numpy.random.default_rng(seed)``), or
         use ``kit.seeded``."""
-        states = generators()  # for their names
-        after: list[dict[str, Any]] = []
-        for seed in (101, 202):
-            seed_generators(seed)
-            self.call(bound)
-            after.append(generators())
-        seeded = [name for name in states if after[0].get(name) == after[1].get(name)]
-        seed_generators(int.from_bytes(os.urandom(4), "big"))
-        contract(
-            not seeded,
-            "A call does not seed the random generators of the process, or puts their state back.",
-            "the-process",
-            seeded,
-        )
+        sentence = "Loading and calling do not seed the random generators of the process, or put their state back."
+        for what in (lambda: make().load(), lambda: self.call(bound)):
+            seeded = _seeded(what)
+            seed_generators(int.from_bytes(os.urandom(4), "big"))
+            contract(not seeded, sentence, "the-process", seeded)
 
     @applies(lambda suite: os.name == "posix")
     def test_standard_input_is_the_callers(self, bound: Any, isolated: bool) -> None:
@@ -104,6 +95,19 @@ class ProcessTests(Suite):
         except LollmsError:
             return False
         return False
+
+
+def _seeded(run: Callable[[], object]) -> list[str]:
+    """Names of the generators whose state after ``run`` is the same, whatever it was before."""
+    after: list[dict[str, Any]] = []
+    for seed in (101, 202):
+        seed_generators(seed)
+        before = generators()
+        run()
+        after.append(generators())
+        if all(after[0].get(name) == state for name, state in before.items()):
+            return []  # left alone
+    return [name for name, state in after[0].items() if state == after[1].get(name)]
 
 
 @contextmanager

@@ -19,6 +19,12 @@ from lollms_modalities.testing.suite import Suite
 from lollms_modalities.testing.watch import family, orphans_kept, watching
 
 
+def _elsewhere(path: str, desk: Path) -> bool:
+    """Whether it is a file outside the desk that holds something: no device, lock or log."""
+    outside = os.path.isabs(path) and not path.startswith((f"{desk}{os.sep}", "/dev/", "/proc/", "/sys/"))
+    return outside and not path.endswith((".lock", ".log"))
+
+
 class ProgramTests(Suite):
     """For engines that are programs, or that write files; others have nothing to do for these."""
 
@@ -80,7 +86,8 @@ class ProgramTests(Suite):
             words = (word for command in watcher.commands for part in command for word in re.split(r"[\s'\"=]+", part))
             named = (word for word in words if os.path.isabs(word))  # of others nobody knows whether they are files
             used = {str(desk / name) for name in (*watcher.written, *named)}
-            seen.append({p for p in used | lying if p.startswith(f"{desk}{os.sep}")} - there)
+            here = {p for p in used | lying if p.startswith(f"{desk}{os.sep}")} - there
+            seen.append(here | {p for p in watcher.written if _elsewhere(p, desk)})
         shared = sorted(seen[0] & seen[1])
         contract(not shared, "Two calls never write the same file: they may run at the same time.", "programs", shared)
 

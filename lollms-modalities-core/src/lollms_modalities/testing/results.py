@@ -72,6 +72,8 @@ class ResultTests(Suite):
         found += strangers(bound.capabilities, "capabilities")
         for name in ("list_models", "list_voices", "list_services"):
             found += strangers(getattr(bound, name, list)(), f"{name}()")
+        found += strangers(getattr(bound, "describe_voices", list)(), "describe_voices()")
+        found += strangers(bound.get_settings(), "get_settings()")
         if self.stream_verb:
             with engines_segments() as segments:
                 for item in getattr(bound, self.stream_verb)(**self.arguments()):

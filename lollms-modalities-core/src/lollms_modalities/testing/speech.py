@@ -120,6 +120,9 @@ class SpeechTests(Suite):
             "arguments",
             [round(length, 2) for length in lengths],
         )
+        tail = self.call(bound, **{self.content: f"{sentences[0]} And this goes on to where no full stop is"}).duration
+        contract(tail > 1.15 * lengths[0], "What comes after the last full stop is spoken, too.", "arguments",
+                 (round(lengths[0], 2), round(tail, 2)))  # fmt: skip
         # Without full stops, and on several lines, it is as long.
         texts = (self.words, self.words * 4, (self.words.strip() + "\n") * 4)
         short, long, lines = (self.call(bound, **{self.content: text}).duration for text in texts)

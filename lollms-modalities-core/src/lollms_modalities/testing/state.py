@@ -30,29 +30,38 @@ class StateTests(Suite):
             reports += 1
 
     def _cancelled(self, binding: Any, reports: int) -> bool:
-        """Whether a call that is cancelled when it has reported so often is."""
-        token, seen = CancelToken(), list[Any]()
+        """Whether a call that is cancelled when it has reported so often is; the second asks for other things, too."""
+        for more in [self.others(binding)] * (reports > 1) + [{}]:
+            token, seen = CancelToken(), list[Any]()
 
-        def report(progress: Any) -> None:
-            seen.append(progress)
-            if len(seen) == reports:
-                token.cancel()
+            def report(progress: Any, token: CancelToken = token, seen: list[Any] = seen) -> None:
+                seen.append(progress)
+                if len(seen) == reports:
+                    token.cancel()
 
-        try:
-            self.call(binding, **self.long(cancel=token, progress=report))
-        except CallCancelled:
-            return True
+            try:
+                self.call(binding, **self.long(**more, cancel=token, progress=report))
+            except CallCancelled:
+                return True
+            except LollmsError:
+                if not more:
+                    raise
         return False
 
     @applies(lambda suite: suite.stream_verb)
     def test_a_stream_closed_early_leaves_nothing_to_the_next(self, make: Callable[..., Any], result: Any) -> None:
         """Clear in ``finally`` what a stream holds: its generator may be closed at each ``yield``."""
         binding = make()
-        with getattr(binding, str(self.stream_verb))(**self.arguments(**self.long())) as stream:
-            next(stream)
+        verb = getattr(binding, str(self.stream_verb))
+        try:
+            with verb(**self.arguments(**self.long(**self.others(binding)))) as stream:
+                next(stream)
+        except LollmsError:  # an engine of few values
+            with verb(**self.arguments(**self.long())) as stream:
+                next(stream)
         sentence = "After a stream that was closed early the sample gives again what it gave."
         contract(self.same(self.call(binding), result), sentence, "state")
-        items = list(getattr(binding, str(self.stream_verb))(**self.arguments()))
+        items = list(verb(**self.arguments()))
         contract(self.joined(items) == self.comparable(result), sentence, "state")  # type: ignore[attr-defined]
 
     def test_a_refused_call_leaves_nothing_to_the_next(self, make: Callable[..., Any], result: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.calls.progress import Progress
-from lollms_modalities.errors import CallCancelled
+from lollms_modalities.errors import CallCancelled, LollmsError
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.suite import Suite
 
@@ -44,6 +44,21 @@ class StreamTests(Suite):
             "streams",
         )
         contract(stream.provenance is not None, "A stream that has ended has its provenance.", "streams")
+
+    @applies(lambda suite: suite.stream_verb)
+    def test_a_stream_heeds_what_is_asked_for(self, bound: Any) -> None:
+        """Give the engine in the stream the same arguments as for the whole, or make the whole of the stream."""
+        for name, value in self.others(bound).items():
+            try:
+                whole = self.call(bound, **{name: value})
+            except LollmsError:
+                continue  # an engine of few values says so
+            contract(
+                self.joined(list(self.stream(bound, **{name: value}))) == self.comparable(whole),
+                f"A stream heeds {name}, as the whole does.",
+                "streams",
+                value,
+            )
 
     @applies(lambda suite: suite.stream_verb and suite.capabilities().streaming)
     def test_the_first_part_comes_before_the_whole_is_done(self, bound: Any) -> None:
