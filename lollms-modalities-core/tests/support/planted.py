@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,17 @@ from pydantic import SecretStr
 _KEPT: list[Any] = []
 
 
+_asked: ContextVar[tuple[str, float, float]] = ContextVar("_asked")
+
+
 def tone(text: str) -> Audio:
-    """A sound that depends on the text."""
-    return Audio.from_samples(0.3 * np.sin(np.arange(800 + 10 * len(text)) / 9), RATE)
+    """A tone for each word, in the voice and with the speed that the call asks for."""
+    voice, speed, loudness = _asked.get()
+    tones = []
+    for word in text.split():
+        seconds = np.arange(round(0.05 * RATE * (1 + len(word)) / speed)) / RATE
+        tones.append(np.sin(2 * np.pi * PITCHES[voice] * (1 + len(word) / 12) * seconds))
+    return Audio.from_samples(loudness * np.concatenate(tones), RATE)
 
 
 class Whole(ToneTTSBinding):
@@ -53,6 +62,7 @@ class Whole(ToneTTSBinding):
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         if voice not in PITCHES:
             raise VoiceNotFoundError(f"There is no voice {voice!r:.60}.")
+        _asked.set((voice, kwargs["speed"], self.settings.loudness))
         report_progress(0, 1)
         made = self.work(text)
         report_progress(1, 1)
@@ -192,6 +202,7 @@ class TellsNoProgress(ToneTTSBinding):
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         if voice not in PITCHES:
             raise VoiceNotFoundError(f"There is no voice {voice!r:.60}.")
+        _asked.set((voice, kwargs["speed"], self.settings.loudness))
         return tone(text)
 
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
@@ -280,7 +291,7 @@ class LetsEverythingThrough(Whole):
     """An unknown voice is an AttributeError of its library, wrapped by nobody; the default speaks instead."""
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
-        return super().generate_audio(text, "low", **kwargs)
+        return super().generate_audio(text, voice if voice in PITCHES else "low", **kwargs)
 
 
 class MixesThreads(Whole):

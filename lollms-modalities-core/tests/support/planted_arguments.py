@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,7 +73,7 @@ class TellsOtherTexts(ToneTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         before = ""
         for chunk in super().stream_audio(text, voice, **kwargs):
-            yield AudioChunk(chunk.pcm, chunk.sample_rate, chunk.channels, before)
+            yield replace(chunk, text=before)
             before = chunk.text
 
 
@@ -263,7 +264,8 @@ class ReadsItsSettingsOnce(ToneTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         loudness = self.model / self.settings.loudness
         for chunk in super().stream_audio(text, voice, **kwargs):
-            yield AudioChunk.from_samples(chunk.samples / 32768 * loudness, chunk.sample_rate, chunk.text)
+            pcm = AudioChunk.from_samples(chunk.samples / 32768 * loudness, chunk.sample_rate).pcm
+            yield replace(chunk, pcm=pcm)
 
 
 class KeepsItsFirstDefault(ToneTTSBinding):
@@ -389,7 +391,7 @@ class Wraps(ToneTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         for chunk in super().stream_audio(text, voice, **kwargs):
             loud = (chunk.samples / 32768 / self.settings.loudness * 40000).astype(np.int64)
-            yield AudioChunk(loud.astype(np.int16).tobytes(), chunk.sample_rate, 1, chunk.text)
+            yield replace(chunk, pcm=loud.astype(np.int16).tobytes())
 
 
 class Whispers(ToneTTSBinding):
@@ -398,7 +400,7 @@ class Whispers(ToneTTSBinding):
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         for chunk in super().stream_audio(text, voice, **kwargs):
             quiet = np.sign(chunk.samples).astype(np.int16)
-            yield AudioChunk(quiet.tobytes(), chunk.sample_rate, 1, chunk.text)
+            yield replace(chunk, pcm=quiet.tobytes())
 
 
 class DrawsBlack(Drawn):
