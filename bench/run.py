@@ -20,6 +20,7 @@ from bench.listing_peers import command_line, listing_peers
 from bench.live import live
 from bench.services import services
 from bench.serving import serving
+from bench.serving_jobs import serving_jobs
 from bench.serving_room import room
 from bench.speakers import speakers
 from bench.whispercpp import whispercpp
@@ -180,7 +181,8 @@ def faster_whisper() -> None:
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
-    "listing_peers": listing_peers, "live": live, "serving": serving, "serving_room": room, "words": words,
+    "listing_peers": listing_peers, "live": live, "serving": serving, "serving_jobs": serving_jobs,
+    "serving_room": room, "words": words,
     "speakers": speakers, "first_hour": first_hour,
 }  # fmt: skip
 

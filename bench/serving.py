@@ -39,7 +39,7 @@ def serving() -> None:
         sys.path.insert(0, site)
         LollmsTTSBindingManager().refresh()
         try:
-            with _served(Path(folder), site) as (port, process), _peer() as peer:
+            with served(Path(folder), site) as (port, process), _peer() as peer:
                 _added(port)
                 _first_byte(port)
                 _many(port, peer)
@@ -51,7 +51,8 @@ def serving() -> None:
 
 
 @contextmanager
-def _served(folder: Path, site: str) -> Iterator[tuple[int, psutil.Process]]:
+def served(folder: Path, site: str) -> Iterator[tuple[int, psutil.Process]]:
+    """A server of the bindings ``idle``, ``many`` and ``piper``: its port and its process."""
     file = folder / "serve.toml"
     file.write_text(
         f'[serve]\nport = 0\nkeys_file = "{folder / "keys.json"}"\nsocket = "{folder / "s"}"\nmax_queue = 1000\n'
@@ -91,7 +92,7 @@ def _peer() -> Iterator[int]:
         process.stdout.close()
 
 
-def _asker(port: int, path: str, body: dict[str, Any]) -> Callable[[], bytes]:
+def asker(port: int, path: str, body: dict[str, Any]) -> Callable[[], bytes]:
     """Asks over one connection that is kept."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     data = json.dumps(body).encode()
@@ -113,7 +114,7 @@ def _added(port: int) -> None:
         ("idle", _IDLE, {"arguments": {"text": "hi"}}, 1000),
         ("piper", "/v1/audio/speech", speech, 60),
     ):
-        ask = _asker(port, path, body)
+        ask = asker(port, path, body)
         with LollmsTTSBindingManager().require_binding(name) as binding:
             how: dict[str, Any] = {} if name == "idle" else _STILL
             text = "hi" if name == "idle" else SENTENCE
