@@ -212,7 +212,7 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Thousands of calls: no growth of memory, threads, descriptors. Takes minutes."""
-    install_wheels(session, "psutil>=6", "uv>=0.9")
+    install_wheels(session, "psutil>=6", "uv>=0.9", "psycopg[binary]>=3.2")
     session.install("--no-deps", str(EXAMPLES))
     if session.posargs:  # such as: nox -s soak -- serving 600
         session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:])
@@ -221,6 +221,7 @@ def soak(session: nox.Session) -> None:
     session.run("python", "soak/isolation.py")
     session.run("python", "soak/serving_room.py")
     session.run("python", "soak/serving.py")
+    session.run("python", "soak/serving_jobs.py")
     # Gigabytes: every binding in an environment of its own.
     session.run("python", "soak/environments.py", "--from", str(WHEELS))
 

@@ -20,7 +20,8 @@ from printed import NEED_MODELS, PAGES, ROOT, TUTORIAL, blocks, program
 # Where an environment's installer finds the wheels that are tested.
 LINKS = [os.environ[name] for name in ("LOLLMS_WHEELS", "PIP_FIND_LINKS") if os.environ.get(name)]
 SERVER = "http://localhost:9600"  # of the examples
-ELSEWHERE = (TUTORIAL, ROOT / "docs" / "server-api.md")  # ``test_tutorial.py`` and ``test_server_api_docs.py`` run them
+# ``test_tutorial.py``, ``test_server_api_docs.py`` and ``test_server_jobs_docs.py`` run them.
+ELSEWHERE = (TUTORIAL, ROOT / "docs" / "server-api.md", ROOT / "docs" / "serving" / "jobs.md")
 RUN = [page for page in PAGES if page not in (*NEED_MODELS, *ELSEWHERE) and program(page)]
 # "" is what a program prints, a tree of files, or the README's two commands, which CI runs.
 KINDS = ("", "python", "bash", "toml", "text", "json")

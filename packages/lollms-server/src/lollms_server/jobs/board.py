@@ -70,6 +70,7 @@ class Jobs:
         self.runner = Runner(self, room, tell, lease, Path(self._scratch.name))
         self._sweeper = Sweeper(self, room, tell, lease.renew)
         self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
 
     @property
     def settings(self) -> JobSettings:
@@ -88,6 +89,9 @@ class Jobs:
 
     async def close(self) -> None:
         """Take no more jobs; those that were under way are given back to the queue, or ended."""
+        if self._closed:
+            return
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,9 +207,10 @@ class Jobs:
         """
         if await self.aside(self.store.cancel, job.id, self.lifetime):
             self.metrics.ended(job.kind, "cancelled")
-        if not self.runner.drop(job.id):
-            await self.aside(self.files.remove, job.id, but=tuple(file["name"] for file in job.files))
-        self.tell_changed(job.id)
+            await self.runner.drop(job.id)
+            kept = tuple(job.request.get("uploads", ())) if "uploads" in self.settings.keep else ()
+            await self.aside(self.files.remove, job.id, but=kept)
+            self.tell_changed(job.id)
         now = await self.aside(self.store.get, job.id)
         if now is None:
             raise JobNotFound(f"There is no job {job.id!r} any more.")
@@ -214,7 +219,7 @@ class Jobs:
     async def remove(self, job: Job) -> None:
         """Delete a job with its results; one that runs is cancelled."""
         await self.aside(self.store.remove, job.id)
-        self.runner.drop(job.id)
+        await self.runner.drop(job.id)
         await self.aside(self.files.remove, job.id)
         self.tell_changed(job.id)
 

@@ -82,14 +82,13 @@ class Runner:
             return job
         return replace(job, done=known.done, progress=known.told)
 
-    def drop(self, job_id: str) -> bool:
-        """A job was cancelled or deleted: its engine stops. Whether it was this server that ran it."""
+    async def drop(self, job_id: str) -> None:
+        """A job was cancelled, deleted or lost: if this server runs it, its engine stops, and nothing is written."""
         known = self._running.get(job_id)
-        if known is None or known.task is None:
-            return False
-        known.dropped = True
-        known.task.cancel()
-        return True
+        if known is not None and known.task is not None:
+            known.dropped = True
+            known.task.cancel()
+            await asyncio.wait({known.task}, timeout=_PATIENCE)
 
     async def run(self) -> None:
         """Take what waits, and hold what runs, until the task is cancelled."""
@@ -121,7 +120,7 @@ class Runner:
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=1.0) if late else None
-        for known in list(self._running.values()):
+        for known in running:
             with contextlib.suppress(LollmsError):
                 await self._jobs.aside(self._jobs.store.release, known.token, 0.0)
 
@@ -152,12 +151,22 @@ class Runner:
             del self._served[min(self._served, key=self._served.__getitem__)]
         known = self._running[job.id] = Running(job, token)
         known.task = asyncio.get_running_loop().create_task(self._run(known))
+        # Here, since a task that is cancelled before it began runs no line of its own.
+        known.task.add_done_callback(lambda task: self._ended(known, task))
         self._jobs.tell_changed(job.id)
+
+    def _ended(self, known: Running, task: asyncio.Task[None]) -> None:
+        if self._running.get(known.job.id) is known:
+            del self._running[known.job.id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("job %s could not be ended", known.job.id, exc_info=error)
+        self._jobs.tell_changed(known.job.id)
+        self.wake()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
     async def _run(self, known: Running) -> None:
-        job, folder = known.job, Path(tempfile.mkdtemp(dir=self._folder))
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             values = await self._outcome(known, folder)
         except asyncio.CancelledError:
@@ -166,13 +175,8 @@ class Runner:
             values = None
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        try:
+        if not known.dropped:
             await self._end(known, values)
-        finally:
-            if self._running.get(job.id) is known:
-                del self._running[job.id]
-            self._jobs.tell_changed(job.id)
-            self.wake()
 
     async def _outcome(self, known: Running, folder: Path) -> dict[str, Any] | float | None:
         """What the table is to say of the job; or after how many seconds it is to be tried again; None: at once."""
@@ -199,7 +203,12 @@ class Runner:
         def write(name: str, data: bytes) -> int:
             return jobs.files.write(job.id, name, data)
 
-        told = await jobs.aside(kept, result, write, known.token[:8])
+        writing = asyncio.ensure_future(jobs.aside(kept, result, write, known.token[:8]))
+        try:
+            told = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})  # or it would write what has just been removed
+            raise
         return {
             "state": "completed", "result": told, "done": 1.0, "request": {"options": plain_options(request.options)},
             "size": sum(file["size"] for file in told["files"]),
@@ -238,10 +247,7 @@ class Runner:
 
     async def _end(self, known: Running, outcome: dict[str, Any] | float | None) -> None:
         """Say in the table what came of it; again and again, if need be, while the database does not answer."""
-        jobs, job = self._jobs, known.job
-        if known.dropped:
-            await jobs.aside(jobs.files.remove, job.id)
-            return
+        jobs = self._jobs
         while True:
             try:
                 if isinstance(outcome, dict):
@@ -311,7 +317,8 @@ class Runner:
         job = await self._jobs.aside(self._jobs.store.get, known.job.id)
         here = job is not None and job.token == known.token and job.state in ("completed", "failed")
         if not here and self._running.get(known.job.id) is known:
-            self.drop(known.job.id)
+            await self.drop(known.job.id)
+            await self._jobs.aside(self._jobs.files.remove, known.job.id)
 
 
 def gone(owner: str) -> JobLost:

@@ -1,0 +1,207 @@
+"""Jobs within one process: what becomes of them at moments that a client seldom meets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lollms_modalities import LollmsError
+from lollms_server.jobs.board import Jobs
+from lollms_server.jobs.errors import JobNotFound, StoreLost
+from lollms_server.jobs.job import Job
+from lollms_server.jobs.requests import Request
+from lollms_server.jobs.store import Store
+from lollms_server.room.callers import Caller
+from lollms_server.room.room import Room
+from lollms_server.web import errors
+from rooms import OpenRoom, gate_model, notes
+
+Opened = Callable[[], Any]
+
+
+def tell(exc: BaseException) -> dict[str, Any]:
+    return errors.told(exc, ours=True).body["error"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def jobs(gate: Path, opened: OpenRoom) -> Opened:
+    """Gives the jobs of a room of the binding ``gate``, and that room; they are not running yet."""
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[tuple[Jobs, Room]]:
+        async with opened(gate_model(gate)) as room:
+            made = Jobs(room, tell)
+            try:
+                yield made, room
+            finally:
+                await made.close()
+
+    return make
+
+
+async def ask(jobs: Jobs, room: Room, me: Caller, text: str = "quick") -> Job:
+    chosen = room.find("gate", "tts", me)
+    return await jobs.create(me, "call", chosen, "generate_audio", Request({"text": text}, "text"))
+
+
+async def ended(jobs: Jobs, job: Job, me: Caller) -> Job:
+    return [now async for now in jobs.watch(job, me)][-1]
+
+
+def files(jobs: Jobs, job: Job) -> list[str]:
+    folder = Path(jobs._room.configuration.serve.keys_path().with_name("results")) / job.id
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_one_that_is_cancelled_before_it_began_gives_its_place_back(jobs: Opened, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            for end in (board.cancel, board.remove):
+                job = await ask(board, room, me)
+                (head,) = board.store.waiting()
+                taken = board.store.take(head.number, "s", "t", 100.0)
+                assert taken is not None
+                board.runner._begin(taken, "t", head)  # whose task has not run a line when it is cancelled
+                await asyncio.wait_for(end(job), 10)
+                assert board.runner._running == {}
+            board.start()
+            assert (await asyncio.wait_for(ended(board, await ask(board, room, me), me), 30)).state == "completed"
+
+    asyncio.run(main())
+
+
+def test_one_that_has_ended_keeps_its_files_when_it_is_cancelled_after(jobs: Opened, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            board.start()
+            before = await ask(board, room, me)
+            done = await ended(board, before, me)
+            assert (await board.cancel(before)).state == "completed", "what is known of it may be old"
+            assert files(board, done) == [done.files[0]["name"]]
+
+    asyncio.run(main())
+
+
+def test_one_that_is_deleted_while_its_result_is_written_leaves_nothing(
+    jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            loop, begun, go = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+            write = board.files.write
+
+            def slowly(job_id: str, name: str, source: Any) -> int:
+                loop.call_soon_threadsafe(begun.set)
+                asyncio.run_coroutine_threadsafe(go.wait(), loop).result(30)
+                return write(job_id, name, source)
+
+            monkeypatch.setattr(board.files, "write", slowly)
+            board.start()
+            job = await ask(board, room, me)
+            await asyncio.wait_for(begun.wait(), 30)
+            removing = asyncio.ensure_future(board.remove(job))
+            await asyncio.sleep(0.05)
+            go.set()
+            await asyncio.wait_for(removing, 30)
+            assert files(board, job) == []
+            with pytest.raises(JobNotFound):
+                await board.found(job.id, me, ("call",))
+
+    asyncio.run(main())
+
+
+def test_an_answer_of_the_database_that_is_lost_ends_no_job_twice(
+    jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            finish, tries = board.store.finish, 0
+
+            def lost(*args: Any) -> bool:
+                nonlocal tries
+                tries += 1
+                done = finish(*args)
+                if tries == 1:
+                    raise StoreLost("It was done, but nobody was told.", retry_after=0.1)
+                return done
+
+            monkeypatch.setattr(board.store, "finish", lost)
+            board.start()
+            job = await ask(board, room, me)
+            done = await ended(board, job, me)
+            while tries < 2 or board.runner._running:
+                await asyncio.sleep(0.01)
+            assert files(board, done) == [done.files[0]["name"]], "what it made is there"
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_fails_the_job_and_says_so(jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            board.start()
+
+            def full(*args: object) -> None:
+                raise OSError(28, "No space left on device")
+
+            job = await ask(board, room, me)
+            monkeypatch.setattr("os.fsync", full)
+            done = await ended(board, job, me)
+            assert (done.state, (done.error or {})["code"]) == ("failed", "insufficient_storage")
+            assert files(board, done) == []
+
+    asyncio.run(main())
+
+
+def test_the_end_of_the_server_gives_a_job_back(jobs: Opened, gate: Path, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            board.start()
+            job = await ask(board, room, me, "wait")
+            while "begin wait" not in notes(gate):
+                await asyncio.sleep(0.01)
+            await room.close(0)
+            await board.close()
+            store = Store(f"sqlite:///{room.configuration.serve.keys_path().with_name('jobs.sqlite3')}")
+            back = store.get(job.id)
+            store.close()
+            assert back is not None
+            assert (back.state, back.token) == ("queued", None)
+
+    asyncio.run(main())
+
+
+def test_turns_go_round_between_those_who_ask(jobs: Opened, gate: Path, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            other = Caller(None, "anonymous", "127.0.0.2")
+            mine = [await ask(board, room, me, f"quick mine{n}") for n in range(3)]
+            theirs = await ask(board, room, other, "quick theirs")
+            board.start()
+            for job, who in ((mine[-1], me), (theirs, other)):
+                await ended(board, job, who)
+            begun = [note.removeprefix("begin quick ") for note in notes(gate) if note.startswith("begin")]
+            assert begun.index("theirs") == 1, "who asks for much delays another by one"
+
+    asyncio.run(main())
+
+
+def test_what_is_in_a_request_names_no_file(jobs: Opened, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            options = {"text": "quick", "x": {"media": "../../keys.json"}, "y": ["u0"]}
+            chosen = room.find("gate", "tts", me)
+            job = await board.create(me, "call", chosen, "generate_audio", Request(options, "text"))
+            stored = board.store.get(job.id)
+            assert stored is not None
+            assert stored.request["media"] == {}
+            board.start()
+            with pytest.raises(LollmsError):
+                await board.found("x" * 65, me, ("call",))
+            assert (await ended(board, job, me)).state == "failed"
+
+    asyncio.run(main())
