@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -171,6 +172,31 @@ def test_the_end_of_the_server_gives_a_job_back(jobs: Opened, gate: Path, me: Ca
             store.close()
             assert back is not None
             assert (back.state, back.token) == ("queued", None)
+
+    asyncio.run(main())
+
+
+def test_one_that_is_taken_while_the_server_ends_is_given_back(
+    jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            loop, begun, take, released = asyncio.get_running_loop(), asyncio.Event(), board.store.take, []
+
+            def slowly(*args: Any) -> Job | None:
+                found = take(*args)
+                loop.call_soon_threadsafe(begun.set)
+                time.sleep(0.2)
+                return found
+
+            release = board.store.release
+            monkeypatch.setattr(board.store, "take", slowly)
+            monkeypatch.setattr(board.store, "release", lambda *args: released.append(release(*args)))
+            board.start()
+            await ask(board, room, me)
+            await asyncio.wait_for(begun.wait(), 30)
+            await board.close()
+            assert released == [True]
 
     asyncio.run(main())
 

@@ -70,6 +70,7 @@ class Runner:
         self._running: dict[str, Running] = {}
         self._served: dict[str, float] = {}  # when an owner's turn was the last time
         self._woken = asyncio.Event()
+        self._holding: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """There may be something to run."""
@@ -91,22 +92,19 @@ class Runner:
             await asyncio.wait({known.task}, timeout=_PATIENCE)
 
     async def run(self) -> None:
-        """Take what waits, and hold what runs, until the task is cancelled."""
-        holding = asyncio.get_running_loop().create_task(self._hold())
-        try:
-            while True:
-                self._woken.clear()
-                try:
-                    while not self._room.ending and await self._take():
-                        pass
-                except StoreLost as exc:
-                    _log.warning("%s", exc)
-                except Exception:
-                    _log.exception("jobs could not be taken")
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), _LOOK)
-        finally:
-            holding.cancel()
+        """Take what waits, until the task is cancelled; what runs is held until ``close``."""
+        self._holding = asyncio.get_running_loop().create_task(self._hold())
+        while True:
+            self._woken.clear()
+            try:
+                while not self._room.ending and await self._take():
+                    pass
+            except StoreLost as exc:
+                _log.warning("%s", exc)
+            except Exception:
+                _log.exception("jobs could not be taken")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), _LOOK)
 
     async def close(self) -> None:
         """Those that are still under way are given back."""
@@ -120,6 +118,8 @@ class Runner:
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=1.0) if late else None
+        if self._holding is not None:
+            self._holding.cancel()
         for known in running:
             with contextlib.suppress(LollmsError):
                 await self._jobs.aside(self._jobs.store.release, known.token, 0.0)
@@ -137,13 +137,24 @@ class Runner:
             if busy[place] >= room or self._room.ending:
                 continue
             token = secrets.token_hex(16)
-            store, lease = self._jobs.store, self._lease.last
-            job = await self._jobs.aside(store.take, head.number, self._server, token, lease)
+            job = await self._taken(head, token)
             if job is not None:
                 busy[place] += 1
                 took = True
                 self._begin(job, token, head)
         return took
+
+    async def _taken(self, head: Head, token: str) -> Job | None:
+        """The job, if nobody else was quicker. One that is taken while the server ends is given back."""
+        store, lease = self._jobs.store, self._lease.last
+        taking = asyncio.ensure_future(self._jobs.aside(store.take, head.number, self._server, token, lease))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait({taking})
+            if taking.exception() is None and taking.result() is not None:
+                await self._jobs.aside(store.release, token, 0.0)
+            raise
 
     def _begin(self, job: Job, token: str, head: Head) -> None:
         self._served[head.owner] = time.monotonic()
