@@ -219,9 +219,7 @@ def _memory(port: int, process: psutil.Process) -> None:
 
     async def client() -> None:
         data = json.dumps(body).encode()
-        head = (
-            "POST /v1/audio/speech HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json"
-        )
+        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close"
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head += "\r\nContent-Type: application/json"
         writer.write(f"{head}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)

@@ -14,6 +14,7 @@ from lollms_modalities import (
     CallCancelled,
     CancelToken,
     GenerationError,
+    LollmsTTSBindingManager,
     MediaError,
     OptionError,
     Progress,
@@ -125,6 +126,19 @@ def test_a_stream_comes_as_it_is_made(tts: LollmsTTSBinding_Impl, server: Server
     assert next(stream).sample_rate == 8000
     stream.close()  # type: ignore[attr-defined]
     wait_until(lambda: server.counted.count("cancelled") > cancelled)
+
+
+def test_times_of_words_are_those_of_the_binding(tts: LollmsTTSBinding_Impl) -> None:
+    manager, text = LollmsTTSBindingManager(), "The boy was there."
+    with manager.require_binding("example") as here:
+        expected = here.generate_audio(text, "low", timestamps="word").words
+        parts = [chunk.words for chunk in here.stream_audio(text, "low", timestamps="word")]
+    assert len(expected) == 4
+    assert tts.generate_audio(text, "low", model="tone", timestamps="word").words == expected
+    assert [chunk.words for chunk in tts.stream_audio(text, "low", model="tone", timestamps="word")] == parts
+    assert not tts.generate_audio(text, "low", model="tone").words
+    encoded = tts.stream_encoded(text, "low", "flac", model="tone", timestamps="word")
+    assert b"".join(encoded)[:4] == b"fLaC"
 
 
 def test_errors_are_what_they_were(tts: LollmsTTSBinding_Impl) -> None:

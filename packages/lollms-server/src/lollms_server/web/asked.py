@@ -89,7 +89,7 @@ class Asked:
     @property
     def content_type(self) -> str:
         """The body's, without its parameters."""
-        return (self.headers.only("content-type") or "").partition(";")[0].strip().lower()
+        return (self.headers.only("content-type", alike=True) or "").partition(";")[0].strip().lower()
 
     def _check_encoding(self) -> None:
         encoding = (self.headers.get("content-encoding") or "identity").strip().lower()

@@ -44,13 +44,18 @@ class Headers:
         """How many there are of that name."""
         return sum(known == name for known, _ in self.all)
 
-    def only(self, name: str) -> str | None:
+    def only(self, name: str, *, alike: bool = False) -> str | None:
         """The one of that name.
+
+        Args:
+            alike: several that say the same are one.
 
         Raises:
             Refused: there are several, of which each program would take another.
         """
         if len(self._first) < len(self.all) and (count := self.count(name)) > 1:
+            if alike and all(value == self._first[name] for known, value in self.all if known == name):
+                return self._first[name]
             raise Refused(f"There are {count} headers {name!r}.", code="repeated_header", hint="Send one.")
         return self._first.get(name)
 
