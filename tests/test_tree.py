@@ -40,13 +40,14 @@ DOCUMENTED = {
     "ttm_bindings.audiocraft": "AudioCraftTTMBinding",
     "ttm_bindings.bark": "BarkTTMBinding",
     "ttv_bindings.lollms": "LollmsTTVBinding_Impl",
+    "ttm_bindings.diffusers": "DiffusersTTMBinding",
     "ttv_bindings.diffusers": "DiffusersTTVBinding",
 }
 # The distributions that need torch, and the documented paths that each serves. They are installed in ``torch_tests``.
 ON_TORCH = {
     "lollms_audiocraft": ("ttm_bindings.audiocraft",),
     "lollms_bark": ("tts_bindings.bark", "ttm_bindings.bark"),
-    "lollms_diffusers": ("tti_bindings.diffusers", "ttv_bindings.diffusers"),
+    "lollms_diffusers": ("tti_bindings.diffusers", "ttm_bindings.diffusers", "ttv_bindings.diffusers"),
     "lollms_whisper": ("stt_bindings.whisper",),
     "lollms_xtts": ("tts_bindings.xtts",),
 }

@@ -409,6 +409,69 @@ def _qwen_tokenizer() -> Any:
     return tokenizer
 
 
+def _oobleck(*, rate: int, latents: int = 4) -> Any:
+    """An autoencoder of sound in stereo: 40 samples are one latent."""
+    from diffusers import AutoencoderOobleck
+
+    return AutoencoderOobleck(
+        encoder_hidden_size=4, downsampling_ratios=[4, 10], channel_multiples=[1, 2], decoder_channels=4,
+        decoder_input_channels=latents, audio_channels=2, sampling_rate=rate,
+    ).eval()  # fmt: skip
+
+
+def ace_step(folder: Path) -> Path:
+    """ACE-Step 1.5: songs in stereo at 4 kHz."""
+    from diffusers import AceStepPipeline, AceStepTransformer1DModel, FlowMatchEulerDiscreteScheduler
+    from diffusers.pipelines.ace_step import AceStepConditionEncoder
+    from transformers import Qwen3Config, Qwen3Model
+
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    text_encoder = Qwen3Model(
+        Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=2, head_dim=8, max_position_embeddings=4096,
+        )
+    )  # fmt: skip
+    common = {
+        "hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8,
+    }  # fmt: skip
+    transformer = AceStepTransformer1DModel(
+        **common, num_hidden_layers=2, in_channels=12, audio_acoustic_hidden_dim=4, patch_size=2
+    )
+    encoder = AceStepConditionEncoder(
+        **common, text_hidden_dim=16, timbre_hidden_dim=4, num_lyric_encoder_hidden_layers=1,
+        num_timbre_encoder_hidden_layers=1,
+    )  # fmt: skip
+    AceStepPipeline(
+        vae=_oobleck(rate=4000), text_encoder=text_encoder.eval(), tokenizer=tokenizer, transformer=transformer.eval(),
+        condition_encoder=encoder.eval(), scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def stable_audio(folder: Path) -> Path:
+    """Stable Audio: sounds in stereo at 4 kHz, of at most 10 s."""
+    from diffusers import EDMDPMSolverMultistepScheduler, StableAudioDiTModel, StableAudioPipeline
+    from diffusers.pipelines.stable_audio import StableAudioProjectionModel
+
+    torch.manual_seed(0)
+    tokenizer, text_encoder = _t5()
+    transformer = StableAudioDiTModel(
+        sample_size=1000, in_channels=4, num_layers=1, attention_head_dim=4, num_attention_heads=2,
+        num_key_value_attention_heads=2, out_channels=4, cross_attention_dim=8, time_proj_dim=8,
+        global_states_input_dim=16, cross_attention_input_dim=8,
+    )  # fmt: skip
+    StableAudioPipeline(
+        vae=_oobleck(rate=4000), text_encoder=text_encoder, tokenizer=tokenizer, transformer=transformer.eval(),
+        projection_model=StableAudioProjectionModel(
+            text_encoder_dim=32, conditioning_dim=8, min_value=0, max_value=10
+        ).eval(),
+        scheduler=EDMDPMSolverMultistepScheduler(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def flux_2(folder: Path) -> Path:
     """Flux 2 klein: 64x64; it draws, and changes several images into one."""
     from diffusers import (
@@ -512,6 +575,7 @@ class QwenProcessor:
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
     "ltx": ltx, "ltx2": ltx_2, "wan": wan, "flux2": flux_2, "upscaler": upscaler, "latent_upscaler": latent_upscaler,
+    "ace_step": ace_step, "stable_audio": stable_audio,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the bindings for images and for video share: settings of the model, where it lies, how it is loaded."""
+"""What the bindings for images, video and music share: settings of the model, where it lies, how it is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lollms_diffusers.loras import Source, find_lora
 
 
 class PipelineSettings(BindingSettings):
-    """Of both bindings; each adds ``model_id_or_path`` and the sizes."""
+    """Of each binding; each adds ``model_id_or_path`` and the sizes."""
 
     lollms_paths: dict[str, Path | None] = setting(
         {},
@@ -100,7 +100,7 @@ class PipelineOptions(CallOptions):
 
 
 class DiffusersBinding(LollmsBinding):
-    """The parts that both have.
+    """The parts that all have.
 
     Attributes:
         known_models: repositories that many use, for lists.

@@ -73,7 +73,10 @@ class DiffusersTTIBinding_Impl(DiffusersBinding, LollmsTTIBinding):
         "stabilityai/stable-diffusion-3.5-medium",
         "black-forest-labs/FLUX.1-schnell",
         "black-forest-labs/FLUX.1-dev",
+        "black-forest-labs/FLUX.2-klein-4B",
+        "Tongyi-MAI/Z-Image-Turbo",
         "Qwen/Qwen-Image",
+        "Qwen/Qwen-Image-Edit-2509",
         "stabilityai/stable-diffusion-x4-upscaler",
         "stabilityai/sd-x2-latent-upscaler",
     )

@@ -59,6 +59,8 @@ class DiffusersTTVBinding(DiffusersBinding, LollmsTTVBinding):
     known_models = (
         "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
         "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+        "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
         "Lightricks/LTX-Video",
         "Lightricks/LTX-2",
         "zai-org/CogVideoX-2b",

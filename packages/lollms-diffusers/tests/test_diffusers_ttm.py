@@ -1,0 +1,125 @@
+"""Music, by tiny models of ACE-Step 1.5 and Stable Audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lollms_diffusers import DiffusersTTMBinding, DiffusersTTVBinding
+from lollms_modalities import (
+    Audio,
+    CallCancelled,
+    CancelToken,
+    LollmsTTMBindingManager,
+    OptionError,
+    Progress,
+    UnsupportedError,
+)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of torch and diffusers among themselves
+    pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning"),  # of the autoencoder of sound
+]
+STEPS = {"num_inference_steps": 2, "n_threads": 1}
+
+
+@pytest.fixture(scope="module", params=["ace_step", "stable_audio"])
+def either(request: pytest.FixtureRequest, model: Callable[[str], Path]) -> Iterator[tuple[DiffusersTTMBinding, Path]]:
+    path = model(request.param)
+    with DiffusersTTMBinding(model_id_or_path=str(path), **STEPS) as binding:
+        yield binding, path
+
+
+@pytest.fixture(scope="module")
+def songs(model: Callable[[str], Path]) -> Iterator[DiffusersTTMBinding]:
+    with DiffusersTTMBinding(model_id_or_path=str(model("ace_step")), **STEPS) as binding:
+        yield binding
+
+
+def test_it_is_what_the_library_makes(either: tuple[DiffusersTTMBinding, Path]) -> None:
+    import torch
+    from diffusers import DiffusionPipeline
+
+    binding, path = either
+    pipe = DiffusionPipeline.from_pretrained(path, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    length = "audio_duration" if "AceStep" in type(pipe).__name__ else "audio_end_in_s"
+    generator = torch.Generator("cpu").manual_seed(7)
+    alone = pipe(prompt="a slow waltz", num_inference_steps=2, generator=generator, **{length: 1.0}).audios[0]
+    made = binding.generate_music("a slow waltz", duration=1.0, seed=7)
+    expected = Audio.from_samples(np.asarray(alone, np.float32).T, 4000)
+    assert (made.sample_rate, made.channels, made.duration) == (4000, 2, 1.0)
+    assert made == expected
+    assert np.abs(made.to_numpy()).max() > 0.05
+
+
+def test_seeds_prompts_and_durations(either: tuple[DiffusersTTMBinding, Path]) -> None:
+    binding, _ = either
+    made = binding.generate_music("a slow waltz", duration=1.0, seed=1)
+    assert binding.generate_music("a slow waltz", duration=1.0, seed=1) == made
+    assert binding.generate_music("a slow waltz", duration=1.0, seed=2) != made
+    assert binding.generate_music("fast drums", duration=1.0, seed=1) != made
+    for seconds in (0.5, 1.37, 2.0):
+        assert binding.generate_music("x", duration=seconds).duration == pytest.approx(seconds, abs=0.011)
+    assert made.provenance is not None
+    assert made.provenance.seed == 1
+
+
+def test_lyrics_are_sung_where_a_model_sings(either: tuple[DiffusersTTMBinding, Path]) -> None:
+    binding, path = either
+    plain = binding.generate_music("a song", duration=1.0, seed=1)
+    if path.name == "ace_step":
+        sung = binding.generate_music("a song", duration=1.0, seed=1, lyrics="[verse]\nla la la")
+        assert sung != plain
+        assert binding.generate_music(
+            "a song", duration=1.0, seed=1, lyrics="[verse]\nla la la", vocal_language="fr"
+        ) not in (sung, plain)
+        with pytest.warns(UserWarning, match="no negative prompt"):
+            binding.generate_music("a song", duration=1.0, negative_prompt="noise")
+    else:
+        with pytest.raises(OptionError, match="lyrics"):
+            binding.generate_music("a song", lyrics="la la la")
+        assert binding.generate_music("a song", duration=1.0, seed=1, negative_prompt="noise") != plain
+
+
+def test_progress_and_cancel(either: tuple[DiffusersTTMBinding, Path]) -> None:
+    binding, _ = either
+    seen: list[Progress] = []
+    binding.generate_music("x", duration=0.5, num_inference_steps=4, progress=seen.append)
+    assert [p.done for p in seen] == [0, 1, 2, 3, 4]
+    assert (seen[-1].total, seen[-1].unit) == (4, "step")
+    token = CancelToken()
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 2:
+            token.cancel()
+
+    with pytest.raises(CallCancelled):
+        binding.generate_music("x", duration=0.5, num_inference_steps=500, cancel=token, progress=stop)
+    assert binding.generate_music("x", duration=0.5)
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("duration", 0), ("duration", 601), ("num_inference_steps", 0), ("width", 64), ("fps", 3)]
+)
+def test_wrong_options_are_told(songs: DiffusersTTMBinding, option: str, wrong: Any) -> None:
+    with pytest.raises(OptionError, match=option):
+        songs.generate_music("x", **{option: wrong})
+
+
+def test_a_model_of_another_kind_says_so(model: Callable[[str], Path]) -> None:
+    music = DiffusersTTMBinding(model_id_or_path=str(model("ltx")), **STEPS)
+    with music, pytest.raises(UnsupportedError, match="makes no music"):
+        music.generate_music("x")
+    films = DiffusersTTVBinding(model_id_or_path=str(model("ace_step")), **STEPS)
+    with films, pytest.raises(UnsupportedError, match="films nothing"):
+        films.generate_video("x")
+
+
+def test_found_and_listed(songs: DiffusersTTMBinding) -> None:
+    assert "diffusers" in LollmsTTMBindingManager().get_available_bindings()
+    assert "ACE-Step/acestep-v15-xl-turbo-diffusers" in songs.list_models()
+    assert songs.capabilities.seed
