@@ -70,6 +70,16 @@ def test_images_that_cannot_be_made(lollms: Shell, words: list[str], said: str) 
     assert [path.name for path in lollms.folder.iterdir()] == ["a.png"], "no name stays reserved"
 
 
+def test_standard_streams_of_images(lollms: Shell) -> None:
+    lollms("image", "A lighthouse", "-o", "a.png", "--width", "64", "--height", "32")
+    assert Image(lollms.line("lollms upscale a.png --scale 2 -o /dev/stdout | cat").stdout).width == 128
+    assert "Standard input is closed" in lollms.line("lollms cut-out - <&-", code=2).stderr
+    assert "edited.png" in lollms.line("lollms edit a.png Snow >&-").stderr
+    assert "Standard output is closed" in lollms.line("lollms voices describe >&-", code=1).stderr
+    assert "No space left" in lollms.line("lollms cut-out a.png -o - > /dev/full", code=1).stderr
+    assert sorted(path.name for path in lollms.folder.iterdir()) == ["a.png", "edited.png"]
+
+
 def test_voices_of_ones_own(lollms: Shell, tmp_path: Path) -> None:
     site = tmp_path / "site"
     install(site, "gates", "[lollms_client.tts_bindings]\ngate = gate_binding:GateTTSBinding\n")

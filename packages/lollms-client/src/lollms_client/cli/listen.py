@@ -23,7 +23,7 @@ from lollms_client.cli.errors import UsageError
 from lollms_client.cli.interrupt import Interruptible
 from lollms_client.cli.params import Binding, How, Where, grouped
 from lollms_client.cli.showing import Lines, Shown, Terminal
-from lollms_client.cli.targets import STDOUT, Given, reserved
+from lollms_client.cli.targets import Given, names_stdout, reserved
 from lollms_client.cli.use import Which, opened
 
 
@@ -205,7 +205,7 @@ def _check(source: str | None, device: str | None, output: str | None, twice: bo
         raise UsageError(f"{source!r} is not there.", hint="Name a file or a pipe; - is standard input.")
     if twice:
         raise UsageError("--json and --format say two formats.", hint="Leave one out.")
-    if output == STDOUT:
+    if names_stdout(output):
         raise UsageError("Standard output has it in any case.", hint="Leave -o - out; -f says the format.")
     means_file = output is not None and not output.endswith("/") and not Path(output).is_dir()
     if means_file and Path(output or "").suffix.lower() not in _SUFFIXES.values():

@@ -14,7 +14,7 @@ import typer
 
 from lollms_client.cli import complete
 from lollms_client.cli.errors import UsageError
-from lollms_client.cli.targets import STDOUT, Given
+from lollms_client.cli.targets import Given, names_stdout
 
 _T = TypeVar("_T")
 
@@ -111,7 +111,7 @@ class File(NamedTuple):
     @property
     def is_stdout(self) -> bool:
         """Whether ``-o -`` says so."""
-        return self.output == [STDOUT]
+        return self.output is not None and len(self.output) == 1 and names_stdout(self.output[0])
 
     @property
     def given(self) -> Given:

@@ -81,6 +81,8 @@ def content_of(name: str) -> str | bytes:
         StandardStreamError, MediaError: it cannot be read.
     """
     if name == STDIN:
+        if standard.closed("input"):
+            raise UsageError("Standard input is closed.", hint="Name a file, or pipe one in.")
         return read_bytes()
     try:
         through = stat.S_ISFIFO(os.stat(name).st_mode)

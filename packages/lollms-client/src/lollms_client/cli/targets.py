@@ -19,6 +19,12 @@ from lollms_client.cli import standard
 from lollms_client.cli.errors import UsageError
 
 STDOUT = "-"
+_STDOUT = (STDOUT, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def names_stdout(output: str | None) -> bool:
+    """Whether what ``-o`` says is standard output, by whichever of its names."""
+    return output in _STDOUT
 
 
 class Given(NamedTuple):
@@ -44,6 +50,7 @@ class Given(NamedTuple):
         if len(self.output or ()) > 1:
             raise UsageError("-o is given twice.", hint="Name one file or folder.")
         named = self.output[0] if self.output else None
+        named = STDOUT if names_stdout(named) else named
         if named is not None and self.folder is not None:
             raise UsageError("-o and -d both say where it goes.", hint="Leave one out.")
         if named == "":

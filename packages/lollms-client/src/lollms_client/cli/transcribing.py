@@ -86,7 +86,8 @@ class _Target:
     """
 
     def __init__(self, file: File, count: int, *, as_json: bool) -> None:
-        if as_json and (file.format not in (None, "json") or file.directory or (file.output or [STDOUT]) != [STDOUT]):
+        elsewhere = bool(file.directory) or (bool(file.output) and not file.is_stdout)
+        if as_json and (file.format not in (None, "json") or elsewhere):
             raise UsageError("--json prints JSON on standard output.", hint="For a file: -o FILE.json.")
         asked = None if file.format is None else file.format.lower().lstrip(".").replace("txt", "text")
         if asked is not None and asked not in (*_SUFFIXES, _ALL):
