@@ -18,6 +18,7 @@ from bench.harness import paired, seconds, show, show_extra
 from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
 from bench.live import live
+from bench.marks import marks
 from bench.services import services
 from bench.serving import serving
 from bench.serving_jobs import serving_jobs
@@ -183,7 +184,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
     "listing_peers": listing_peers, "live": live, "serving": serving, "serving_jobs": serving_jobs,
     "serving_room": room, "words": words,
-    "speakers": speakers, "first_hour": first_hour,
+    "speakers": speakers, "first_hour": first_hour, "marks": marks,
 }  # fmt: skip
 
 

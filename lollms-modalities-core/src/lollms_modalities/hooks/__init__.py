@@ -97,6 +97,7 @@ def plugin_settings(name: str) -> dict[str, Any] | None:
 def limit(
     seconds: float | None, failed: Callable[[str, str, BaseException], object] = lambda plugin, hook, error: None, *,
     own: Mapping[str, float] | None = None, without: Iterable[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:  # fmt: skip
     """From now on hooks may take so many seconds each, after which the call goes on without; None: as long as they do.
 
@@ -108,10 +109,13 @@ def limit(
             ("load" for that) and the error. It may be called in any thread.
         own: other limits, by plug-in.
         without: plug-ins that are left out. Those that have been loaded are let go of.
+        settings: of plug-ins by their names, in the place of what the usual configuration file says.
     """
     global _limits, _left_out
+    from lollms_modalities.hooks import settings as configured
     from lollms_modalities.hooks.limits import Limits
 
+    configured.given = settings
     _limits = None if seconds is None else Limits(seconds, own or {}, failed)
     _left_out = frozenset(without)
     if _relay is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from lollms_modalities.calls.logs import log_failure
 
 _SERVER_S = ("timeout",)  # what `lollms serve` reads there
+given: Mapping[str, Mapping[str, Any]] | None = None  # by whoever has read another file
 _NO = ("", "0", "false", "no", "off")
 
 
@@ -22,11 +23,11 @@ def settings_of(name: str) -> dict[str, Any]:
     """
     from lollms_modalities.configuration import read_configuration
 
-    plugins = read_configuration().tables.get("plugins")
+    plugins = read_configuration().tables.get("plugins") if given is None else given
     table = plugins.get(name) if isinstance(plugins, Mapping) else None
     before = _prefix(name)
-    given = {key[len(before) :].lower(): value for key, value in os.environ.items() if key.startswith(before) and value}
-    return {**(table if isinstance(table, Mapping) else {}), **given}
+    told = {key[len(before) :].lower(): value for key, value in os.environ.items() if key.startswith(before) and value}
+    return {**(table if isinstance(table, Mapping) else {}), **told}
 
 
 def plugin_settings(name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def limit(configuration: Configuration, metrics: Metrics) -> None:
         lambda plugin, hook, error: metrics.hook_failed(plugin, hook),
         own={name: plugin.timeout for name, plugin in configuration.plugins.items() if plugin.timeout is not None},
         without=[name for name, plugin in configuration.plugins.items() if not plugin.enabled],
+        settings={name: plugin.model_dump() for name, plugin in configuration.plugins.items()},
     )
 
 
