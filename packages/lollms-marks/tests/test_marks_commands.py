@@ -12,7 +12,7 @@ from lollms_marks import Mark, put
 from lollms_shell import Shell
 from marked_files import file_of
 
-ON = {"LOLLMS_PLUGINS_MARKS_ENABLED": ""}
+ON = {"LOLLMS_PLUGINS_MARKS_ENABLED": "", "LOLLMS_TTS_BINDING": "example"}
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def conformance(*words: str) -> None:
 
 
 def test_the_conformance_suite_where_results_are_compared() -> None:
-    conformance("-m", "not full", "-k", "seed or independent or saved or twin")
+    conformance("-m", "not full", "-k", "a_seed_repeats or instances_are_independent")
 
 
 @pytest.mark.full
