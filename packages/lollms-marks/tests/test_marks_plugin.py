@@ -25,6 +25,7 @@ from lollms_modalities import (
     Video,
     hookimpl,
     hooks,
+    verb,
 )
 from marked_bindings import Draws, Odd, Speaks, gif
 from marked_files import file_of
@@ -249,6 +250,25 @@ def test_wrong_settings_are_told_and_refuse(caplog: pytest.LogCaptureFixture, tm
         1.5,
         (),
     )
+
+
+def test_nothing_is_not_marked_and_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Silent(Speaks):
+        def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+            return Audio()
+
+    with marking(failure="refuse"):
+        assert not Silent().generate_audio("hi")
+    assert caplog.text == ""
+
+
+def test_several_results_have_marks_of_their_own(marks: Marks) -> None:
+    class Several(Draws):
+        @verb("Image", content="prompt")
+        def generate_images(self, prompt: str, **kwargs: Any) -> list[Image]:
+            return [Image(file_of("png")) for _ in range(3)]
+
+    assert len({image.provenance.extra["marks"]["id"] for image in Several().generate_images("x")}) == 3  # type: ignore[union-attr]
 
 
 def test_marks_differ_and_content_does_not(marks: Marks) -> None:

@@ -63,6 +63,8 @@ class Marks:
     def _marked(self, binding: Any, call: Any, media: Any, sources: Any, target: Path | None) -> Any:
         if self.settings.problems and self.settings.failure == "refuse":
             raise ValueError(f"[plugins.marks] {self.settings.problems[0]}")
+        if not media:
+            return None  # there is nothing of it
         held = not len(media) and isinstance(getattr(media, "path", None), Path)
         content: bytes | Path = media.path if held else media
         texts, signed = marks_in(content)
