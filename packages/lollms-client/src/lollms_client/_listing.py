@@ -18,7 +18,9 @@ def described(manager: BindingManager[Any]) -> list[dict[str, Any]]:
     for ref in manager.refs():
         try:
             about = metadata(ref.distribution)
-            summary, author = about["Summary"] or "", about["Author"] or about["Author-email"] or "Unknown"
+            # Asked first: a name that is not there is deprecated from Python 3.12 on.
+            told = {name: about[name] for name in ("Summary", "Author", "Author-email") if name in about}
+            summary, author = told.get("Summary", ""), told.get("Author") or told.get("Author-email") or "Unknown"
         except PackageNotFoundError:  # it is in a folder or an environment of its own
             summary, author = "", "Unknown"
         rows.append(
