@@ -55,9 +55,12 @@ class Asked:
         self.form = Form()
         self.fields_of: Mapping[str, str] = {}
         self._scope = scope
+        self._receive = receive
         self._connection = Connection.of(scope)
-        self._body = Body(receive, app.settings.limits, headers.get("content-length"), self._connection.more)
+        more = self._connection.more if self._connection is not None else lambda: True
+        self._body = Body(receive, app.settings.limits, headers.get("content-length"), more)
         self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None  # where the server is not ours
         self._gone = False
 
     # -- what it holds -----------------------------------------------------------------------------------------------
@@ -151,9 +154,17 @@ class Asked:
         """
         if self._task is None:
             self._task = asyncio.current_task()
+            if self._connection is None:
+                self._watcher = asyncio.create_task(self._watch())
+                return
             self._connection.on_loss = self._lost
             if self._connection.is_lost:
                 self._lost()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._lost()
 
     def _lost(self) -> None:
         if self._task is not None:
@@ -166,5 +177,8 @@ class Asked:
 
     def end(self) -> None:
         """Remove what it brought; nobody is looked after any more."""
-        self._connection.on_loss = None
+        if self._connection is not None:
+            self._connection.on_loss = None
+        if self._watcher is not None:
+            self._watcher.cancel()
         self.form.remove()

@@ -31,9 +31,9 @@ class Connection:
         self.on_loss: Callable[[], object] | None = None
 
     @classmethod
-    def of(cls, scope: Scope) -> Connection:
-        """The connection of a request."""
-        return cast(Connection, scope["state"][CONNECTION])
+    def of(cls, scope: Scope) -> Connection | None:
+        """The connection of a request; None under a server that is not ours (``listening``)."""
+        return cast("Connection | None", scope.get("state", {}).get(CONNECTION))
 
     def lose(self) -> None:
         """It is no more."""
