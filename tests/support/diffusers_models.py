@@ -472,6 +472,74 @@ def stable_audio(folder: Path) -> Path:
     return folder
 
 
+def audioldm_2(folder: Path) -> Path:
+    """AudioLDM 2: sounds, mono, at 4 kHz."""
+    from diffusers import (
+        AudioLDM2Pipeline,
+        AudioLDM2ProjectionModel,
+        AudioLDM2UNet2DConditionModel,
+        AutoencoderKL,
+        DDIMScheduler,
+    )
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import (
+        ClapConfig,
+        ClapFeatureExtractor,
+        ClapModel,
+        GPT2Config,
+        GPT2LMHeadModel,
+        RobertaTokenizer,
+        SpeechT5HifiGan,
+        SpeechT5HifiGanConfig,
+    )
+
+    torch.manual_seed(0)
+    tokenizer_2, text_encoder_2 = _t5()
+    marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    vocab = {token: n for n, token in enumerate([*marks, *sorted(ByteLevel.alphabet())])}
+    tokenizer = RobertaTokenizer(vocab=vocab, merges=[], model_max_length=64)
+    text = {
+        "vocab_size": len(vocab), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "max_position_embeddings": 80, "pad_token_id": 1, "projection_dim": 8,
+    }  # fmt: skip
+    audio = {
+        "spec_size": 64, "window_size": 4, "num_mel_bins": 64, "depths": [1, 1], "num_attention_heads": [1, 1],
+        "num_hidden_layers": 2, "hidden_size": 16, "patch_size": 2, "patch_stride": 2, "patch_embeds_hidden_size": 8,
+        "projection_dim": 8,
+    }  # fmt: skip
+    clap = ClapModel(ClapConfig(text_config=text, audio_config=audio, projection_dim=8))
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16), in_channels=1, out_channels=1, norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    unet = AudioLDM2UNet2DConditionModel(
+        block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, sample_size=8, in_channels=4, out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=[[None, 16, 32], [None, 16, 32]], attention_head_dim=2,
+    )  # fmt: skip
+    vocoder = SpeechT5HifiGan(
+        SpeechT5HifiGanConfig(
+            model_in_dim=8, sampling_rate=4000, upsample_initial_channel=16, upsample_rates=[2, 2],
+            upsample_kernel_sizes=[4, 4], resblock_kernel_sizes=[3, 7], resblock_dilation_sizes=[[1, 3, 5]] * 2,
+            normalize_before=False,
+        )
+    )  # fmt: skip
+    for weights in vocoder.parameters():  # which begin so small that all is silence
+        torch.nn.init.normal_(weights, std=0.2)
+    AudioLDM2Pipeline(
+        vae=vae.eval(), text_encoder=clap.eval(), text_encoder_2=text_encoder_2,
+        projection_model=AudioLDM2ProjectionModel(
+            text_encoder_dim=8, text_encoder_1_dim=32, langauge_model_dim=16
+        ).eval(),
+        language_model=GPT2LMHeadModel(
+            GPT2Config(n_embd=16, n_head=2, n_layer=1, n_inner=16, vocab_size=8, n_positions=700, max_new_tokens=4, eos_token_id=None, bos_token_id=None)
+        ).eval(),
+        tokenizer=tokenizer, tokenizer_2=tokenizer_2, feature_extractor=ClapFeatureExtractor(feature_size=64),
+        unet=unet.eval(), scheduler=DDIMScheduler(), vocoder=vocoder.eval(),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
 def flux_2(folder: Path) -> Path:
     """Flux 2 klein: 64x64; it draws, and changes several images into one."""
     from diffusers import (
@@ -575,7 +643,7 @@ class QwenProcessor:
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "sd": stable_diffusion, "sdxl": stable_diffusion_xl, "flux": flux, "lcm": latent_consistency, "pixart": pixart,
     "ltx": ltx, "ltx2": ltx_2, "wan": wan, "flux2": flux_2, "upscaler": upscaler, "latent_upscaler": latent_upscaler,
-    "ace_step": ace_step, "stable_audio": stable_audio,
+    "ace_step": ace_step, "stable_audio": stable_audio, "audioldm2": audioldm_2,
 }  # fmt: skip
 
 
