@@ -54,11 +54,13 @@ def hear(engine: Transcriber, samples: npt.NDArray[np.float32], language: str) -
     if len(samples) < _SHORTEST * RATE:
         return
     heard = engine.transcribe_without_streaming(samples, RATE)
+    ended = 0.0
     for line in heard.lines:
         if text := line.text.strip():
-            start = max(0.0, float(line.start_time))
-            end = max(start, min(start + float(line.duration), len(samples) / RATE))
-            yield Segment(text, start, end, language=language or None)
+            # A line begins a little before its speech, maybe in the one before.
+            start = max(ended, float(line.start_time))
+            ended = max(start, min(float(line.start_time) + float(line.duration), len(samples) / RATE))
+            yield Segment(text, start, ended, language=language or None)
 
 
 def parts(samples: npt.NDArray[np.float32]) -> Iterator[tuple[int, int]]:
