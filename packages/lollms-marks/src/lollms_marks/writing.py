@@ -21,7 +21,7 @@ def put(media: bytes | str | os.PathLike[str], mark: Mark) -> bytes | None:
         OSError: the file cannot be read or written.
     """
     if isinstance(media, bytes | bytearray | memoryview):
-        data = bytes(media)
+        data = media if isinstance(media, bytes) else bytes(media)  # of results a copy would be made
         return edited(data, write(View(data), mark))
     path = Path(media)
     edit_file(path, viewed(path, lambda view: write(view, mark)))
