@@ -40,7 +40,7 @@ def attacked(data: bytes, rng: random.Random) -> bytes:
         elif way == 3:
             made[at:at] = made[at : at + rng.randrange(1, 200)]
         else:
-            del made[rng.randrange(1, len(made)) :]
+            del made[rng.randrange(len(made)) :]
         made = made or bytearray(b"\0")
     return bytes(made)
 
