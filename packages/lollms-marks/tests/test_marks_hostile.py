@@ -149,6 +149,16 @@ def test_a_file_without_an_end(tmp_path: Path) -> None:
         path.unlink()
 
 
+def test_a_webp_file_that_says_to_be_of_four_gigabytes(tmp_path: Path) -> None:
+    data = bytearray(file_of("webp"))
+    data[4:8] = b"\xff\xff\xff\xff"
+    with pytest.raises(Broken, match="not what it says"):
+        put(bytes(data), MARK)
+    data[4:8] = file_of("webp")[4:8]
+    data[26:30] = bytes(4)  # no width and no height
+    look(bytes(data), tmp_path / "x")
+
+
 def test_what_is_no_file_of_ours() -> None:
     assert format_of(View(b"")) == ""
     assert format_of(View(io.BytesIO(b"\0" * 100))) == ""

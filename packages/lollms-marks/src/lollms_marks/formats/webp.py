@@ -43,7 +43,10 @@ def write(view: View, mark: Mark) -> list[Edit]:
         head = packed(b"VP8X", bytes([flags, 0, 0, 0]) + sides)
         edits.append(Edit(first.at, 0, head))
         more += len(head)
-    return [*edits, Edit(4, 4, struct.pack("<I", view.number(4, 4, "little") + more))]
+    size = view.number(4, 4, "little") + more
+    if size >= 1 << 32:
+        raise Broken("a WebP file whose size is not what it says")
+    return [*edits, Edit(4, 4, struct.pack("<I", size))]
 
 
 def _size(view: View, name: bytes, at: int) -> tuple[int, int, bool]:
@@ -51,7 +54,7 @@ def _size(view: View, name: bytes, at: int) -> tuple[int, int, bool]:
     data = view.whole(at, 10)
     if name == b"VP8 " and data[3:6] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, 6)
-        return width & 0x3FFF, height & 0x3FFF, False
+        return max(1, width & 0x3FFF), max(1, height & 0x3FFF), False
     if name == b"VP8L" and data[0] == 0x2F:
         bits = int.from_bytes(data[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
