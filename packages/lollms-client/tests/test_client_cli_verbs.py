@@ -164,6 +164,11 @@ def test_several_are_written_and_looked_at(config: Path) -> None:
     keys = ("tts", "binding")
     assert checked(keys, "bark, PIPER")[1] == ["bark", "piper"], "ours need not be here yet"
     assert checked(keys, "piper")[1] == "piper"
+    assert checked(keys, '["piper", "example", "piper"]')[1] == ["piper", "example"]
+    assert checked(keys, "piper,Piper")[1] == "piper"
+    for wrong in ("piper,", ",", "piper,,example"):
+        with pytest.raises(UsageError, match="between commas"):
+            checked(keys, wrong)
     with pytest.raises(BindingNotFoundError, match="nobody"):
         checked(keys, "piper,nobody")
     configuration.change("tts.binding", ["bark", "piper"])

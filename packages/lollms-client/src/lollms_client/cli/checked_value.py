@@ -35,7 +35,10 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
         raise UsageError(f"The value {text!r} is no text: {exc.reason}.", hint="Give it in UTF-8.") from exc
     modality = parts[0]
     if parts[1] == "binding":
-        names = [_wanted(modality, name.strip(), chain="," in text) for name in text.strip("[] ").split(",")]
+        said = [name.strip().strip("\"'") for name in text.strip("[] ").split(",")]
+        if len(said) > 1 and not all(said):
+            raise UsageError(f"{text!r} names nothing between commas.", hint="Write it as kokoro,piper.")
+        names = list(dict.fromkeys(_wanted(modality, name, chain=len(said) > 1) for name in said))
         return parts, names if len(names) > 1 else names[0]
     if parts[1] == "environment":
         find_environment(text)
@@ -55,7 +58,6 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
 
 def _wanted(modality: str, name: str, *, chain: bool) -> str:
     """The name of a binding; of several that are tried in turn one need not be here yet, if it is one of ours."""
-    name = name.strip("\"'")
     if chain and extra_of(name) and not candidates(find_bindings(modality), known_name(modality, name)):
         return name
     return _known(modality, name)
