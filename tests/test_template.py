@@ -60,8 +60,10 @@ def test_what_is_generated_keeps_the_contract(generated: Path, modality: str) ->
     assert " passed" in run(generated, modality, "pytest", "-q", "-p", "no:cacheprovider")
 
 
-def test_what_is_generated_keeps_it_in_a_process_of_its_own(generated: Path) -> None:
-    assert " passed" in run(generated, "tts", "pytest", "-q", "-p", "no:cacheprovider", "--lollms-isolated")
+# What the engine's values make of another process; the rest, which is the core's, belongs to the full tests.
+@pytest.mark.parametrize("which", [("-m", "lollms_crosses"), pytest.param((), marks=pytest.mark.full)], ids=str)
+def test_what_is_generated_keeps_it_in_a_process_of_its_own(generated: Path, which: tuple[str, ...]) -> None:
+    assert " passed" in run(generated, "tts", "pytest", "-q", "-p", "no:cacheprovider", "--lollms-isolated", *which)
 
 
 def test_its_style_and_types_are_clean(generated: Path) -> None:
@@ -111,6 +113,26 @@ def test_engines_of_other_kinds_and_more_bindings_are_clean_and_work(tmp_path: P
     )
     path = os.pathsep.join(sources)
     subprocess.run([sys.executable, "-c", speak], env={**os.environ, "PYTHONPATH": path}, check=True)
+
+
+@pytest.mark.full
+def test_programs_and_what_is_added_keep_the_contract(tmp_path: Path) -> None:
+    """The suites of a project whose engines are programs, one for each modality, of which four were added."""
+    project = tmp_path / "programs"
+    first, *added = MODALITIES
+    made = generate(project, name="several", modality=first, engine="espeak-ng", **{"engine-kind": "program"})
+    assert made.exit_code == 0, made.output
+    for modality in added:
+        made = generate(project, add=modality, engine="some-program", **{"engine-kind": "program"})
+        assert made.exit_code == 0, made.output
+    alone = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", sys.executable, *alone, str(project)]
+    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
 
 
 def test_a_name_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ class StreamTests(Suite):
         """Give the engine in the stream the same arguments as for the whole, or make the whole of the stream."""
         for name, value in self.others(bound).items():
             try:
-                whole = self.call(bound, **{name: value})
+                asked = {**self.variants()[0], name: value}
+                whole = self.call(bound, **asked)
             except LollmsError:
                 continue  # an engine of few values says so
             contract(
-                self.joined(list(self.stream(bound, **{name: value}))) == self.comparable(whole),
+                self.joined(list(self.stream(bound, **asked))) == self.comparable(whole),
                 f"A stream heeds {name}, as the whole does.",
                 "streams",
                 value,
