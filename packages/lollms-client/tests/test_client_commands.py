@@ -101,6 +101,13 @@ def test_a_failure_looks_like_one_of_ours(lollms: Run) -> None:
     assert lollms("fails") == (2, "", "lollms: There is no such port. Give another.\n")
 
 
+def test_an_interrupt_of_a_command_before_is_no_other_s(lollms: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lollms_client.cli import signals
+
+    monkeypatch.setattr(signals, "_asked", True)
+    assert lollms("fails")[0] == 2
+
+
 @pytest.mark.parametrize(("name", "reason"), [("missing", "no_such_room"), ("gone", "gone"), ("sulk", "SystemExit")])
 def test_one_that_cannot_be_imported_is_told(lollms: Run, name: str, reason: str) -> None:
     code, out, told = lollms(name)

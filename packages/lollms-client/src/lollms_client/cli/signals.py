@@ -36,6 +36,8 @@ def numbers() -> list[int]:
 
 def leave_at_once() -> None:
     """From now on one of them ends the program: nothing has begun, or all is done."""
+    global _asked
+    _asked = False  # of a command before, in a program that runs several
     _handle(_leave)
 
 
