@@ -169,6 +169,14 @@ def test_languages_that_espeak_cannot_prepare(kokoro: KokoroTTSBinding, language
     assert "phonemes=True" in str(caught.value.hint)
 
 
+def test_a_japanese_voice_reads_english_where_nothing_is_japanese(kokoro: KokoroTTSBinding, tmp_path: Path) -> None:
+    with KokoroTTSBinding(kokoro_path=tmp_path, n_threads=2) as plain:
+        assert plain.generate_audio("Yes.") == kokoro.generate_audio("Yes.", language="en-US")
+        for text in ("はい", "是的", "Yes, ｶﾅ."):
+            with pytest.raises(UnsupportedError, match="'ja'"):
+                plain.generate_audio(text)
+
+
 @pytest.mark.parametrize(
     "voice", ["af_heart", "jf_alpha+", "jf_alpha(0)", "jf_alpha(-1)", "+", "", "../jf_alpha", "jf_alpha(x)", "\0",
               "+".join(["jf_alpha"] * 17), "x" * 5000]

@@ -36,7 +36,7 @@ from pydantic import Field
 
 from lollms_kokoro import files, voices
 from lollms_kokoro.engine import MOST, RATE, Engine, Speech, loaded_engines
-from lollms_kokoro.phonemes import espeak_language, phonemes_of
+from lollms_kokoro.phonemes import espeak_language, language_for, phonemes_of
 
 LONGEST = 200  # phonemes of a piece, some 14 s of speech; Kokoro says its best with 100 to 200
 _KokoroSpeed = Annotated[Speed, Field(ge=0.5, le=2)]  # beyond which Kokoro was not taught to speak
@@ -95,7 +95,8 @@ class KokoroTTSBinding(LollmsTTSBinding):
         options = self.Options(**kwargs)
         known = self._voices()
         parts = voices.parse_voice(voices.default_voice(known) if voice is None else voice, known)
-        speaker = _Speaker(options.language or voices.language_of(parts) or "en-US", as_phonemes=options.phonemes)
+        language = options.language or language_for(text, voices.language_of(parts))
+        speaker = _Speaker(language, as_phonemes=options.phonemes)
         model = files.find_model(self.settings.model_name, self._folder)
         engine: Engine = self.model.engines.get(model)
         speaker.engine = engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -27,6 +28,7 @@ ESPEAK = {
 }
 # espeak reads no Chinese characters in Japanese, and Chinese otherwise than Kokoro learnt it.
 _OTHERWISE = ("ja", "zh")
+_THEIR_SCRIPTS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f]")
 # espeak keeps what it does in the process: it does one thing at a time.
 _lock = threading.Lock()
 
@@ -53,6 +55,17 @@ def espeak_language(tag: str) -> str:
         hint=near_miss(code, [*ESPEAK, *_OTHERWISE], "languages"),
         names=["language"],
     )
+
+
+def language_for(text: str, own: str) -> str:
+    """The language that a text is read in where none was named: the voice's own, or English.
+
+    English it is for voices that say nothing of theirs, and for Japanese and Chinese ones where the text has nothing of
+    their scripts.
+    """
+    if own in _OTHERWISE and not _THEIR_SCRIPTS.search(text):
+        return "en-US"
+    return own or "en-US"
 
 
 def phonemes_of(texts: Sequence[str], language: str) -> list[str]:
