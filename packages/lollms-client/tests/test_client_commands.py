@@ -80,7 +80,7 @@ def test_help_lists_them_without_importing_any(lollms: Run) -> None:
     _, _, listed = told.partition("\nCommands of other distributions:\n")
     rows = dict(line.split(maxsplit=1) for line in listed.splitlines())
     assert rows.pop("rent") == "Open the rooms: all of them."
-    for name in ("serve", "marks", "verify"):  # of other distributions of ours, where these are installed
+    for name in ("serve", "jobs", "marks", "verify"):  # of other distributions of ours, where these are installed
         rows.pop(name, None)
     assert rows == dict.fromkeys(["fails", "gone", "leaves", "missing", "sulk"], "Rooms for bindings")
     assert "hidden by our own" in complaints
