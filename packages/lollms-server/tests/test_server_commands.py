@@ -219,9 +219,12 @@ def test_the_terminal_sees_loads_unloads_and_cancels(
         typed("cancel", "nothing")
     with pytest.raises(ModelNotServed, match="Did you mean 'gate'"):
         typed("load", "gat")
-    acts = [json.loads(line) for line in served.said if line.startswith("{") and '"act"' in line]
-    assert {"load", "unload", "cancel"} <= {act["act"] for act in acts}
-    assert {act["who"] for act in acts} == {"terminal"}
+
+    def acts() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in served.said if line.startswith("{") and '"act"' in line]
+
+    wait_until(lambda: {"load", "unload", "cancel"} <= {act["act"] for act in acts()})  # lines are gathered
+    assert {act["who"] for act in acts()} == {"terminal"}
 
 
 def test_nonsense_on_the_socket_is_answered(gate: Path, start: Start) -> None:

@@ -14,6 +14,7 @@ from lollms_server.room.configuration import Configuration
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "serving.md").read_text("utf-8")
+(EXAMPLE,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_its_tables_are_those_of_the_models() -> None:
@@ -24,8 +25,7 @@ def test_its_tables_are_those_of_the_models() -> None:
 
 
 def test_its_example_is_a_configuration(configure: Callable[..., Configuration]) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    configuration = configure(example)
+    configuration = configure(EXAMPLE)
     assert configuration.serve.memory_limit == 12_000_000_000
     assert set(configuration.models) == {"narrator", "ears", "painter"}
 
@@ -33,7 +33,9 @@ def test_its_example_is_a_configuration(configure: Callable[..., Configuration])
 @pytest.mark.parametrize("line", re.findall(r"^lollms (serve key .*)$", PAGE, re.MULTILINE))
 def test_its_commands_are_understood(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("LOLLMS_CONFIG", str(tmp_path / "none.toml"))
+    here, _, _ = EXAMPLE.partition("[models.painter]")  # which is in an environment of its own
+    (tmp_path / "config.toml").write_text(here)
+    monkeypatch.setenv("LOLLMS_CONFIG", str(tmp_path / "config.toml"))
     if "add" not in line and "list" not in line:
         assert serve(["key", "add", line.split()[-1]]) == 0
     assert serve(line.split()[1:]) == 0
