@@ -80,7 +80,7 @@ def marks() -> None:
             call = (lambda: speaks.generate_audio("x")) if binding is speaks else (lambda: draws.generate_image("x"))
             size = len(data) / 1e6
             extra, without = _extra(call, {}, 10 if size < 1 else 1)
-            # Large ones miss it: bytes that stand elsewhere are copied, into a buffer with the mark and into the result.
+            # Large ones miss it: their bytes are copied, into a buffer with the mark and into the result.
             show_extra(f"plain mark, {what}", extra, 0.0005, 1e3, "ms", f"over {without * 1e3:.3f} ms, {size:.2f} MB")
             if "opus" not in what:
                 goal = 0.005 + (0.010 * size if "WAV" in what else 0.0)
