@@ -78,7 +78,8 @@ def install_torch_wheels(session: nox.Session, *more: str) -> None:
     # uv leaves torch out (``exclude-dependencies`` of pyproject.toml), and takes a third of pip's time for the rest.
     fresh = [f"--reinstall-package={distribution.name}" for distribution in DISTRIBUTIONS]
     install = ("uv", "pip", "install", "-q", "--python", str(Path(session.bin) / "python"), "--find-links", str(WHEELS))
-    session.run(*install, *fresh, "lollms-client[all,xtts,align,server,kokoro,marks]>=2.0,<3", *more)
+    everything = ("lollms-client[all,xtts,align,server,kokoro,marks]>=2.0,<3", "lollms-enhance>=2.0,<3")
+    session.run(*install, *fresh, *everything, *more)
     session.run("python", "tests/support/torchaudio_for_cpu.py")
 
 

@@ -691,7 +691,14 @@ def test_the_readme_s_example_runs(model: Models, tmp_path: Path) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     program = program.replace("stable-diffusion-v1-5/stable-diffusion-v1-5", str(model("sd")))
     program = program.replace("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", str(model("wan")))
-    for large, small in (("832", "64"), ("480", "32"), ("512", "64"), ("duration=2", "duration=0.5")):
+    program = program.replace("ACE-Step/acestep-v15-xl-turbo-diffusers", str(model("ace_step")))
+    for large, small in (
+        ("832", "64"),
+        ("480", "32"),
+        ("512", "64"),
+        ("duration=20", "duration=1"),
+        ("duration=2", "duration=0.5"),
+    ):
         program = program.replace(large, small)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
@@ -703,4 +710,4 @@ def test_the_readme_s_example_runs(model: Models, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Loaded. pipeline: StableDiffusionPipeline" in done.stdout
-    assert {p.name for p in tmp_path.iterdir()} == {"lighthouse.png", "waves.mp4"}
+    assert {p.name for p in tmp_path.iterdir()} == {"lighthouse.png", "waves.mp4", "waltz.flac"}
