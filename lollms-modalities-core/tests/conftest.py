@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import faulthandler
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from lollms_modalities.entry_points.refs import refresh
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +20,21 @@ def no_hang(request: pytest.FixtureRequest) -> Iterator[None]:
     faulthandler.dump_traceback_later(1800 if long else 60, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_came_from_folders_is_forgotten() -> Iterator[None]:
+    """A folder from which a binding was loaded stays on the path: for the next file its names would be taken."""
+    before = list(sys.path)
+    yield
+    added = tuple(path + os.sep for path in sys.path if path and path not in before)
+    if not added:
+        return
+    sys.path[:] = [path for path in sys.path if path + os.sep not in added]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(added):
+            del sys.modules[name]
+    refresh()
 
 
 class Background:
