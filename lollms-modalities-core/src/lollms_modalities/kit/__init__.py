@@ -11,6 +11,7 @@ from lollms_modalities.exports import exported
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lollms_modalities.kit.downloading import download as download
+    from lollms_modalities.kit.downloading import folder_for_downloads as folder_for_downloads
     from lollms_modalities.kit.downloading import read_url as read_url
     from lollms_modalities.kit.http import Answer as Answer
     from lollms_modalities.kit.http import HttpClient as HttpClient
@@ -71,7 +72,7 @@ __getattr__, __dir__, __all__ = exported(
         "kit.torch": (
             "Device Precision free_memory pick_device pick_dtype seeded seeded_steps stopping_criteria use_threads"
         ),
-        "kit.downloading": "download read_url",
+        "kit.downloading": "download folder_for_downloads read_url",
         "kit.http": "Answer HttpClient Upload clean_address image_upload",
         "kit.languages": "WHISPER_LANGUAGES language_code whisper_language",
         "kit.onnx_outputs": "OnnxGraph read_onnx_graph with_onnx_output",

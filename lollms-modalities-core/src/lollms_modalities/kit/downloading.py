@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities.calls.call import current_call, report_progress
-from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseError
+from lollms_modalities.errors import LollmsError, ServiceError, ServiceResponseError, SettingsError
 from lollms_modalities.kit.sockets import Lifeline, connect
 from lollms_modalities.media.result import check_folder, written_whole
 
@@ -49,6 +49,28 @@ def download(
             current_call().check()  # a response that was shut down looks like one that has ended
             _check(url, done, total, {n: d.hexdigest() for n, d in digests.items()}, {"md5": md5, "sha256": sha256})
     return target
+
+
+def folder_for_downloads(folder: Path, what: str, setting: str) -> Path:
+    """Make the folder that downloads go to, and give it.
+
+    Args:
+        folder: which.
+        what: what lies in it, such as "voices".
+        setting: the name of the setting that says where it is.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingsError(
+            f"The folder of {what} {str(folder)!r} cannot be made: {exc.strerror}.",
+            hint=f"Set {setting}.",
+            names=[setting],
+        ) from exc
+    return folder
 
 
 def read_url(url: str, limit: int = 64 << 20) -> bytes:

@@ -17,7 +17,6 @@ from lollms_modalities import (
     OptionError,
     ProgressCallback,
     Scale,
-    SettingsError,
     UnsupportedError,
     current_call,
     option,
@@ -170,15 +169,10 @@ class EnhanceTTIBinding(LollmsTTIBinding):
             ModelNotFoundError: there is none of that name.
             ServiceError: it cannot be fetched, or came damaged.
         """
-        from lollms_modalities.kit import download
+        from lollms_modalities.kit import download, folder_for_downloads
 
-        md5, folder = models.check_cutter(name), self._folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SettingsError(
-                f"The folder of models {str(folder)!r} cannot be made: {exc.strerror}.", hint="Set enhance_path."
-            ) from exc
+        md5 = models.check_cutter(name)
+        folder = folder_for_downloads(self._folder, "models", "enhance_path")
         with self.task("download_model", progress=progress, cancel=cancel, timeout=timeout):
             return download(f"{self.settings.release_url.rstrip('/')}/{name}.onnx", folder / f"{name}.onnx", md5=md5)
 

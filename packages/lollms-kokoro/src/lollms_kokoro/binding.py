@@ -31,7 +31,7 @@ from lollms_modalities import (
     split_words,
     word_aligner,
 )
-from lollms_modalities.kit import download, pieces, word_spans
+from lollms_modalities.kit import download, folder_for_downloads, pieces, word_spans
 from pydantic import Field
 
 from lollms_kokoro import files, voices
@@ -153,13 +153,7 @@ class KokoroTTSBinding(LollmsTTSBinding):
             ServiceError: it cannot be fetched, or came damaged.
         """
         model = files.released(name)
-        folder = self._folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SettingsError(
-                f"The folder of models {str(folder)!r} cannot be made: {exc.strerror}.", hint="Set kokoro_path."
-            ) from exc
+        folder = folder_for_downloads(self._folder, "models", "kokoro_path")
         base = self.settings.release_url.rstrip("/")
         with self.task("download_model", progress=progress, cancel=cancel, timeout=timeout):
             for file in (files.VOICES, model):

@@ -20,7 +20,6 @@ from lollms_modalities import (
     ModelCache,
     ProgressCallback,
     Segment,
-    SettingsError,
     Track,
     Transcript,
     current_call,
@@ -129,13 +128,9 @@ class MoonshineSTTBinding(LollmsSTTBinding):
             ModelNotFoundError: there is no such model.
             ServiceError: it cannot be fetched, or came damaged.
         """
-        folder = self._folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SettingsError(
-                f"The folder of models {str(folder)!r} cannot be made: {exc.strerror}.", hint="Set moonshine_path."
-            ) from exc
+        from lollms_modalities.kit import folder_for_downloads
+
+        folder = folder_for_downloads(self._folder, "models", "moonshine_path")
         with self.task("download_model", progress=progress, cancel=cancel, timeout=timeout):
             return models.pull_model(name, folder)
 

@@ -20,7 +20,6 @@ from lollms_modalities import (
     ModelCache,
     OptionError,
     ProgressCallback,
-    SettingsError,
     Speed,
     WordTimes,
     current_call,
@@ -163,13 +162,9 @@ class PiperTTSBinding(LollmsTTSBinding):
             VoiceNotFoundError: there is no such voice.
             ServiceError: it cannot be fetched, or came damaged.
         """
-        folder = self._folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise SettingsError(
-                f"The folder of voices {str(folder)!r} cannot be made: {exc.strerror}.", hint="Set piper_voices_dir."
-            ) from exc
+        from lollms_modalities.kit import folder_for_downloads
+
+        folder = folder_for_downloads(self._folder, "voices", "piper_voices_dir")
         with self.task("download_voice", progress=progress, cancel=cancel, timeout=timeout):
             return pull.pull_voice(name, folder, self.settings.voices_url)
 
