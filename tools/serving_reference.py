@@ -43,6 +43,14 @@ def metrics() -> str:
     return _table(("Metric", "Kind", "What it tells"), rows)
 
 
+def surfaces() -> str:
+    """What the surfaces are."""
+    from lollms_server.web.surfaces import ABOUT
+
+    rows = [(f"`{name}`", clients, what) for name, (clients, what) in ABOUT.items()]
+    return _table(("Surface", "Who speaks it", "What it answers"), rows)
+
+
 def _default(field: Any) -> str:
     if field.is_required():
         return "must be there"
@@ -70,7 +78,8 @@ def page(text: str) -> str:
     from lollms_server.room.configuration import JobSettings, Model, Plugin, Serve
 
     told: dict[str, type[BaseModel]] = {"serve": Serve, "jobs": JobSettings, "models": Model, "plugins": Plugin}
-    for name, table in {**{name: fields(model) for name, model in told.items()}, "metrics": metrics()}.items():
+    tables = {name: fields(model) for name, model in told.items()} | {"metrics": metrics(), "surfaces": surfaces()}
+    for name, table in tables.items():
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not mark or not end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import get_args
@@ -9,10 +10,12 @@ from typing import get_args
 import pytest
 from lollms_server.room.configuration import Surface
 from lollms_server.web import errors, sse
+from lollms_server.web.entering import basic, bearer, header
 from lollms_server.web.errors import Refused
+from lollms_server.web.guard import Headers
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
-from lollms_server.web.surfaces import OPERATING, SURFACES, routes_of
+from lollms_server.web.surfaces import ABOUT, OPERATING, SURFACES, routes_of
 from serving import Server, serving
 
 ROUTES = Routes(routes_of(SURFACES))
@@ -76,6 +79,40 @@ def test_a_surface_that_is_switched_off_has_no_route() -> None:
     assert {route.path for route in routes_of(["openai"])}.isdisjoint({route.path for route in SURFACES["lollms"]})
     assert routes_of([]) == list(OPERATING)
     assert set(get_args(Surface)) == set(SURFACES), "the configuration takes those that there are"
+    assert ABOUT.keys() == SURFACES.keys(), "and the page tells of them"
+
+
+def _says(*values: str, name: str = "authorization") -> Headers:
+    return Headers({"headers": [(name.encode(), value.encode()) for value in values]})
+
+
+def _basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def test_a_key_is_taken_from_where_the_routes_clients_put_it() -> None:
+    assert (
+        bearer(_says("Bearer abc")) == basic(_says("bearer abc")) == header("xi-api-key")(_says("Bearer abc")) == "abc"
+    )
+    assert basic(_says(_basic("me:abc"))) == basic(_says(_basic("abc"))) == "abc"
+    assert header("xi-api-key")(_says("abc", name="xi-api-key")) == "abc"
+    for key_of in (bearer, basic, header("xi-api-key")):
+        assert key_of(_says()) is None
+    for none in ("Basic ", "Basic", _basic(""), _basic("me:")):
+        assert basic(_says(none)) is None
+    for key_of, said in (
+        (bearer, _basic("me:abc")),
+        (bearer, "Bearer "),
+        (basic, "Basic ?"),
+        (basic, "Digest x"),
+        (basic, "Basic /w=="),
+    ):
+        with pytest.raises(Refused) as refused:
+            key_of(_says(said))
+        assert refused.value.status == 401
+    for key_of, name in ((bearer, "authorization"), (basic, "authorization"), (header("xi-api-key"), "xi-api-key")):
+        with pytest.raises(Refused, match="2 headers"):
+            key_of(_says("Bearer a", "Bearer b", name=name))
 
 
 def test_a_path_is_matched_before_it_is_decoded() -> None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.types import Message, Receive, Scope, Send
 
 from lollms_server.jobs.board import Jobs, Lease
-from lollms_server.room.callers import Caller
-from lollms_server.room.errors import NotAllowed
 from lollms_server.web import errors
 from lollms_server.web.answers import Answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.bodies import Gone
 from lollms_server.web.common import Descriptions
-from lollms_server.web.errors import Refused
+from lollms_server.web.entering import enter
 from lollms_server.web.guard import Guard, Headers, preflight, request_id
 from lollms_server.web.openai.drawing import Together
 from lollms_server.web.openapi import document
@@ -150,26 +148,12 @@ class _Exchange:
             if method == "OPTIONS" and headers.get("access-control-request-method"):
                 return Answer(b"", 204, preflight(headers, ()))
         route, params = app.routes.find(method, raw_path)
-        caller = self._caller(route, guard)
+        key = None if route.access == "open" else route.key_of(headers)
+        caller = enter(app, scope, headers, route.access, key)
         self._asked = Asked(app, scope, self._receive, headers, route, params, caller, self._id)
         if route.body is None and not route.form:
             self._asked.attend()
         return await route.handler(self._asked)
-
-    def _caller(self, route: Route, guard: Guard) -> Caller:
-        address = guard.address(self._scope, self._headers)
-        if route.access == "open":
-            return Caller(None, "anonymous", address)
-        caller = self._app.room.authenticate(
-            _bearer(self._headers), address, forwarded=guard.forwarded(self._scope, self._headers),
-            lists=route.access == "lists",
-        )  # fmt: skip
-        if route.access == "admin" and not caller.is_admin:
-            raise NotAllowed(
-                "This is for admins.",
-                hint="Use a key that was made with --role admin, or `lollms serve` at the terminal.",
-            )
-        return caller
 
     async def _forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -190,19 +174,6 @@ class _Exchange:
             _log.info("request %s was cut: %s", self._id, type(exc).__name__)
             return
         await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
-
-
-def _bearer(headers: Headers) -> str | None:
-    said = headers.only("authorization")
-    if said is None:
-        return None
-    scheme, _, key = said.partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise Refused(
-            "The Authorization header is none of a key.", status=401, code="invalid_api_key",
-            hint="It is `Authorization: Bearer KEY`.",
-        )  # fmt: skip
-    return key.strip()
 
 
 def _below(raw_path: bytes, root: str) -> bytes:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote_to_bytes
 
+from lollms_server.web.entering import KeyOf, bearer
 from lollms_server.web.errors import Refused
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Route:
         status: of a good answer.
         answers: media types of the answer, with the schema of a JSON one.
         query: names of what may stand after the question mark, and what that is.
+        key_of: where its clients put their key.
     """
 
     method: str
@@ -54,6 +56,7 @@ class Route:
     status: int = 200
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"application/json": {}})
     query: Mapping[str, str] = field(default_factory=dict)
+    key_of: KeyOf = bearer
 
     @property
     def parameters(self) -> list[str]:

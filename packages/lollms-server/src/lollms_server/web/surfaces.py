@@ -85,6 +85,13 @@ LOLLMS = (
           query={"file": "Which of several files."}, answers=_OBJECT | {"*/*": _FILE}),
 )  # fmt: skip
 SURFACES = {"openai": OPENAI, "lollms": LOLLMS}
+# Of each: whose clients speak it, and what it answers.
+ABOUT = {
+    "openai": ("OpenAI's SDKs, Open WebUI, whatever else asks as they do",
+               "`/v1`: speech, transcription, images, [films and music](serving/jobs.md), models, voices"),
+    "lollms": ("`lollms-remote`, programs of your own",
+               "`/lollms/v2`: [every verb of every binding](server-api.md#our-own-surface)"),
+}  # fmt: skip
 
 
 def routes_of(surfaces: Iterable[str]) -> list[Route]:
