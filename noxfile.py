@@ -91,6 +91,8 @@ def wheel_of(distribution: Path) -> str:
 
 def install_tests(session: nox.Session) -> dict[str, str]:
     """Install what the light tests need; gives the variables that they are run with."""
+    debian(session, "openssh-server", "sshd")
+    debian(session, "openssh-client", "ssh")
     install_wheels(session, *group("test"))
     session.install("--no-deps", str(EXAMPLES))
     return {"LOLLMS_WHEELS": str(WHEELS)}
@@ -102,6 +104,21 @@ def install_torch_tests(session: nox.Session) -> dict[str, str]:
     # Tiny models gain nothing from threads, which take the processor from each other.
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     return {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **threads}
+
+
+def debian(session: nox.Session, package: str, *programs: str) -> None:
+    """Install a package of Debian's, unless one of its programs is there: ``(session, "openssh-server", "sshd")``.
+
+    They are looked for where root has its programs, too. Without root, and without the programs, it says what to run.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    if any(shutil.which(program, path=path) for program in programs or (package,)):
+        return
+    install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        session.error(f"The tests need {' or '.join(programs or (package,))}. On Debian: sudo {' '.join(install)}")
+    session.run("apt-get", "update", "-qq", external=True)
+    session.run(*install, external=True, env={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def newer_pythons() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -22,6 +23,7 @@ from lollms_modalities import (
     AudioFileNotFoundError,
     BindingBrokenError,
     BindingDependencyError,
+    BindingNotFoundError,
     BindingUnavailableWarning,
     CallCancelled,
     CancelToken,
@@ -43,10 +45,11 @@ from lollms_modalities import (
     hookimpl,
     hooks,
 )
-from lollms_modalities.workers import places
+from lollms_modalities.workers import finding_places
+from lollms_modalities.workers.finding_places import find_place, place_names
 from lollms_modalities.workers.host import Worker
 from lollms_modalities.workers.network import set_up_tcp
-from lollms_modalities.workers.places import PROCESS, find_place, place_names
+from lollms_modalities.workers.places import PROCESS
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 from far_place import FarPlace
@@ -394,6 +397,64 @@ def test_a_connection_over_a_network_is_set_up() -> None:
         set_up_tcp(one)
 
 
+# --- awaited --------------------------------------------------------------------------------------------------------
+
+
+def test_awaiting_one_holds_up_no_loop(there: Path, far: FarPlace) -> None:
+    async def main() -> tuple[Any, int, Any]:
+        far.hold.clear()
+        manager, ticks = LollmsTTSBindingManager(), 0
+        making = asyncio.ensure_future(manager.acreate_binding("far", place=far, voice_name="b"))
+        while not far.started or ticks < 10:
+            await asyncio.sleep(0.001)
+            ticks += 1
+        far.hold.set()
+        tts = await making
+        assert tts is not None
+        try:
+            return await tts.agenerate_audio("hi"), ticks, tts
+        finally:
+            tts.close()
+
+    made, ticks, tts = asyncio.run(main())
+    assert made.provenance.model == "b"
+    assert ticks >= 10
+    assert isinstance(tts, LollmsTTSBinding)
+
+
+def test_what_awaiting_cannot_get_is_told_as_by_waiting(far: FarPlace) -> None:
+    async def main() -> None:
+        with pytest.warns(BindingUnavailableWarning, match="No tts binding 'nobodys'") as told:
+            assert await LollmsTTSBindingManager().acreate_binding("nobodys", place=far) is None
+        assert told[0].filename == __file__
+        with pytest.raises(BindingNotFoundError):
+            await LollmsTTSBindingManager().arequire_binding("nobodys")
+        with pytest.raises(SettingsError, match="unknown"):
+            await LollmsTTSBindingManager().acreate_binding("far", place=far, unknown=1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("when", ["starting", "finding", "making", "made"])
+def test_a_task_that_is_cancelled_leaves_no_worker(far: FarPlace, when: str) -> None:
+    async def main() -> None:
+        if when == "starting":
+            far.hold.clear()
+        slow = {"finding": {"FAR_SLOW": "import"}, "making": {"FAR_SLOW": "make"}}.get(when, {})
+        policy = WorkerPolicy(variables=slow)
+        making = asyncio.ensure_future(LollmsTTSBindingManager().acreate_binding("far", place=far, policy=policy))
+        begun = (lambda: far.started) if when == "starting" else (lambda: far.workers)
+        while not begun() or (slow and not any("slowly" in line for w in far.workers for line in w.last_lines())):
+            await asyncio.sleep(0.005)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        far.hold.set()
+
+    asyncio.run(main())
+    wait_until(lambda: far.workers and all(worker.exit_code is not None for worker in far.workers))
+
+
 # --- places by name -------------------------------------------------------------------------------------------------
 
 PLACES = """
@@ -405,6 +466,13 @@ class Counted(ProcessPlace):
 
     def __init__(self):
         type(self).made += 1
+
+class Addressed(ProcessPlace):
+    def __init__(self, address):
+        self.name = address
+
+def breaks(address):
+    raise RuntimeError("no way to " + address)
 
 def fails():
     raise RuntimeError("no room")
@@ -420,13 +488,13 @@ def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     entries = {
         "counted": "some_places:Counted", "ready": "some_places:ready", "fails": "some_places:fails",
         "nothing": "some_places:nothing", "missing": "no_such_module:Place", "lost": "some_places:gone",
-        "process": "some_places:nothing",
+        "process": "some_places:nothing", "addressed": "some_places:Addressed", "breaks": "some_places:breaks",
     }  # fmt: skip
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     install(tmp_path / "site", "some-places", f"[lollms_client.places]\n{lines}", PLACES, "some_places")
     monkeypatch.syspath_prepend(tmp_path / "site")
     monkeypatch.delitem(sys.modules, "some_places", raising=False)
-    monkeypatch.setattr(places, "_loaded", {})
+    monkeypatch.setattr(finding_places, "_loaded", {})
     return tmp_path / "site"
 
 
@@ -451,12 +519,27 @@ def test_a_place_is_found_by_its_name_and_made_once(offered: Path) -> None:
      ("missing", BindingDependencyError, r"'missing' of some-places cannot be imported: .*no_such_module"),
      ("lost", BindingDependencyError, r"cannot be imported: .*gone"),
      ("fails", BindingBrokenError, r"'fails' of some-places cannot be made: RuntimeError: no room"),
-     ("nothing", BindingBrokenError, r"is no place"),
+     ("nothing", BindingBrokenError, r"is no place"), ("gone://x", SettingsError, r"addresses gone://.*There are: "),
      (ProcessPlace, SettingsError, r"is no place"), (3, SettingsError, r"is no place")],
 )  # fmt: skip
 def test_what_is_no_place_is_told(offered: Path, name: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=r"(?s)" + said):
         LollmsTTSBindingManager().require_binding("far", place=name)
+
+
+def test_an_address_reaches_the_place_that_its_scheme_names(offered: Path) -> None:
+    one, other = find_place("addressed://me@one:7/x?y"), find_place("addressed://other")
+    assert (one.name, other.name) == ("addressed://me@one:7/x?y", "addressed://other")
+    assert one is find_place("addressed://me@one:7/x?y")
+    assert find_place("ADDRESSED://one").name == "ADDRESSED://one"
+    with pytest.raises(SettingsError, match=r"'addressed' needs an address.*addressed://host"):
+        find_place("addressed")
+    for name in ("counted", "ready"):
+        with pytest.raises(SettingsError, match=f"'{name}' takes no address"):
+            find_place(f"{name}://x")
+    with pytest.raises(BindingBrokenError, match=r"no way to breaks://\.\.\.") as caught:
+        find_place("breaks://me:sesame@x")
+    assert "sesame" not in str(caught.value)
 
 
 def test_two_claims_of_one_name_are_told(offered: Path) -> None:

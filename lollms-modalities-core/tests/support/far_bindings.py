@@ -34,6 +34,16 @@ from lollms_modalities import (
 from pydantic import SecretStr
 
 
+def slowly(when: str) -> None:
+    """Take for ever, where the environment says so."""
+    if os.environ.get("FAR_SLOW") == when:
+        print("slowly", flush=True)
+        time.sleep(1000)
+
+
+slowly("import")
+
+
 def digest(media: MediaInput) -> str:
     return hashlib.sha256(read_media(media)).hexdigest()
 
@@ -51,6 +61,10 @@ class FarTTSBinding(LollmsTTSBinding):
         seed: Seed = None
         sample: MediaInput | None = None
         samples: tuple[MediaInput, ...] = ()
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        slowly("make")
 
     def keep_voice(self, name: str, recording: Path | bytes, consent: str) -> None:
         self.kept = [name, type(recording).__name__, digest(recording), consent]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from lollms_modalities.entry_points.refs import BindingRef, refresh
 from lollms_modalities.errors import (
-    BindingBrokenError,
     BindingUnavailableError,
     BindingUnavailableWarning,
     DuplicateBindingWarning,
@@ -18,10 +17,12 @@ from lollms_modalities.errors import (
     SettingsError,
 )
 from lollms_modalities.finding.bindings import candidates, find_bindings
+from lollms_modalities.finding.clashes import clash_of, elsewhere
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.finding.checking import Finding
     from lollms_modalities.workers.opening import Opener
@@ -84,8 +85,9 @@ class BindingManager(Generic[B]):
             isolated: run it in another process of the interpreter that runs here.
             pool: how many such processes there may be, for calls side by side.
             policy: what else there is to say of them.
-            place: run it there, in another process: a place, or the name of one that a distribution offers. Where that
-                place shares no files with this program, ``environment`` is one that it finds there.
+            place: run it there, in another process: a place, the name of one that a distribution offers, or an address
+                such as ``ssh://user@host`` or ``https://server``. Where that place shares no files with this program,
+                ``environment`` is one that it finds there.
             kwargs: the binding's settings.
 
         Returns:
@@ -115,12 +117,46 @@ class BindingManager(Generic[B]):
         )
         return make(kwargs)
 
+    async def acreate_binding(
+        self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
+        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+    ) -> B | None:  # fmt: skip
+        """As ``create_binding``, off the event loop. Cancelling its task ends what has been started."""
+        try:
+            return await self.arequire_binding(
+                binding_name,
+                environment=environment,
+                isolated=isolated,
+                pool=pool,
+                policy=policy,
+                place=place,
+                **kwargs,
+            )
+        except BindingUnavailableError as exc:
+            warnings.warn(BindingUnavailableWarning(exc), stacklevel=2)
+            return None
+
+    async def arequire_binding(
+        self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
+        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+    ) -> B:  # fmt: skip
+        """As ``require_binding``, off the event loop. Cancelling its task ends what has been started."""
+        from lollms_modalities.finding.awaited import made_aside
+
+        return await made_aside(
+            lambda cancel: self.maker(
+                binding_name, environment=environment, isolated=isolated, pool=pool, policy=policy, place=place,
+                cancel=cancel,
+            )(kwargs)
+        )  # fmt: skip
+
     def maker(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
         pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None,
-        shared: Mapping[str, Any] | None = None,
+        shared: Mapping[str, Any] | None = None, cancel: CancelToken | None = None,
     ) -> Maker[B]:  # fmt: skip
-        """What makes the binding from its settings; ``shared`` are settings that it takes where it has them.
+        """What makes the binding from its settings; ``shared`` are settings that it takes where it has them, and
+        ``cancel`` ends a worker that has not yet made it.
 
         Raises:
             BindingUnavailableError: it is not to be had.
@@ -140,18 +176,19 @@ class BindingManager(Generic[B]):
             return Maker(
                 lambda settings: self._made(cls(**cls.with_shared(shared or {}, settings)), binding_name), cls.describe
             )
-        opener = self._opener(binding_name, environment, pool, policy, place)
+        opener = self._opener(binding_name, environment, pool, policy, place, cancel)
         return Maker(lambda settings: self._made(opener.make(settings, shared or {})), opener.describe)
 
     def _opener(
         self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None,
-        place: Place | str | None,
+        place: Place | str | None, cancel: CancelToken | None,
     ) -> Opener:  # fmt: skip
         from dataclasses import replace
 
         from lollms_modalities.environments.environment import find_environment
+        from lollms_modalities.workers.finding_places import find_place
         from lollms_modalities.workers.opening import Opener
-        from lollms_modalities.workers.places import PROCESS, find_place
+        from lollms_modalities.workers.places import PROCESS
         from lollms_modalities.workers.policy import WorkerPolicy
 
         at = find_place(place)
@@ -172,6 +209,7 @@ class BindingManager(Generic[B]):
             place=at,
             environment=found.name if found is not None else None if environment is None else str(environment),
             lock=None if found is None else found.lock,
+            cancel=cancel,
         )
 
     def find(self, binding_name: str, distribution: str | None = None) -> BindingRef:
@@ -185,7 +223,7 @@ class BindingManager(Generic[B]):
             BindingNotFoundError: no distribution offers the name.
         """
         found = self._find(binding_name, distribution)
-        return found[0] if _clash(found) is None else _elsewhere(found)[0]
+        return found[0] if clash_of(found) is None else elsewhere(found)[0]
 
     def _find(self, binding_name: str, distribution: str | None = None) -> list[BindingRef]:
         """All that claim a name, the first one first."""
@@ -203,10 +241,10 @@ class BindingManager(Generic[B]):
     def _found_in(self, binding_name: str) -> str | None:
         """The environment that a binding runs in unless told otherwise, or None."""
         found = self._find(binding_name)
-        clash = _clash(found)
+        clash = clash_of(found)
         if clash is None:
             return found[0].environment
-        environment = _elsewhere(found)[0].environment
+        environment = elsewhere(found)[0].environment
         if ("clash", f"{self.modality}:{binding_name}") not in _told_of:
             _told_of.add(("clash", f"{self.modality}:{binding_name}"))
             warnings.warn(
@@ -291,22 +329,3 @@ class BindingManager(Generic[B]):
             ),
             stacklevel=4,
         )
-
-
-def _elsewhere(found: list[BindingRef]) -> list[BindingRef]:
-    return [ref for ref in found if ref.environment is not None]
-
-
-def _clash(found: list[BindingRef]) -> BindingUnavailableError | None:
-    """Why the first, which is installed here, cannot be used, where an environment has it, too."""
-    if found[0].environment is not None or not _elsewhere(found):
-        return None
-    from lollms_modalities.finding.loading import check_requirements
-
-    try:
-        check_requirements(found[0])
-    except BindingBrokenError:
-        return None  # told when it is imported
-    except BindingUnavailableError as exc:
-        return exc
-    return None

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.settings.older import settled
+from lollms_modalities.workers.finding_places import find_place
 from lollms_modalities.workers.generated import make_class
 from lollms_modalities.workers.interpreter import check_interpreter, explain_start
-from lollms_modalities.workers.places import PROCESS, find_place
+from lollms_modalities.workers.places import PROCESS
 from lollms_modalities.workers.policy import Spec, WorkerPolicy
 from lollms_modalities.workers.pool import Workers
 
@@ -29,7 +30,7 @@ class Opener:
     Args: as of ``open_binding``; ``where`` is what messages call the interpreter, ``directory`` an extra folder of
         installed distributions, ``distribution`` the one that is meant where several claim the name, ``lock`` a file
         that keeps the environment from being taken away, ``environment`` one that the place is to find, ``cancel`` ends
-        the worker before it has found the class.
+        a worker that has not yet made the binding.
 
     Raises: as ``open_binding``, but for what making the binding raises.
     """
@@ -54,17 +55,17 @@ class Opener:
             )  # fmt: skip
             return Workers(spec, own=python is None and environment is None)
 
-        self._workers_of = workers
-        self._spec, self._made = self._open(cancel), False
+        self._workers_of, self._cancel = workers, cancel
+        self._spec, self._made = self._open(), False
 
-    def _open(self, cancel: CancelToken | None = None) -> Spec:
+    def _open(self) -> Spec:
         self._workers = self._workers_of()
         spec = self._workers.spec
         check_interpreter(spec)
         # When nobody has this object any more, and no binding was made, its worker ends.
         self._dropped = weakref.finalize(self, self._workers.kill)
         with explain_start(spec):
-            self._workers.open(cancel)
+            self._workers.open(self._cancel)
         return spec
 
     def describe(self) -> Json:
@@ -88,7 +89,7 @@ class Opener:
             settings = settled(settings, schema["properties"], self._spec.name)
         if self._made:
             self._spec, self._made = self._open(), False  # each binding has workers of its own
-        self._workers.make(settings, shared or {})
+        self._workers.make(settings, shared or {}, self._cancel)
         self._made = True
         self._dropped.detach()
         modality = self._spec.modality

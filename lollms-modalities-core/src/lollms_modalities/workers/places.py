@@ -1,35 +1,19 @@
 """Where workers run. A *place* starts a worker and gives back the connection to it; all else is the same everywhere.
 
-A process of this machine is the first place. Other distributions offer theirs as entry points in the group
-``lollms_client.places``; one is imported when a binding is asked for there.
+A process of this machine is the first place. ``finding_places`` finds the others, by name or address.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import threading
-import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from lollms_modalities.calls.failures import said
-from lollms_modalities.entry_points.metadata import read_entry_points
-from lollms_modalities.entry_points.refs import Told
-from lollms_modalities.errors import (
-    BindingBrokenError,
-    BindingDependencyError,
-    DuplicateBindingWarning,
-    LollmsError,
-    SettingsError,
-)
 from lollms_modalities.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
     import socket
 
     from lollms_modalities.workers.policy import Spec
-
-GROUP = "lollms_client.places"
 
 
 class Running(Protocol):
@@ -118,89 +102,3 @@ class ProcessPlace:
 
 
 PROCESS = ProcessPlace()
-_loaded: dict[tuple[str, str], Place] = {}
-_loading = threading.Lock()
-
-
-def place_names() -> list[str]:
-    """The names of the places that there are. Imports none."""
-    return sorted({ProcessPlace.name, *(entry.name for entry in read_entry_points(GROUP))})
-
-
-def find_place(place: Place | str | None) -> Place:
-    """The place that is meant: an object, the name of one, or None for a process of this machine.
-
-    Raises:
-        SettingsError: no place, or no distribution offers one of that name.
-        BindingDependencyError: what it needs cannot be imported.
-        BindingBrokenError: it fails when it is imported, or is no place.
-    """
-    if place is None or place == ProcessPlace.name:
-        return PROCESS
-    if isinstance(place, str):
-        return _named(place)
-    if isinstance(place, type) or not isinstance(place, Place):
-        raise SettingsError(
-            f"place={place!r} is no place: that has a name, shares_files and start().",
-            hint=f"Give one, or a name: {', '.join(place_names())}.",
-            names=["place"],
-        )
-    return place
-
-
-def _named(name: str) -> Place:
-    found = sorted((entry for entry in read_entry_points(GROUP) if entry.name == name), key=_owner)
-    if not found:
-        raise SettingsError(
-            f"No distribution offers a place {name!r}.",
-            hint=f"There are: {', '.join(place_names())}.",
-            names=["place"],
-        )
-    entry, owners = found[0], list(dict.fromkeys(map(_owner, found)))
-    with _loading:  # a place may start something, which is to be there once
-        if (made := _loaded.get((name, entry.value))) is not None:
-            return made
-        if len(owners) > 1:
-            warnings.warn(
-                DuplicateBindingWarning(
-                    f"The place {name!r} is claimed by {' and '.join(owners)}. {owners[0]} is used; uninstall the "
-                    "other to end this."
-                ),
-                stacklevel=2,
-            )
-        made = _loaded[name, entry.value] = _load(entry)
-        return made
-
-
-def _load(entry: importlib.metadata.EntryPoint) -> Place:
-    what = f"The place {entry.name!r} of {_owner(entry)}"
-    try:
-        made: Any = entry.load()
-    except (ImportError, AttributeError) as exc:
-        raise BindingDependencyError(
-            f"{what} cannot be imported: {said(exc).rstrip('.')}.",
-            hint=f"Install {_owner(entry)} again, with all that it requires.",
-        ) from exc
-    except Exception as exc:
-        raise BindingBrokenError(
-            f"{what} fails when it is imported: {said(exc).rstrip('.')}.", hint="Tell its authors."
-        ) from exc
-    if isinstance(made, type) or (callable(made) and not isinstance(made, Place)):
-        try:
-            made = made()
-        except LollmsError:
-            raise
-        except Exception as exc:
-            raise BindingBrokenError(
-                f"{what} cannot be made: {said(exc).rstrip('.')}.", hint="Tell its authors."
-            ) from exc
-    if not isinstance(made, Place):
-        raise BindingBrokenError(
-            f"{what} is no place but {type(made).__name__}: a place has a name, shares_files and start().",
-            hint="Tell its authors.",
-        )
-    return made
-
-
-def _owner(entry: importlib.metadata.EntryPoint) -> str:
-    return Told(entry.dist)["Name"] or "a distribution without a name"

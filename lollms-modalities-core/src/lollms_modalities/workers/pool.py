@@ -55,18 +55,22 @@ class Workers:
         self.ready = worker.ready
         self._workers.append(worker)
 
-    def make(self, settings: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
-        """Make the binding in it."""
+    def make(self, settings: Mapping[str, Any], shared: Mapping[str, Any], cancel: CancelToken | None = None) -> None:
+        """Make the binding in it; ``cancel`` ends it meanwhile."""
         self.spec.settings, self.spec.shared = dict(settings), dict(shared)
         if not self._workers or not self._workers[0].alive:
             self._workers.clear()
-            self.open()
+            self.open(cancel)
         worker = self._workers[0]
+        call = Call("create_binding")
+        call.control(None, cancel, None)
         try:
-            worker.make(Call("create_binding"))
+            worker.make(call)
         except BaseException:
             self._workers.clear()
             raise
+        finally:
+            call.finish()
         worker.started = True
         self.ready = worker.ready
 

@@ -31,9 +31,7 @@ def made_by_configuration(cls: type[_C], path: str | Path | None, keywords: Mapp
         configs = {}
         for name in chain:
             names = {n: None for ref in candidates(find_bindings(modality), name) for n in ref.names} or {name: None}
-            environment = file.environment(modality, name)
-            where = {} if environment is None else {"environment": environment}
-            configs[name] = {**file.settings(modality, *names), **where}
+            configs[name] = {**file.settings(modality, *names), **file.runs_in(modality, name, *names)}
             tables |= {key: f"{modality}.{n}" for n in names for key in file.tables.get(modality, {}).get(n, {})}
         more = keywords.get(f"{modality}_binding_config") or {}
         several = len(chain) > 1

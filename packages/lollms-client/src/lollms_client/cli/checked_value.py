@@ -11,9 +11,12 @@ from lollms_modalities.finding.bindings import candidates, find_bindings
 from lollms_modalities.finding.loading import not_found
 from lollms_modalities.finding.mending import extra_of
 from lollms_modalities.settings.checking import near_miss, validate
+from lollms_modalities.workers.finding_places import find_place
 
+from lollms_client.cli import configuration
 from lollms_client.cli.arguments import typed
 from lollms_client.cli.choice import known_name
+from lollms_client.cli.configuration import WHERE
 from lollms_client.cli.errors import UsageError
 from lollms_client.cli.use import Which, maker_of, manager_of
 
@@ -40,8 +43,10 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
             raise UsageError(f"{text!r} names nothing between commas.", hint="Write it as kokoro,piper.")
         names = list(dict.fromkeys(_wanted(modality, name, chain=len(said) > 1) for name in said))
         return parts, names if len(names) > 1 else names[0]
-    if parts[1] == "environment":
-        find_environment(text)
+    if parts[-1] in WHERE:
+        _check_where(parts, text)
+        if len(parts) == 3:
+            parts = (modality, _known(modality, parts[1]), parts[2])
         return parts, text
     binding, name = _known(modality, parts[1]), parts[2].replace("-", "_")
     _, make = maker_of(Which(modality, binding))
@@ -54,6 +59,16 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
     if value is None:
         raise UsageError(f"{'.'.join(parts)} cannot be nothing in the file.", hint="--unset takes it out.")
     return (modality, binding, name), _as_the_binding_has_it(modality, binding, name, value)
+
+
+def _check_where(parts: tuple[str, ...], text: str) -> None:
+    """Raise what is wrong with a place, or with an environment, unless that is one of a place elsewhere."""
+    table: Any = configuration.load().tables.get(parts[0], {})
+    said = {**table, **(table.get(parts[1], {}) if len(parts) == 3 else {})}
+    if parts[-1] == "place":
+        find_place(text)
+    elif find_place(said.get("place")).shares_files:
+        find_environment(text)
 
 
 def _wanted(modality: str, name: str, *, chain: bool) -> str:

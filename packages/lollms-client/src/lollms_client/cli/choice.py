@@ -49,13 +49,13 @@ class Choice(NamedTuple):
         return self.names or (self.name,)
 
 
-def choose(modality: str, given: str | None = None, environment: str | None = None) -> Choice:
+def choose(modality: str, given: str | None = None, environment: str | None = None, place: str | None = None) -> Choice:
     """The binding that is to be used.
 
     Args:
         modality: "tts", "tti", "stt", "ttm" or "ttv".
         given: its name where the command says it.
-        environment: where it is to run, if not here.
+        environment, place: where it is to run, if not here.
 
     Raises:
         UsageError: several are installed and none is chosen, or the name is one of another modality.
@@ -75,11 +75,13 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
         here = {name for ref in find_bindings(modality) for name in ref.names}
         name = next((name for name in names if name in here), names[0])
         return Choice(modality, name, str(configuration.path()))
+    if place is not None:
+        environment = None  # which is there, where others look
     known = sorted({ref.name for ref in find_bindings(modality) if environment in (None, ref.environment)})
     if len(known) == 1:
         return Choice(modality, known[0], f"the only one {'installed' if environment is None else 'there'}")
-    if environment is not None and not known:
-        raise UsageError(f"Which {modality} binding of {environment!r} is meant?", hint="Name it with --binding.")
+    if not known and (elsewhere := place or environment) is not None:
+        raise UsageError(f"Which {modality} binding of {elsewhere!r} is meant?", hint="Name it with --binding.")
     if not known:
         raise BindingNotFoundError(
             f"No {modality} binding is installed.", hint=f"Run {install_command(_STARTERS[modality])}, for one."

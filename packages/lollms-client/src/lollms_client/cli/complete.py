@@ -120,11 +120,19 @@ def keys(ctx: typer.Context, incomplete: str) -> Iterable[str]:
         return [f"{m}." for m in modalities]
     if len(parts) == 2:
         bindings = [f"{m}.{ref.name}." for m in modalities for ref in find_bindings(m)]
-        return [*bindings, *(f"{m}.{word}" for m in modalities for word in ("binding", "environment"))]
+        return [*bindings, *(f"{m}.{word}" for m in modalities for word in ("binding", "environment", "place"))]
     from lollms_client.cli.use import Which, maker_of
 
     schema = maker_of(Which(parts[0], parts[1]))[1].describe()["settings"]
     return [f"{parts[0]}.{parts[1]}.{name}" for name in schema.get("properties", {})]
+
+
+@_offered
+def places(ctx: typer.Context, incomplete: str) -> Iterable[str]:
+    """Names of places, and how their addresses begin."""
+    from lollms_modalities.workers.finding_places import place_names
+
+    return [*place_names(), *(f"{name}://" for name in place_names())]
 
 
 @_offered
@@ -140,12 +148,13 @@ def _which(ctx: typer.Context) -> Any:
     from lollms_client.cli.use import Which
 
     given = ctx.params
-    place = (given.get("environment"), bool(given.get("isolated")), given.get("set") or ())
+    where: dict[str, Any] = {"isolated": bool(given.get("isolated")), "settings": given.get("set") or ()}
+    where |= {word: given.get(word) for word in ("environment", "place")}
     modality = MODALITY_OF.get(ctx.info_name or "")
     if modality:
-        return Which(modality, given.get("binding"), *place)
+        return Which(modality, given.get("binding"), **where)
     choice = parse_target(given["binding"])
-    return Which(choice.modality, choice.name, *place)
+    return Which(choice.modality, choice.name, **where)
 
 
 def _described(ctx: typer.Context) -> dict[str, Any]:

@@ -6,6 +6,8 @@ environment = "speech"
 
 [tts.piper]
 piper_voices_dir = "/home/me/voices"
+
+``place`` stands where ``environment`` does. Both may also stand among the settings of one binding, for that alone.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from lollms_modalities.settings.checking import near_miss
 
 from lollms_client.cli.errors import UsageError
 
-WORDS = ("binding", "environment")
+WHERE = ("environment", "place")  # where a binding runs
+WORDS = ("binding", *WHERE)
 OTHERS = ("serve", "models", "plugins")  # tables that `lollms serve` reads
 
 
@@ -43,9 +46,21 @@ class Configuration:
         said = self.tables.get(modality, {}).get("binding")
         return [said] if isinstance(said, str) else list(said or ())
 
-    def environment(self, modality: str, binding: str) -> str | None:
-        """The environment in which the configured binding runs, or None."""
-        return self.tables.get(modality, {}).get("environment") if binding in self.bindings(modality) else None
+    def runs_in(self, modality: str, binding: str, *names: str) -> dict[str, str]:
+        """The ``environment`` and ``place`` of a binding, as far as they are said: of it alone, by whichever of its
+        names, else of all that ``binding`` names."""
+        table = self.tables.get(modality, {})
+        said: dict[str, str] = {}
+        for name in (None, *(names or (binding,))):
+            if name is None and binding not in self.bindings(modality):
+                continue
+            said |= {word: v for word, v in (table if name is None else table.get(name, {})).items() if word in WHERE}
+        return said
+
+    def where_said(self, modality: str, word: str, *names: str) -> str:
+        """``FILE, line 3``: where ``runs_in`` has a word from."""
+        having = [name for name in names if word in self.tables.get(modality, {}).get(name, {})]
+        return self.where(modality, *having[-1:], word)
 
     def where(self, *keys: str) -> str:
         """``FILE, line 3``: where it says that, for messages."""
@@ -54,7 +69,7 @@ class Configuration:
     def settings(self, modality: str, *names: str) -> dict[str, Any]:
         """The settings of a binding, by whichever of its names."""
         table = self.tables.get(modality, {})
-        return {key: value for name in names for key, value in table.get(name, {}).items()}
+        return {key: value for name in names for key, value in table.get(name, {}).items() if key not in WHERE}
 
 
 def path() -> Path:
@@ -90,9 +105,15 @@ def _check(file: ConfigurationFile) -> None:
             if not (_is_chain(value) if key == "binding" else isinstance(value, str if key in WORDS else dict)):
                 raise ConfigurationError(
                     f"{file.where(modality, key)}: {modality}.{key} is {value!r}.",
-                    hint=f"In [{modality}] {' and '.join(WORDS)} are strings, binding also a list of them, and "
+                    hint=f"In [{modality}] {', '.join(WORDS)} are strings, binding also a list of them, and "
                     f"[{modality}.piper] is a table of the settings of piper.",
                 )
+            for word in WHERE:
+                if isinstance(value, dict) and not isinstance(value.get(word, ""), str):
+                    raise ConfigurationError(
+                        f"{file.where(modality, key, word)}: {modality}.{key}.{word} is {value[word]!r}.",
+                        hint="It is a string, which says where the binding runs.",
+                    )
 
 
 def _is_chain(value: Any) -> bool:
@@ -113,8 +134,8 @@ def parse_key(key: str) -> tuple[str, ...]:
     if parts[0] not in MODALITIES or not (is_word or is_setting):
         raise UsageError(
             f"{key!r} is no key of the configuration.",
-            hint="There are MODALITY.binding, MODALITY.environment and MODALITY.BINDING.SETTING, such as tts.binding "
-            "and tts.piper.n_threads.",
+            hint="There are MODALITY.binding, MODALITY.environment, MODALITY.place and MODALITY.BINDING.SETTING, such "
+            "as tts.binding and tts.piper.n_threads; for one binding, MODALITY.BINDING.place, too.",
         )
     return parts
 

@@ -21,7 +21,7 @@ def config(
     key: Annotated[
         str | None,
         typer.Argument(
-            help="tts.binding, tts.environment, tts.piper.SETTING; likewise tti, stt, ttm, ttv.",
+            help="tts.binding, tts.environment, tts.place, tts.piper.SETTING; likewise tti, stt, ttm, ttv.",
             autocompletion=complete.keys,
         ),
     ] = None,

@@ -21,6 +21,7 @@ from lollms_modalities.environments.record import disk_use
 from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.finding.mending import install_command
 from lollms_modalities.hooks import GROUP
+from lollms_modalities.workers.finding_places import find_place
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
@@ -30,6 +31,7 @@ from lollms_client.cli.errors import FAILURE
 from lollms_client.cli.params import Json
 from lollms_client.cli.progress import counted
 from lollms_client.cli.telling import json_text
+from lollms_client.cli.use import names_of
 
 _PACKAGES = (
     "lollms-modalities-core",
@@ -179,12 +181,15 @@ def _used() -> tuple[dict[str, str], list[str]]:
         used[modality] = f"{choice.name}, by {choice.source}{several}"
         if not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
             problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
-        environment = configuration.load().environment(modality, choice.name)
-        if environment is not None:
-            try:
-                find_environment(environment)
-            except LollmsError as exc:
-                problems.append(f"{configuration.load().where(modality, 'environment')}: {exc}")
+        file, names = configuration.load(), names_of(modality, choice.name)
+        where = file.runs_in(modality, choice.name, *names)
+        word = "place"
+        try:
+            if find_place(where.get("place")).shares_files and "environment" in where:
+                word = "environment"
+                find_environment(where["environment"])
+        except LollmsError as exc:
+            problems.append(f"{file.where_said(modality, word, *names)}: {exc}")
     return used, problems
 
 

@@ -36,15 +36,16 @@ def _told(which: Which) -> dict[str, Any]:
     name, make = maker_of(which)
     description = make.describe()
     capabilities, missing = _capabilities(which)
-    about: dict[str, Any] = {"modality": which.modality, "name": name, "aliases": [], "place": which.environment}
-    try:
-        ref = manager_of(which.modality).find(name)
+    about: dict[str, Any] = {"modality": which.modality, "name": name, "aliases": []}
+    about["place"] = which.place or which.environment
+    try:  # what is elsewhere may be another version than what is here
+        ref = None if which.place is not None else manager_of(which.modality).find(name)
     except LollmsError:  # the folder of an environment that is not among the named ones
         ref = None
     if ref is not None:
         about |= {"name": ref.name, "aliases": list(ref.aliases), "distribution": ref.distribution}
         about |= {"version": ref.version, "place": which.environment or ref.environment or ref.origin}
-    held_by = which.environment or (ref.environment if ref is not None else None)
+    held_by = None if which.place is not None else which.environment or (ref.environment if ref is not None else None)
     names = filter(None, (about.get("distribution"), description["engine"]))
     return {
         **about,

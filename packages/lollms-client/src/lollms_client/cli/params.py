@@ -36,6 +36,16 @@ Environment = Annotated[
     typer.Option("--environment", "-e", help="Run it in that environment: a name, or a folder.", show_default=False),
 ]
 Isolated = Annotated[bool, typer.Option("--isolated", help="Run it in a process of its own.")]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        "--place",
+        metavar="ADDRESS",
+        help="Run it there: ssh://user@host, https://server, or a place's name.",
+        autocompletion=complete.places,
+        show_default=False,
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -124,6 +134,7 @@ class Where(NamedTuple):
 
     environment: Environment = None
     isolated: Isolated = False
+    place: Place = None
     set: Set = None
 
 

@@ -34,7 +34,7 @@ class Which(NamedTuple):
     Attributes:
         modality: "tts", "tti", "stt", "ttm" or "ttv".
         binding: its name, or None for the default.
-        environment, isolated: where it runs, as of ``create_binding``.
+        environment, isolated, place: where it runs, as of ``create_binding``.
         settings: ``NAME=VALUE`` words.
         flags: what flags of their own say, such as ``--model``; None for those that were not given.
     """
@@ -45,11 +45,12 @@ class Which(NamedTuple):
     isolated: bool = False
     settings: Sequence[str] = ()
     flags: Mapping[str, Any] = {}
+    place: str | None = None
 
     @classmethod
     def of(cls, modality: str, binding: str | None, where: Where, flags: Mapping[str, Any] | None = None) -> Which:
         """The binding that a command names, with the options that say where it runs."""
-        return cls(modality, binding, where.environment, where.isolated, where.set or (), flags or {})
+        return cls(modality, binding, where.environment, where.isolated, where.set or (), flags or {}, where.place)
 
 
 class Made(NamedTuple):
@@ -77,7 +78,7 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
     Raises:
         BindingUnavailableError: it is not to be had; where the command did not name it, it says who did.
     """
-    choice = choose(which.modality, which.binding, which.environment)
+    choice = choose(which.modality, which.binding, which.environment, which.place)
     for name in choice.chain[:-1]:
         try:
             return name, _maker(which, choice._replace(name=name))
@@ -89,22 +90,39 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
 
 def _maker(which: Which, choice: Choice) -> Maker[Any]:
     modality, name, source = choice[:3]
-    environment = which.environment
-    configured = None
-    if environment is None and not which.isolated:
-        environment = configured = configuration.load().environment(modality, name)
+    where, told = _runs_in(which, name)
     try:
-        return manager_of(modality).maker(name, environment=environment, isolated=which.isolated)
+        return manager_of(modality).maker(name, isolated=which.isolated, **where)
+    except SettingsError as exc:
+        if "place" not in told:
+            raise
+        raise SettingsError(f"{told['place']}: {exc.message}", hint=exc.hint, names=["place"]) from exc
     except BindingNotFoundError as exc:
         # What the command itself said needs no source: the binding, or where it runs.
-        if configured is None and (source == "--binding" or which.environment is not None):
+        if not told and (source == "--binding" or where):
             raise
         file = configuration.load()
-        if configured is not None:
-            source = file.where(modality, "environment")
+        if told:
+            source = told.get("environment") or told["place"]
         elif source == str(configuration.path()):
             source = file.where(modality, "binding")
         raise BindingNotFoundError(f"{source}: {exc.message}", hint=exc.hint) from exc
+
+
+def _runs_in(which: Which, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Where a binding runs, as ``create_binding`` takes it; and where the configuration says that, if it does.
+
+    An environment is one of a place: of those that the configuration names it is used there alone.
+    """
+    said = {"environment": which.environment, "place": which.place}
+    given = {word: value for word, value in said.items() if value is not None}
+    if which.isolated or which.place is not None:
+        return given, {}
+    file = configuration.load()
+    names = names_of(which.modality, name)
+    configured = file.runs_in(which.modality, name, *names)
+    told = {word: file.where_said(which.modality, word, *names) for word in configured if word not in given}
+    return {**configured, **given}, told
 
 
 @contextmanager
@@ -116,7 +134,7 @@ def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = l
     Raises:
         UsageError, BindingUnavailableError, SettingsError: it is not to be had like that.
     """
-    choice = choose(which.modality, which.binding, which.environment)
+    choice = choose(which.modality, which.binding, which.environment, which.place)
     reasons: dict[str, str] = {}
     for name in choice.chain:
         try:
@@ -157,11 +175,16 @@ def _made(which: Which, choice: Choice, more: Callable[[dict[str, Any]], Mapping
     return Made(binding, description, of_call)
 
 
+def names_of(modality: str, name: str) -> list[str]:
+    """All names of a binding; the one that was given where it is not known here."""
+    return list({n: None for ref in candidates(find_bindings(modality), name) for n in ref.names}) or [name]
+
+
 def configured_settings(
     modality: str, name: str, schema: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
     """What the configuration file says of a binding, by any of its names; and where it says one setting."""
-    names = {n: None for ref in candidates(find_bindings(modality), name) for n in ref.names} or {name: None}
+    names = names_of(modality, name)
     file = configuration.load()
     tables = {n: file.tables.get(modality, {}).get(n, {}) for n in names}
 
