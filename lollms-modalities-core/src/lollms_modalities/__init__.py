@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.audio_encoder import EncodedBytes as EncodedBytes
     from lollms_modalities.media.audio_encoder import encode_audio as encode_audio
     from lollms_modalities.media.chunk import AudioChunk as AudioChunk
+    from lollms_modalities.media.encoded import EncodedText as EncodedText
     from lollms_modalities.media.encoded import StreamHead as StreamHead
     from lollms_modalities.media.image import Image as Image
     from lollms_modalities.media.input import MediaInput as MediaInput
@@ -216,7 +217,7 @@ __getattr__, __dir__, __all__ = exported(
         "media.audio": "Audio",
         "media.audio_encoder": "AudioEncoder EncodedBytes encode_audio",
         "media.chunk": "AudioChunk",
-        "media.encoded": "StreamHead",
+        "media.encoded": "EncodedText StreamHead",
         "media.image": "Image",
         "media.input": "MediaInput check_media media_path open_media read_media",
         "media.result": "Provenance",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
 import logging
@@ -17,7 +16,6 @@ from typing import Any
 
 import c2pa
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from lollms_marks import Mark, Report, put, verify
@@ -30,6 +28,7 @@ from lollms_marks.signing import Signing, SigningError
 from lollms_modalities import Audio, Image, PluginRefused, hooks
 from marked_bindings import Draws, Speaks
 from marked_files import decoded, file_of, suffix_of
+from time_stamps import certificate_for
 
 MARK = Mark(id="ab" * 16, time="2026-11-27T10:00:00Z", engine="piper-tts 1.3.0")
 SIGNED = ("wav", "mp3", "flac", "png", "jpeg", "webp", "mp4", "fast.mp4", "fragments.mp4")
@@ -245,34 +244,13 @@ def test_the_key_of_another_certificate_is_found_before_anything_is_signed(
             hooks.unregister(plugin)
 
 
-def made_certificate(folder: Path, days: float) -> dict[str, str]:
-    paths = new_certificate(folder, "Short Ltd", days=1)
-    certificates = x509.load_pem_x509_certificates(paths[0].read_bytes())
-    key = serialization.load_pem_private_key(paths[1].read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    authority = ec.generate_private_key(ec.SECP256R1())
-    old = certificates[0]
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
-    builder = (
-        x509.CertificateBuilder().subject_name(old.subject).issuer_name(old.issuer).public_key(key.public_key())
-        .serial_number(5).not_valid_before(begin)
-        .not_valid_after(datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days))
-    )  # fmt: skip
-    for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    paths[0].write_bytes(
-        builder.sign(authority, hashes.SHA256()).public_bytes(serialization.Encoding.PEM) + paths[2].read_bytes()
-    )
-    return {"certificate": str(paths[0]), "key": str(paths[1])}
-
-
 def test_a_certificate_that_ends_soon_or_has_ended(tmp_path: Path) -> None:
     told: list[str] = []
-    Signing(settings_of(made_certificate(tmp_path / "soon", 12)), told.append)
+    Signing(settings_of(certificate_for(tmp_path / "soon", days=12)), told.append)
     assert len(told) == 1
     assert "ends in 12 days" in told[0]
     with pytest.raises(SigningError, match="not valid at time of signing"):
-        Signing(settings_of(made_certificate(tmp_path / "ended", -1)), told.append)
+        Signing(settings_of(certificate_for(tmp_path / "ended", days=-1)), told.append)
 
 
 _KEYS: dict[str, Any] = {}

@@ -55,15 +55,16 @@ def lollms_result_encoded(
     """Media are encoded, as they will be in their file, and the file has not been put in place.
 
     It is asked of each sound, image and film that a call gives, whoever made it, of a plug-in's result that takes the
-    place of another, of the head of an encoded stream, and outside of calls of what ``save``, ``convert`` and
-    ``Audio.from_chunks`` make. The instance is not held any more. After the call ``lollms_after_call`` follows.
+    place of another, of the head of an encoded stream, and outside of calls of what ``save`` (of a transcript, too),
+    ``convert`` and ``Audio.from_chunks`` make. The instance is not held any more. After the call
+    ``lollms_after_call`` follows.
 
     Args:
         binding: whose verb it is; None outside of calls.
         call: the call; None outside of calls.
         media: an ``Audio``, ``Image`` or ``Video``. One without bytes is in the file ``media.path``, under a temporary
             name: change that file itself and give None, or give other media. A ``StreamHead`` holds the first bytes of
-            a stream, with all headers of its format.
+            a stream, with all headers of its format; an ``EncodedText`` what the file of a transcript will hold.
         sources: what it was made of, as far as that is known: what a verb was given, what was converted.
         target: the file that it will be in, or None.
 

@@ -26,13 +26,8 @@ _MOST = 1 << 28  # bytes of a file that an error carries
 _telling: ContextVar[bool] = ContextVar("lollms_telling_of_media", default=False)
 
 
-class StreamHead(bytes):
-    """The first bytes of an encoded stream, with all headers of its format.
-
-    Attributes:
-        format: such as "mp3".
-        provenance: how the sound is made, as far as that is known now; None where nothing is.
-    """
+class _Encoded(bytes):
+    """Bytes that are no media, and what is known of them."""
 
     format: str
     provenance: Provenance | None
@@ -42,6 +37,24 @@ class StreamHead(bytes):
         self.format = output_format
         self.provenance = provenance
         return self
+
+
+class StreamHead(_Encoded):
+    """The first bytes of an encoded stream, with all headers of its format.
+
+    Attributes:
+        format: such as "mp3".
+        provenance: how the sound is made, as far as that is known now; None where nothing is.
+    """
+
+
+class EncodedText(_Encoded):
+    """What the file of a transcript will hold.
+
+    Attributes:
+        format: "txt", "srt", "vtt", "tsv" or "json".
+        provenance: of the transcript; None where nothing is known.
+    """
 
 
 def told(media: _M, *, source: Any = None, target: Path | None = None) -> _M:

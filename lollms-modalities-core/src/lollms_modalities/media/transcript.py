@@ -147,7 +147,10 @@ class Transcript(Result, str):
 
         Raises:
             OptionError: another suffix, or a folder that does not exist.
+            PluginRefused: a plug-in wants no such file.
         """
+        from lollms_modalities.media.encoded import EncodedText, told
+
         target = check_folder(Path(path))
         kind = suffix_format(target, _SUFFIXES)
         if kind == "srt":
@@ -160,7 +163,7 @@ class Transcript(Result, str):
             text = json.dumps(self.to_dict(), ensure_ascii=False, indent=2) + "\n"
         else:
             text = str(self) + "\n"
-        return write_whole(target, text.encode())
+        return write_whole(target, told(EncodedText(text.encode(), kind or "txt", self.provenance), target=target))
 
 
 # What says nothing is left out, so that the rest reads as it always has.

@@ -23,6 +23,7 @@ OFFLINE: dict[str, Any] = {
     "builder": {"thumbnail": {"enabled": False}},
 }
 _UNTRUSTED = "signingCredential.untrusted"
+_EXPIRED = "signingCredential.expired"
 
 
 @lru_cache(maxsize=8)
@@ -73,6 +74,8 @@ def found(told: dict[str, Any], state: str, where: str) -> Finding:
     whole = state in ("Valid", "Trusted")
     made = "made by a model" if generated else f"its source is {terms[0]!r}" if terms else "says nothing of its source"
     says = made if whole else f"broken: {', '.join(failures[:5]) or 'it does not hold'}; it had said: {made}"
+    if not whole and _EXPIRED in failures and signature.get("time"):
+        says += "; it bears a time-stamp: trust the certificate of its authority, if you know that"
     agents = [str(info.get("name", "")) for info in active.get("claim_generator_info", []) if isinstance(info, dict)]
     details = {
         "generator": agents, "source_types": terms, "failures": failures[:20], "time": signature.get("time") or "",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities import PluginRefused, StreamHead, hookimpl
+from lollms_modalities import EncodedText, PluginRefused, StreamHead, hookimpl
 
 from lollms_marks.making import is_marked, mark_of
 from lollms_marks.settings import Settings
@@ -58,13 +58,18 @@ class Marks:
                     hint='Ask for another format, mend the cause, or set failure = "warn" in [plugins.marks].',
                 ) from exc
             self._tell(problem)
-            return self._with_note(media, {"problem": str(exc)}) if not isinstance(media, StreamHead) else None
+            return (
+                None if isinstance(media, StreamHead | EncodedText) else self._with_note(media, {"problem": str(exc)})
+            )
 
     def _marked(self, binding: Any, call: Any, media: Any, sources: Any, target: Path | None) -> Any:
         if self.settings.problems and self.settings.failure == "refuse":
             raise ValueError(f"[plugins.marks] {self.settings.problems[0]}")
         if not media:
             return None  # there is nothing of it
+        if isinstance(media, EncodedText):
+            self._sign_text(media, target)
+            return None
         held = not len(media) and isinstance(getattr(media, "path", None), Path)
         content: bytes | Path = media.path if held else media
         texts, signed = marks_in(content)
@@ -96,6 +101,14 @@ class Marks:
         data = content.read_bytes() if isinstance(content, Path) else content
         signing.write_sidecar(target, data, mark, inputs, action)
         return made, "sidecar"
+
+    def _sign_text(self, text: EncodedText, target: Path | None) -> None:
+        """A text has no place for a mark, and says itself what it is; signed it is beside."""
+        if not self.settings.signs or not self.settings.sidecar or target is None:
+            return
+        mark = mark_of(None, None, text.provenance, (), self.settings)
+        if mark is not None:
+            self._signer().write_sidecar(target, text, mark, (), "created")
 
     def _signer(self) -> Signing:
         with self._lock:
