@@ -1,13 +1,13 @@
-"""The tables of docs/serving.md that are made from the server's own models: what can be configured, what is measured.
+"""The tables of docs/serving.md, and of pages below it, that are made from what the server says of itself.
 
-``python tools/serving_reference.py`` writes them, ``--check`` fails where the page is not up to date. It needs
+``python tools/serving_reference.py`` writes them, ``--check`` fails where a page is not up to date. It needs
 lollms-server installed.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,31 +73,39 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
 
 
-def page(text: str) -> str:
-    """The page with its tables as they are to be."""
-    from lollms_server.room.configuration import JobSettings, Model, Plugin, Serve
+def tables() -> dict[Path, dict[str, str]]:
+    """The tables of each page, by the names of their places."""
+    from lollms_server.room.configuration import JobSettings, Model, Plugin, Serve, WyomingSettings
 
     told: dict[str, type[BaseModel]] = {"serve": Serve, "jobs": JobSettings, "models": Model, "plugins": Plugin}
-    tables = {name: fields(model) for name, model in told.items()} | {"metrics": metrics(), "surfaces": surfaces()}
-    for name, table in tables.items():
+    return {
+        PAGE: {name: fields(model) for name, model in told.items()} | {"metrics": metrics(), "surfaces": surfaces()},
+        PAGE.parent / "serving" / "home-assistant.md": {"wyoming": fields(WyomingSettings)},
+    }
+
+
+def filled(file: Path, made: Mapping[str, str]) -> str:
+    """A page with its tables as they are to be."""
+    text = file.read_text("utf-8")
+    for name, table in made.items():
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not mark or not end:
-            raise SystemExit(f"{PAGE.name} has no place for the table {name}.")
+            raise SystemExit(f"{file.name} has no place for the table {name}.")
         text = f"{before}{mark}{table}\n{end}{after}"
     return text
 
 
 def main() -> int:
-    """0 where the page is up to date."""
-    text = PAGE.read_text("utf-8")
-    new = page(text)
-    if new == text:
-        return 0
-    if "--check" in sys.argv:
-        sys.stderr.write(f"{PAGE.name} is not up to date: run python tools/serving_reference.py.\n")
-        return 1
-    PAGE.write_text(new, "utf-8")
+    """0 where the pages are up to date."""
+    for file, made in tables().items():
+        new = filled(file, made)
+        if new == file.read_text("utf-8"):
+            continue
+        if "--check" in sys.argv:
+            sys.stderr.write(f"{file.name} is not up to date: run python tools/serving_reference.py.\n")
+            return 1
+        file.write_text(new, "utf-8")
     return 0
 
 

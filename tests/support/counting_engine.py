@@ -14,6 +14,7 @@ from typing import Any
 from lollms_modalities import (
     Audio,
     AudioChunk,
+    BindingSettings,
     CallCancelled,
     CallOptions,
     Capabilities,
@@ -25,6 +26,7 @@ from lollms_modalities import (
     option,
     read_media,
     report_progress,
+    setting,
 )
 from lollms_modalities.kit import VoiceStore
 
@@ -96,6 +98,9 @@ class CountingSTT(LollmsSTTBinding):
 
     engine = "counting"
     capabilities = Capabilities(streaming=True, timestamps=("segment",))
+
+    class Settings(BindingSettings):
+        default_said: str = setting("", description="What it hears.")
 
     class Options(CallOptions):
         said: str = option("", description="What it hears.")

@@ -1,6 +1,7 @@
 """A server in a process of its own: an engine room and its surface, as ``lollms serve`` has them.
 
-``python server_program.py CONFIG LIMITS`` prints the port that it listens at, and serves until its input ends.
+``python server_program.py CONFIG LIMITS`` prints the port that it listens at, and those of Wyoming where that is
+spoken; it serves until its input ends.
 """
 
 from __future__ import annotations
@@ -28,13 +29,22 @@ async def main() -> None:
     configuration = load_configuration(Path(sys.argv[1]))
     given = json.loads(sys.argv[2])
     lease = Lease(*given.pop("lease", ()))
+    of_wyoming = given.pop("wyoming", {})
     limits = Limits(**given)
     room = Room.open(configuration)
     settings = dataclasses.replace(WebSettings.of(configuration), limits=limits, uploads=sys.argv[3])
     app = App(room, settings, routes_of(configuration.serve.surfaces), lease=lease)
     server = uvicorn.Server(uvicorn_config(app))
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    print(listening.getsockname()[1], flush=True)
+    ports, wyoming = [listening.getsockname()[1]], None
+    if configuration.serve.wyoming is not None:
+        from lollms_server.wyoming import events
+        from lollms_server.wyoming import server as listener
+
+        wyoming = listener.Wyoming(room, configuration.serve.wyoming, events.Limits(**of_wyoming))
+        await wyoming.open(lambda host, port: socket.create_server((host, port), backlog=2048))
+        ports += [wyoming.ports["stt"], wyoming.ports["tts"]]
+    print(*ports, flush=True)
 
     def ends() -> None:
         if not sys.stdin.buffer.read1(1):
@@ -45,6 +55,8 @@ async def main() -> None:
     try:
         await server.serve(sockets=[listening])
     finally:
+        if wyoming is not None:
+            await wyoming.close()
         await room.close(1)
 
 

@@ -40,14 +40,16 @@ class Server:
     """One server.
 
     Attributes:
-        port: that it listens at.
+        port: that it listens at; ``hears`` and ``speaks``, those of Wyoming, where it is spoken.
         counted: what the counting engines have written down.
         uploads: the folder in which it makes its own.
     """
 
-    def __init__(self, process: subprocess.Popen[str], port: int, counted: Counted, uploads: Path, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], ports: list[int], counted: Counted, uploads: Path, log: Path
+    ) -> None:
         self.process = process
-        self.port = port
+        self.port, self.hears, self.speaks = ports if len(ports) == 3 else (ports[0], 0, 0)
         self.counted = counted
         self.uploads = uploads
         self.log = log
@@ -160,7 +162,7 @@ def serving(folder: Path, configuration: str, **limits: Any) -> Iterator[Server]
     try:
         said = process.stdout.readline()
         assert said, log.read_text()
-        yield Server(process, int(said), counted, uploads, log)
+        yield Server(process, [int(port) for port in said.split()], counted, uploads, log)
     finally:
         process.stdin.close()
         try:

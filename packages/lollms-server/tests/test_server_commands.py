@@ -111,6 +111,21 @@ def aside() -> Iterator[Callable[..., Future[Any]]]:
         yield threads.submit
 
 
+def test_wyoming_is_spoken_where_it_is_asked_for(gate: Path, start: Start) -> None:
+    served = start("[serve.wyoming]\nstt_port = 0\ntts_port = 0\n" + gate_model(gate), "--wyoming")
+    served.address()
+    wait_until(lambda: len(re.findall(r"Wyoming at tcp://127.0.0.1:\d+ for", "".join(served.said))) == 2)
+    (port,) = re.findall(r"Wyoming at tcp://127.0.0.1:(\d+) for speech", "".join(served.said))
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as connection:
+        connection.sendall(b'{"type": "describe"}\n')
+        assert b'"info"' in connection.recv(100)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.ended() == 0
+    refused = start("[models.x]\nbinding = 'gate'\nsettings = { folder = '/x' }\n", "--wyoming-host", "0.0.0.0")
+    assert refused.ended() != 0
+    assert "lollms serve key add" in "".join(refused.said)
+
+
 def test_sigterm_lets_calls_end_refuses_others_and_leaves_nothing(
     gate: Path, start: Start, aside: Callable[..., Future[Any]]
 ) -> None:

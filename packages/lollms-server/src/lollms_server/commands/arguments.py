@@ -18,6 +18,9 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen at (127.0.0.1)")
     parser.add_argument("--tls-certificate", type=Path, help="file with the certificate, for TLS")
     parser.add_argument("--tls-key", type=Path, help="file with its key")
+    parser.add_argument("--wyoming", action="store_true", help="speak Wyoming, Home Assistant's protocol, too")
+    parser.add_argument("--wyoming-host", help="address for that (127.0.0.1); others than this machine's need a key")
+    parser.add_argument("--wyoming-key", metavar="NAME", help="name of the key whose rights all have who come so")
     parser.add_argument("--check", action="store_true", help="check the configuration, and say what would be served")
     parser.set_defaults(run=serving.run)
     acts = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
@@ -42,6 +45,10 @@ def configured(given: argparse.Namespace) -> Configuration:
     """
     names = ("host", "port", "socket", "tls_certificate", "tls_key")
     typed = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
+    wyoming = {name: getattr(given, f"wyoming_{name}", None) for name in ("host", "key")}
+    wyoming = {name: value for name, value in wyoming.items() if value is not None}
+    if getattr(given, "wyoming", False) or wyoming:
+        typed["wyoming"] = wyoming
     return load_configuration(getattr(given, "config", None), **typed)
 
 

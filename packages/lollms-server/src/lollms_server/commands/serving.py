@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import ConfigurationError, LollmsError
 
@@ -24,13 +24,16 @@ from lollms_server.commands.job_acts import acts_of
 from lollms_server.commands.output import out, say
 from lollms_server.room import plugins
 from lollms_server.room.callers import TERMINAL
-from lollms_server.room.configuration import Configuration
+from lollms_server.room.configuration import Configuration, WyomingSettings
 from lollms_server.room.door import is_local
 from lollms_server.room.keys import Keys
 from lollms_server.room.log import log_to
 from lollms_server.room.room import Room
 from lollms_server.room.serving import catalogue_of
 from lollms_server.room.terminal import Terminal
+
+if TYPE_CHECKING:
+    from lollms_server.wyoming.server import Wyoming
 
 _LINGERING = 2.0  # seconds that threads get at the end
 _log = logging.getLogger(__name__)
@@ -109,6 +112,7 @@ class _Server:
         serve = self._configuration.serve
         room = Room.open(self._configuration)
         app = create_app(room)
+        wyoming: Wyoming | None = None
         terminal = Terminal(room, serve.socket_path(), acts_of(app.jobs))
         measuring: Callable[[], object] | None = None
         loop = asyncio.get_running_loop()
@@ -121,7 +125,11 @@ class _Server:
                 loop.add_signal_handler(number, self._end, server)
             loop.add_signal_handler(signal.SIGHUP, self._reread, room)
             measuring = _measure(room, serve.metrics)
+            if serve.wyoming is not None:
+                wyoming = await _wyoming(room, serve.wyoming)
             _tell(room, serve.host, listening, tls=serve.tls_key is not None)
+            if wyoming is not None:
+                _tell_wyoming(wyoming)
             serving = loop.create_task(server.serve([listening]))
             while not server.started and not serving.done():
                 await asyncio.sleep(0.01)
@@ -137,6 +145,8 @@ class _Server:
         finally:
             if measuring is not None:
                 measuring()
+            if wyoming is not None:
+                await wyoming.close()
             await terminal.close()
             await room.close(0)
         return 0
@@ -159,13 +169,27 @@ class _Server:
             _log.error("The configuration stays as it was: %s", exc)
         else:
             _log.info("The configuration was read again.")
-            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces"):
+            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces",
+                         "wyoming"):  # fmt: skip
                 if getattr(configuration.serve, name) != getattr(self._configuration.serve, name):
                     _log.warning("[serve] %s has changed: that counts after a restart.", name)
             for name in ("store", "results"):
                 if getattr(configuration.serve.jobs, name) != getattr(self._configuration.serve.jobs, name):
                     _log.warning("[serve.jobs] %s has changed: that counts after a restart.", name)
         _notify("READY=1")
+
+
+async def _wyoming(room: Room, settings: WyomingSettings) -> Wyoming:
+    """Wyoming, listening."""
+    from lollms_server.wyoming.server import Wyoming
+
+    wyoming = Wyoming(room, settings)
+    try:
+        await wyoming.open(_listen)
+    except BaseException:
+        await wyoming.close()
+        raise
+    return wyoming
 
 
 def _uvicorn(config: Any) -> Any:
@@ -232,6 +256,12 @@ def _tell(room: Room, host: str, listening: socket.socket, *, tls: bool) -> None
             say(f"The key {key.name} is for {', '.join(missing)}, which is not served.")
     for name in plugins.installed():
         say(f"Plug-in: {name}")
+
+
+def _tell_wyoming(wyoming: Wyoming) -> None:
+    shown = f"[{wyoming.host}]" if ":" in wyoming.host else wyoming.host
+    for what, kind in (("transcription", "stt"), ("speech", "tts")):
+        say(f"Wyoming at tcp://{shown}:{wyoming.ports[kind]} for {what}")
 
 
 def _notify(state: str) -> None:

@@ -97,6 +97,20 @@ class JobSettings(_Table):
     )
 
 
+class WyomingSettings(_Table):
+    """The table ``[serve.wyoming]``."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen at. Another than this machine's needs a key.")
+    stt_port: int = Field(default=10300, description="Port for transcription.", ge=0, le=65535)
+    tts_port: int = Field(default=10200, description="Port for speech; may be the same.", ge=0, le=65535)
+    key: Name | None = Field(
+        default=None, description="Name of the key whose rights all have who connect: the protocol knows no keys."
+    )
+    live: bool = Field(default=True, description="Whether models that stream listen while somebody speaks.")
+    max_seconds: float = Field(default=300.0, description="Seconds of sound of one transcription.", gt=0, le=14400)
+    max_connections: int = Field(default=256, description="How many may be open.", ge=1, le=4096)
+
+
 class Serve(_Table):
     """The table ``[serve]``."""
 
@@ -143,6 +157,9 @@ class Serve(_Table):
     )
     socket: Path | None = Field(default=None, description="The Unix socket for admins at the terminal.")
     jobs: JobSettings = Field(default=JobSettings(), description="A table of its own, [serve.jobs].")
+    wyoming: WyomingSettings | None = Field(
+        default=None, description="A table of its own, [serve.wyoming]; Wyoming is spoken where it is there."
+    )
 
     def keys_path(self) -> Path:
         """Where the keys are."""
@@ -217,7 +234,7 @@ def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
 
     Args:
         path: another file than the command line's own.
-        serve: what takes the place of ``[serve]``'s: what was typed.
+        serve: what takes the place of ``[serve]``'s: what was typed. Of a table in it, what is there.
 
     Raises:
         ConfigurationError: it cannot be read, or something in it is wrong.
@@ -232,7 +249,9 @@ def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
     _check_plugins(file)
     try:
         read = Configuration(**tables, file=file)
-        typed = read.serve.model_dump(exclude_unset=True) | serve
+        typed = read.serve.model_dump(exclude_unset=True)
+        for name, value in serve.items():
+            typed[name] = {**(typed.get(name) or {}), **value} if isinstance(value, dict) else value
     except ValidationError as exc:
         raise _complaint(file, exc) from None
     try:

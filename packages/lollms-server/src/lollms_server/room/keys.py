@@ -112,6 +112,17 @@ class Keys:
             raise KeyRefused("That key is not known here.", hint="Ask whoever runs the server for one.")
         return matching.caller(address)
 
+    def named(self, name: str, address: str) -> Caller:
+        """Who has the key of that name, which did not come with the request: a surface without keys stands for it.
+
+        Raises:
+            KeyRefused: there is none any more.
+        """
+        for key in self.all():
+            if key.name == name:
+                return key.caller(address)
+        raise KeyRefused(f"The key {name!r} is no more.", hint="Ask whoever runs the server.")
+
     def add(
         self, name: str, *, role: Literal["user", "admin"] = "user", models: tuple[str, ...] | None = None,
         at_once: int | None = None, engine_seconds: float | None = None,

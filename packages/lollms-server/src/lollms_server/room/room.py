@@ -98,6 +98,14 @@ class Room:
         """
         return self._door.enter(presented, address, forwarded=forwarded, lists=lists)
 
+    def caller_of(self, key: str, address: str) -> Caller:
+        """Who asks over a surface that has no keys, and stands for the key of that name.
+
+        Raises:
+            KeyRefused: there is no such key any more.
+        """
+        return self.keys.named(key, address)
+
     # -- what is served ----------------------------------------------------------------------------------------------
 
     def models(self, caller: Caller) -> list[ServedModel]:
