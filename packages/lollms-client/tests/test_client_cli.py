@@ -299,6 +299,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "no setting": (["config", "tts.piper.default_sped", "1.2"], 2, "Did you mean 'default_speed'?"),
     "no voice": (["speak", "hi", "-v", "nobody"], 1, "nobody"),
     "no file": (["transcribe", "a.wav"], 1, "There is no audio file"),
+    "an address": (["transcribe", "https://a.b/c?d"], 1, "curl -sSL 'https://a.b/c?d' | lollms ... -"),
     "nothing to fetch": (["pull", "tts:example", "x"], 1, "has nothing to fetch"),
     "out of time": (["speak", "-", "--timeout", "0.5"], 1, "did not finish within"),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from lollms_client.cli import standard
 from lollms_client.cli.errors import UsageError
 
 STDIN = "-"
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # What a folder is searched for: sound, and films with sound.
 _SUFFIXES = {
     *(suffix for kind in (Audio, Video) for known in kind.formats.values() for suffix in known.suffixes),
@@ -87,6 +90,9 @@ def content_of(name: str) -> str | bytes:
     try:
         through = stat.S_ISFIFO(os.stat(name).st_mode)
     except (OSError, ValueError):
+        if _ADDRESS.match(name):
+            hint = f"Fetch it and pipe it in: curl -sSL {shlex.quote(name)} | lollms ... -"
+            raise MediaError(f"{name!r} is an address; files are read here.", hint=hint) from None
         return name  # which the verb tells of
     if not through:
         return name
