@@ -31,13 +31,18 @@ PROGRAMS = {
     "piper": "PiperTTSBinding().generate_audio('Hello.')",
     "faster_whisper": "FasterWhisperSTTBinding().transcribe_audio(sys.argv[1])",
     "whispercpp": "WhisperCppSTTBinding(sys.argv[2], whispercpp_exe_path=sys.argv[3]).transcribe_audio(sys.argv[1])",
+    "kokoro": "KokoroTTSBinding(default_language='en').generate_audio('Hello.')",
+    "moonshine": "MoonshineSTTBinding().transcribe_audio(sys.argv[1])",
+    "enhance": "EnhanceTTIBinding().upscale_image(sys.argv[5], model='realesr-animevideov3-x2')",
+    "speakers": "FasterWhisperSTTBinding().transcribe_audio(sys.argv[1], diarize=True)",
     "dalle": "DalleTTIBinding_Impl('sk-1', host_address=sys.argv[4] + '/v1', max_retries=0).generate_image('a cat')",
     "lollms": "LollmsSTTBinding_Impl(sys.argv[4], protocol='openai', service_key='k').transcribe_audio(sys.argv[1])",
 }
 IMPORTS = """
 import sys
 from lollms_dalle import *; from lollms_faster_whisper import *; from lollms_piper import *
-from lollms_remote import *; from lollms_whispercpp import *
+from lollms_remote import *; from lollms_whispercpp import *; from lollms_kokoro import *
+from lollms_moonshine import *; from lollms_enhance import *
 """
 IN_A_WORKER = """
 from lollms_client.lollms_tts_binding import LollmsTTSBindingManager
@@ -79,8 +84,9 @@ def test_a_binding_reports_nothing(binding: str, run: Callable[..., list[str]], 
     routes = {"POST /v1/images/generations": image, "POST /v1/audio/transcriptions": Reply({"text": "Rice."})}
     model = make_ggml(tmp_path / "ggml-tiny.en.bin") if binding == "whispercpp" else ""
     program = whisper_cli() if binding == "whispercpp" else ""
+    (tmp_path / "pixel.png").write_bytes(PIXEL)
     with serving(routes) as server:
-        asked = run(IMPORTS + PROGRAMS[binding], speech, model, program, server.url)
+        asked = run(IMPORTS + PROGRAMS[binding], speech, model, program, server.url, tmp_path / "pixel.png")
     assert [line for line in asked if "127.0.0.1" not in line] == []
     assert bool(asked) == (binding in ("dalle", "lollms")), "the watch sees what is asked"
 
