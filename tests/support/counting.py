@@ -12,6 +12,7 @@ from distributions import install
 
 POINTS = """[lollms_client.tts_bindings]
 counting = counting_engine:CountingTTS
+various = various_options:VariousTTS
 
 [lollms_client.stt_bindings]
 counting = counting_engine:CountingSTT
@@ -27,7 +28,7 @@ counting = counting_pictures:CountingTTV
 def plant(folder: Path) -> Path:
     """Write the distribution into ``folder``, which is to be on the path of Python; gives the folder."""
     install(folder, "counting", POINTS)
-    for name in ("counting_engine.py", "counting_pictures.py"):
+    for name in ("counting_engine.py", "counting_pictures.py", "various_options.py"):
         shutil.copy(Path(__file__).with_name(name), folder)
     return folder
 

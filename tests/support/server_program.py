@@ -33,7 +33,7 @@ async def main() -> None:
     limits = Limits(**given)
     room = Room.open(configuration)
     settings = dataclasses.replace(WebSettings.of(configuration), limits=limits, uploads=sys.argv[3])
-    app = App(room, settings, routes_of(configuration.serve.surfaces), lease=lease)
+    app = App(room, settings, routes_of(configuration.serve.surfaces, page=configuration.serve.page), lease=lease)
     server = uvicorn.Server(uvicorn_config(app))
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     ports, wyoming = [listening.getsockname()[1]], None

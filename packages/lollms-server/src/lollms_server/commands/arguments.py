@@ -21,6 +21,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--wyoming", action="store_true", help="speak Wyoming, Home Assistant's protocol, too")
     parser.add_argument("--wyoming-host", help="address for that (127.0.0.1); others than this machine's need a key")
     parser.add_argument("--wyoming-key", metavar="NAME", help="name of the key whose rights all have who come so")
+    parser.add_argument("--no-page", dest="page", action="store_const", const=False, help="show browsers no page")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--check", action="store_true", help="check the configuration, and say what would be served")
     parser.set_defaults(run=serving.run)
     acts = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
@@ -43,7 +45,7 @@ def configured(given: argparse.Namespace) -> Configuration:
     Raises:
         ConfigurationError: something in it is wrong.
     """
-    names = ("host", "port", "socket", "tls_certificate", "tls_key")
+    names = ("host", "port", "socket", "tls_certificate", "tls_key", "page")
     typed = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
     wyoming = {name: getattr(given, f"wyoming_{name}", None) for name in ("host", "key")}
     wyoming = {name: value for name, value in wyoming.items() if value is not None}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import ConfigurationError, LollmsError
 
+from lollms_server.commands import opening
 from lollms_server.commands.job_acts import acts_of
 from lollms_server.commands.output import out, say
 from lollms_server.room import plugins
@@ -35,6 +36,8 @@ from lollms_server.room.terminal import Terminal
 if TYPE_CHECKING:
     from lollms_server.wyoming.server import Wyoming
 
+_AT_START = ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces", "page",
+             "wyoming")  # fmt: skip
 _LINGERING = 2.0  # seconds that threads get at the end
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ def run(given: argparse.Namespace) -> int:
 
     configuration = configured(given)
     _check(configuration)
+    if given.open:
+        opening.check(configuration.serve)
     if given.check:
         for model in catalogue_of(configuration).served.values():
             out(f"{model.modality}:{model.name}  {model.binding}")
@@ -52,7 +57,7 @@ def run(given: argparse.Namespace) -> int:
     os.environ["LOLLMS_HOPS"] = "1"  # what our bindings ask of other servers they ask for those who ask us
     lines = log_to(sys.stderr)
     try:
-        code = asyncio.run(_Server(configuration, lambda: configured(given)).serve())
+        code = asyncio.run(_Server(configuration, lambda: configured(given), opens=given.open).serve())
     finally:
         lines.stop()
     _leave(code)
@@ -98,8 +103,9 @@ def _check(configuration: Configuration) -> None:
 class _Server:
     """One server from its start to its end."""
 
-    def __init__(self, configuration: Configuration, read: Callable[[], Configuration]) -> None:
+    def __init__(self, configuration: Configuration, read: Callable[[], Configuration], *, opens: bool) -> None:
         self._configuration = configuration
+        self._opens = opens
         self._read = read
         self._ending = asyncio.Event()
         self._signals = 0
@@ -135,6 +141,8 @@ class _Server:
                 await asyncio.sleep(0.01)
             if server.started:
                 _notify("READY=1")
+                if self._opens:
+                    opening.open_page(serve, listening.getsockname()[1])
             ending = loop.create_task(self._ending.wait())
             await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
@@ -169,8 +177,7 @@ class _Server:
             _log.error("The configuration stays as it was: %s", exc)
         else:
             _log.info("The configuration was read again.")
-            for name in ("host", "port", "tls_certificate", "tls_key", "socket", "keys_file", "metrics", "surfaces",
-                         "wyoming"):  # fmt: skip
+            for name in _AT_START:
                 if getattr(configuration.serve, name) != getattr(self._configuration.serve, name):
                     _log.warning("[serve] %s has changed: that counts after a restart.", name)
             for name in ("store", "results"):

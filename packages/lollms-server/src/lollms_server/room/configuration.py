@@ -133,6 +133,7 @@ class Serve(_Table):
     tls_certificate: Path | None = Field(default=None, description="File with the certificate, for TLS.")
     tls_key: Path | None = Field(default=None, description="File with its key.")
     surfaces: tuple[Surface, ...] = Field(default=("openai", "lollms"), description="Which tongues are spoken.")
+    page: bool = Field(default=True, description="Whether a browser gets a page at /; it needs the surface lollms.")
     open_lists: bool = Field(default=False, description="Whether models and voices are listed without a key.")
     metrics: str | None = Field(
         default=None,

@@ -25,7 +25,7 @@ class Answer:
     async def send(self, send: Send) -> None:
         """Send all of it."""
         headers = _encoded(self.headers)
-        if self.status != 204:
+        if self.status not in (204, 304):
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})

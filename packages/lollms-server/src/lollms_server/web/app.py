@@ -187,7 +187,7 @@ def create_app(room: Room) -> App:
     return App(
         room,
         WebSettings.of(room.configuration),
-        routes_of(room.configuration.serve.surfaces),
+        routes_of(room.configuration.serve.surfaces, page=room.configuration.serve.page),
         settled=_Settled(room),
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lollms_server.web import operating
+from lollms_server.web import operating, page
 from lollms_server.web.jobs import LISTED
 from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
 from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
 from lollms_server.web.routes import Route
-from lollms_server.web.v2 import bindings, calls, jobs
+from lollms_server.web.v2 import bindings, calls, converting, jobs
 
 _EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -73,6 +73,8 @@ LOLLMS = (
     Route("POST", f"{_ONE}/unload", bindings.unload, "Unload the model.", access="admin", answers=_OBJECT),
     Route("POST", f"{_ONE}/verbs/{{verb}}", calls.call, "Call a verb.", body=calls.CallBody, form=("*",),
           answers=_OBJECT | {"*/*": _FILE} | _EVENTS),
+    Route("POST", "/lollms/v2/audio/convert", converting.convert, "A recording in another format.",
+          body=converting.ConvertBody, form=("file",), needed=("file",), answers=_SOUND),
     Route("GET", "/lollms/v2/calls", calls.list_calls, "The calls under way.", answers=_OBJECT),
     Route("DELETE", "/lollms/v2/calls/{id}", calls.cancel, "Cancel a call.", answers=_OBJECT),
     Route("GET", jobs.PATH, jobs.list_jobs, "Jobs of all kinds.",
@@ -84,6 +86,10 @@ LOLLMS = (
     Route("GET", f"{jobs.PATH}/{{id}}/content", jobs.content, "What came of a job.",
           query={"file": "Which of several files."}, answers=_OBJECT | {"*/*": _FILE}),
 )  # fmt: skip
+PAGE = (
+    Route("GET", "/", page.index, "The page for people.", access="open", answers={"text/html": {"type": "string"}}),
+    Route("GET", "/page/{digest}/{path*}", page.file, "A file of that page.", access="open", answers={"*/*": _FILE}),
+)  # fmt: skip
 SURFACES = {"openai": OPENAI, "lollms": LOLLMS}
 # Of each: whose clients speak it, and what it answers.
 ABOUT = {
@@ -94,6 +100,8 @@ ABOUT = {
 }  # fmt: skip
 
 
-def routes_of(surfaces: Iterable[str]) -> list[Route]:
-    """The routes of the server and of these surfaces."""
-    return [*OPERATING, *(route for name in surfaces for route in SURFACES[name])]
+def routes_of(surfaces: Iterable[str], *, page: bool = True) -> list[Route]:
+    """The routes of the server, of these surfaces, and of the page, which asks by our own surface."""
+    names = tuple(surfaces)
+    shown = PAGE if page and "lollms" in names else ()
+    return [*OPERATING, *(route for name in names for route in SURFACES[name]), *shown]

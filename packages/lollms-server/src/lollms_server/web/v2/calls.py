@@ -22,6 +22,8 @@ from lollms_server.web.v2 import values
 from lollms_server.web.v2.events import events_of
 from lollms_server.web.v2.jobs import PATH, told
 
+_SOUND = ("tts", "stt", "ttm")  # what these are given is recordings: to write down, to speak or to go on like
+
 
 class CallBody(RequestBody):
     """Of a verb."""
@@ -99,9 +101,10 @@ async def _arguments(asked: Asked, body: CallBody, model: Meant) -> dict[str, An
     limits = asked.settings.limits
     if content and isinstance(text := made[content], str) and len(text) > limits.text:
         raise Refused(f"The {content} has {len(text)} characters, of {limits.text}.", code="too_long", param=content)
+    is_sound = model.chosen.served.modality in _SOUND
     for name in options.media & made.keys():
         for media in made[name] if isinstance(made[name], list) else [made[name]]:
-            await _look_at(media, kind == "audio" and name == content, asked)
+            await _look_at(media, is_sound, asked)
     if content and kind == "images" and not isinstance(made[content], list):
         made[content] = [made[content]]
     return made

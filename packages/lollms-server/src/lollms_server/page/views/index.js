@@ -1,0 +1,4 @@
+// The views, in the order of the navigation. Each is a file, fetched when it is first shown, whose default export draws it.
+export const VIEWS = [
+  { id: "speak", load: () => import("./speak.js") },
+];

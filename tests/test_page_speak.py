@@ -1,0 +1,299 @@
+"""The page's frame, and Speak: Chromium, a real server, Piper, and engines that write down what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import Visit, barriers, chromium, visiting
+from lollms_modalities import decode_audio, probe_audio
+from lollms_shell import wait_until
+from playwright.sync_api import Browser, Page, expect
+from served import WAV
+from serving import Server, serving
+from various_options import HOSTILE
+
+CONFIGURATION = """
+[serve]
+keys_file = KEYS
+[models.piper]
+binding = "piper"
+[models.counting]
+binding = "counting"
+modality = "tts"
+isolated = false
+[models.various]
+binding = "various"
+isolated = false
+"""
+LONG = " ".join(["The birch canoe slid on the smooth planks.", "Glue the sheet to the dark blue background."] * 4)
+KEY_FILE = "keys.json"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Visit]:
+    with visiting(browser, server.address) as made:
+        yield made
+
+
+def choose(page: Page, model: str) -> None:
+    """Choose a model, and wait for what it takes."""
+    page.get_by_label("Model", exact=True).select_option(model)
+    page.get_by_text(f"Options of {model}").or_(page.get_by_text(f"{model} has no further options")).wait_for()
+
+
+def speak(page: Page, text: str) -> None:
+    page.get_by_label("Text").fill(text)
+    page.get_by_role("button", name="Speak", exact=True).click()
+
+
+def result(page: Page, state: str) -> None:
+    ended = page.locator(f".result[data-state={state}]").or_(page.locator(".result[data-state=failed]"))
+    ended.wait_for()
+    assert ended.get_attribute("data-state") == state, ended.inner_text()
+
+
+def test_sound_begins_before_all_of_it_is_made_and_its_words_light_up(visit: Visit, tmp_path: Path) -> None:
+    page = visit.go("speak")
+    choose(page, "piper")
+    speak(page, LONG)
+    result(page, "coming")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    assert page.locator(".result").get_attribute("data-state") == "coming", "it sounds, and more is being made"
+    page.locator(".spoken .lit").first.wait_for()
+    result(page, "whole")
+    words = page.locator(".spoken span").all_inner_texts()
+    assert " ".join(words) == LONG
+    assert len(words) == len(LONG.split()), "the engine gives the times of words, not of sentences"
+    page.locator(".spoken span", has_text="dark").last.click()
+    expect(page.locator(".spoken .lit")).to_have_text("dark")
+    for kind in ("wav", "mp3", "flac", "opus"):
+        with page.expect_download() as downloaded:
+            page.get_by_role("button", name=f"Download {kind}", exact=True).click()
+        file = tmp_path / f"x.{kind}"
+        downloaded.value.save_as(file)
+        assert downloaded.value.suggested_filename == f"The-birch-canoe-slid-on-the.{kind}"
+        assert probe_audio(file)[3] in (kind, "ogg")
+        sound = decode_audio(file, 16000)
+        assert len(sound) / 16000 > 8
+        assert float(np.abs(sound).max()) > 0.1
+
+
+def test_stop_reaches_the_engine(visit: Visit, server: Server) -> None:
+    page = visit.go("speak")
+    choose(page, "counting")
+    before = server.counted.count("cancelled")
+    speak(page, "work 2000 0.05")
+    result(page, "coming")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    result(page, "stopped")
+    wait_until(lambda: server.counted.count("cancelled") > before)
+    expect(page.get_by_role("button", name="Speak", exact=True)).to_be_enabled()
+
+
+def test_any_option_of_a_binding_appears_and_reaches_it(visit: Visit, server: Server, tmp_path: Path) -> None:
+    page = visit.go("speak")
+    choose(page, "various")
+    page.get_by_text("Options of various").click()
+    page.get_by_role("spinbutton", name="Warmth").fill("0.25")
+    page.get_by_label("Rounds").fill("7")
+    page.get_by_label("Budget").fill("12")
+    page.get_by_label("Bright").check()
+    page.get_by_label("Maybe").select_option("no")
+    page.get_by_label("Mood").select_option("merry")
+    page.get_by_label("Accent").select_option("hard")
+    page.get_by_label("Style").fill(HOSTILE)
+    page.get_by_label("Words").fill("one\ntwo words\n")
+    page.get_by_label("Weights").fill("1\n0.5")
+    page.get_by_label("Extra").fill('{"a": 1}')
+    page.get_by_label("Secret").fill("sesame")
+    assert page.get_by_label("Secret").get_attribute("type") == "password"
+    recording = tmp_path / "recording.wav"
+    recording.write_bytes(WAV)
+    page.get_by_label("Sample", exact=True).set_input_files(recording)
+    page.get_by_label("Voice", exact=True).select_option(HOSTILE)
+    speak(page, HOSTILE)
+    result(page, "whole")
+    given = json.loads(next(line for line in reversed(server.counted.lines()) if line.startswith("given "))[6:])
+    assert given == {
+        "warmth": 0.25, "rounds": 7, "budget": 12, "bright": True, "maybe": False, "mood": "merry", "accent": "hard",
+        "style": HOSTILE, "words": ["one", "two words"], "weights": [1.0, 0.5], "extra": {"a": 1}, "secret": "sesame",
+        "sample": len(WAV),
+    }  # fmt: skip
+    assert page.locator(".spoken").inner_text() == HOSTILE, "text is text"
+    assert page.locator("main img").count() == 0
+    assert page.title() == "Speak · lollms"
+
+
+def test_a_wrong_value_and_a_failing_engine_are_told_with_the_mend(visit: Visit) -> None:
+    visit.allow("status of 400", "status of 500")
+    page = visit.go("speak")
+    choose(page, "various")
+    page.get_by_text("Options of various").click()
+    page.get_by_label("Extra").fill("{")
+    speak(page, "Hello.")
+    expect(page.get_by_role("alert")).to_contain_text("Extra: that is no JSON.")
+    page.get_by_label("Extra").fill("")
+    page.get_by_label("Rounds").fill("0")
+    speak(page, "Hello.")
+    expect(page.get_by_role("alert")).to_contain_text("rounds")
+    choose(page, "counting")
+    speak(page, "fail")
+    expect(page.get_by_role("alert")).to_contain_text("counting")
+    assert "private" not in page.locator("main").inner_text(), "what the engine says of the machine is masked"
+    speak(page, "breaks")
+    result(page, "failed")
+    expect(page.get_by_role("button", name="Download wav")).to_be_visible()
+
+
+def test_a_hundred_thousand_characters_are_text(visit: Visit) -> None:
+    page = visit.go("speak")
+    choose(page, "various")
+    speak(
+        page, HOSTILE + " a word" * 14_000 + HOSTILE
+    )  # bidirectional marks all through it cost Chromium itself seconds
+    result(page, "whole")
+    assert page.locator("main img").count() == 0
+
+
+def test_what_was_typed_survives_a_reload_and_is_the_tabs_own(visit: Visit) -> None:
+    page = visit.go("speak")
+    choose(page, "various")
+    page.get_by_label("Text").fill("Kept.")
+    page.get_by_text("Options of various").click()
+    page.get_by_label("Rounds").fill("5")
+    page.reload()
+    expect(page.get_by_label("Text")).to_have_value("Kept.")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("various")
+    page.get_by_text("Options of various").click()
+    expect(page.get_by_label("Rounds")).to_have_value("5")
+    other = visit.open()
+    other.goto(f"{visit.address}/#speak")
+    expect(other.get_by_label("Text")).to_have_value("")
+    other.get_by_label("Text").fill("Another.")
+    page.reload()
+    expect(page.get_by_label("Text")).to_have_value("Kept.")
+
+
+def test_a_sample_of_a_voice_is_heard(visit: Visit, server: Server) -> None:
+    page = visit.go("speak")
+    choose(page, "counting")
+    page.get_by_label("Voice", exact=True).select_option("two")
+    page.get_by_role("button", name="Hear this voice").click()
+    wait_until(lambda: any("Hello. This is what" in line and line.endswith(" two") for line in server.counted.lines()))
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    page = visit.go("speak")
+    choose(page, "various")
+    page.locator("body").press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Text")).to_be_focused()
+    page.keyboard.type("Hello.")
+    page.keyboard.press("Control+Enter")
+    result(page, "whole")
+    slider = page.get_by_role("slider", name="Sound")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(slider).to_have_attribute("aria-valuenow", "1.0")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_bars_anybody(browser: Browser, server: Server, scheme: str) -> None:
+    with visiting(browser, server.address, color_scheme=scheme) as visit:
+        page = visit.go("speak")
+        choose(page, "various")
+        page.get_by_text("Options of various").click()
+        assert barriers(visit) == []
+        speak(page, "Hello.")
+        result(page, "whole")
+        assert barriers(visit) == []
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280, 2560])
+def test_nothing_is_wider_than_the_window(browser: Browser, server: Server, width: int) -> None:
+    with visiting(browser, server.address, viewport={"width": width, "height": 800}) as visit:
+        page = visit.go("speak")
+        choose(page, "various")
+        page.get_by_text("Options of various").click()
+        speak(page, "word " * 30 + "x" * 300)
+        result(page, "whole")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        outside = page.evaluate(
+            "[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)"
+            ".map((e) => e.outerHTML.slice(0, 100))"
+        )
+        assert outside == []
+
+
+def test_the_switch_of_colours_is_every_tabs(visit: Visit) -> None:
+    page = visit.go("speak")
+    page.get_by_role("button", name="Colours: As the system").click()
+    page.get_by_role("button", name="Colours: Light").click()
+    expect(page.get_by_role("button", name="Colours: Dark")).to_be_visible()
+    dark = page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
+    page.reload()
+    expect(page.get_by_role("button", name="Colours: Dark")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor") == dark
+
+
+def test_a_lost_connection_is_told_and_the_page_goes_on(visit: Visit) -> None:
+    visit.allow("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    page = visit.go("speak")
+    choose(page, "various")
+    visit.context.set_offline(True)
+    speak(page, "Hello.")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("The connection to the server was lost.")
+    visit.context.set_offline(False)
+    expect(page.get_by_text("The server cannot be reached.")).to_be_hidden()
+    expect(page.get_by_label("Text")).to_have_value("Hello.")
+    page.get_by_role("button", name="Speak", exact=True).click()
+    result(page, "whole")
+
+
+def test_a_key_is_asked_for_and_never_in_an_address(browser: Browser, tmp_path: Path) -> None:
+    from lollms_server.room.keys import Keys
+
+    (tmp_path / "server").mkdir()
+    key = Keys(tmp_path / "server" / KEY_FILE).add("anna")
+    with serving(tmp_path / "server", CONFIGURATION) as server, visiting(browser, server.address) as visit:
+        visit.allow("status of 401")
+        page = visit.page
+        page.goto(server.address)
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        assert barriers(visit) == []
+        dialog.get_by_label("Key").fill("lollms-not-this")
+        dialog.get_by_role("button", name="Use this key").click()
+        expect(dialog).to_contain_text("is not taken")
+        dialog.get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        expect(dialog).to_be_hidden()
+        choose(page, "various")
+        speak(page, "Hello.")
+        result(page, "whole")
+        page.reload()
+        choose(page, "various")
+        assert not any(key in address for address in visit.requests)
+        assert key not in str(page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href"))
+        other = visit.open()
+        other.goto(server.address)
+        expect(other.get_by_role("dialog")).to_be_visible()
