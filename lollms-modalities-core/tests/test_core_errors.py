@@ -29,6 +29,7 @@ KINDS = {
     errors.ServiceError: ConnectionError,
     errors.UnsupportedError: NotImplementedError,
     errors.WorkerCrashedError: RuntimeError,
+    errors.PlaceError: ConnectionError,
 }
 ALL = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, LollmsError)]
 

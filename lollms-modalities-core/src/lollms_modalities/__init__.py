@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import OlderKeywordWarning as OlderKeywordWarning
     from lollms_modalities.errors import OlderNameError as OlderNameError
     from lollms_modalities.errors import OptionError as OptionError
+    from lollms_modalities.errors import PlaceError as PlaceError
     from lollms_modalities.errors import PluginRefused as PluginRefused
     from lollms_modalities.errors import SaveError as SaveError
     from lollms_modalities.errors import ServiceAuthError as ServiceAuthError
@@ -165,6 +166,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec as Spec
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
     from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
+    from lollms_modalities.workers.ssh import SshPlace as SshPlace
 
 
 __getattr__, __dir__, __all__ = exported(
@@ -202,7 +204,7 @@ __getattr__, __dir__, __all__ = exported(
             "BindingIncompatibleError BindingNotFoundError BindingUnavailableError BindingUnavailableWarning "
             "BusyError CallCancelled CallTimeout DuplicateBindingWarning EnvironmentBuildError "
             "EnvironmentUsedWarning GenerationError LicenseNotAcceptedError LollmsError MediaError MediaWarning "
-            "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError PluginRefused SaveError "
+            "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError PlaceError PluginRefused SaveError "
             "ServiceAuthError ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
             "VoiceExistsError VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
         ),
@@ -235,6 +237,7 @@ __getattr__, __dir__, __all__ = exported(
         "workers.opening": "open_binding",
         "workers.places": "Place ProcessPlace Running",
         "workers.protocol": "PROTOCOL_VERSION",
+        "workers.ssh": "SshPlace",
         "workers.policy": "Spec WorkerPolicy",
     },
 )

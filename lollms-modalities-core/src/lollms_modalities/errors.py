@@ -259,6 +259,24 @@ class WorkerTimeoutError(CallTimeout, WorkerCrashedError):
     """A call was out of time and did not stop, so that its process was killed."""
 
 
+class PlaceError(LollmsError, ConnectionError):
+    """The place where a binding is to run cannot be reached, or nothing can be started there.
+
+    Attributes:
+        place: its address or name.
+        reason: "address" (no such host), "unreachable" (nobody listens, or nobody answers), "identity" (it is not known
+            to be the host that is meant), "authentication", "program" (a program is missing, here or there), "answer"
+            (something else answers than a worker).
+    """
+
+    def __init__(
+        self, message: str = "", *, hint: str = "", place: str = "", reason: str = "unreachable", **fields: Any
+    ) -> None:
+        super().__init__(message, hint=hint, **fields)
+        self.place = place
+        self.reason = reason
+
+
 class EnvironmentBuildError(LollmsError, RuntimeError):
     """An environment could not be made or changed. Nothing of it is left, and one that was there before still is.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -90,8 +91,15 @@ class FarTTSBinding(LollmsTTSBinding):
             "folder": os.getcwd(),
             "pid": os.getpid(),
             "samples": [digest(sample) for sample in kwargs["samples"]],
-            "variables": {n: os.environ[n] for n in ("COLOUR", "FAR_KEY") if n in os.environ},
+            "variables": {n: os.environ[n] for n in ("COLOUR", "FAR_KEY", "HERE_TOKEN") if n in os.environ},
         }
+        if kwargs["do"] == "child":
+            extra["child"] = subprocess.Popen(["sleep", "1000"]).pid
+        if kwargs["do"] == "print":
+            for n in range(1000):
+                print("printed line", n, flush=n % 100 == 0)
+                print("printed line", n, file=sys.stderr)
+            subprocess.run("echo from C; echo from C >&2", shell=True, check=True)
         if kwargs["sample"] is not None:
             extra["sample"] = digest(kwargs["sample"])
         call.record(model=self.model, extra=extra)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.scheduler import Scheduler
-from lollms_modalities.errors import BindingClosedError, WorkerCrashedError
+from lollms_modalities.errors import BindingClosedError, LollmsError, WorkerCrashedError
 from lollms_modalities.workers.host import Worker
 from lollms_modalities.workers.losses import Losses
 
@@ -250,6 +250,8 @@ class Workers:
         """Have it started, without the lock: others go on while a place that is far takes its time."""
         try:
             worker.begin(own=self._own)
+        except LollmsError:
+            raise  # also where it is an OSError
         except OSError as exc:
             raise WorkerCrashedError(
                 f"{self.spec} could not be started: {exc}.",

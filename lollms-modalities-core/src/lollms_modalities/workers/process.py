@@ -46,11 +46,7 @@ class WorkerProcess:
     def __init__(
         self, python: Path, output: Output, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
     ) -> None:
-        if os.name != "posix":
-            raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
         held = [] if lock is None else [_shared_lock(lock)]
-        self.sock, theirs = map(_socket_above, socket.socketpair())
-        printed_here, printed = map(_above, os.pipe())
         # -P: not the folder it starts in. -I: nor anything else of the host's Python.
         alone = ["-P"] if own else ["-I"]
         command = [
@@ -64,20 +60,35 @@ class WorkerProcess:
             "-m",
             "lollms_modalities.workers.worker",
         ]
-        try:
-            self._popen = subprocess.Popen(
+
+        def start(theirs: socket.socket, printed: int) -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
                 [*command, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, pass_fds=[theirs.fileno(), *held],
                 env=dict(variables), start_new_session=True,
             )  # fmt: skip
+
+        try:
+            self._begin(output, start)
+        finally:
+            for descriptor in held:
+                os.close(descriptor)
+
+    def _begin(self, output: Output, start: Callable[[socket.socket, int], subprocess.Popen[bytes]]) -> None:
+        """Start what leads a process group of its own, given its end of the connection and what it is to print to."""
+        if os.name != "posix":
+            raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
+        self.sock, theirs = map(_socket_above, socket.socketpair())
+        printed_here, printed = map(_above, os.pipe())
+        try:
+            self._popen = start(theirs, printed)
         except BaseException:
             self.sock.close()
             os.close(printed_here)
             raise
         finally:
             theirs.close()
-            for descriptor in (printed, *held):
-                os.close(descriptor)
+            os.close(printed)
         self.pid = self._popen.pid
         self.killed_because = ""
         self._output = output
