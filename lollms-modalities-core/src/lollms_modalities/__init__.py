@@ -166,6 +166,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec as Spec
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
     from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
+    from lollms_modalities.workers.server_place import ServerPlace as ServerPlace
     from lollms_modalities.workers.ssh import SshPlace as SshPlace
 
 
@@ -237,6 +238,7 @@ __getattr__, __dir__, __all__ = exported(
         "workers.opening": "open_binding",
         "workers.places": "Place ProcessPlace Running",
         "workers.protocol": "PROTOCOL_VERSION",
+        "workers.server_place": "ServerPlace",
         "workers.ssh": "SshPlace",
         "workers.policy": "Spec WorkerPolicy",
     },

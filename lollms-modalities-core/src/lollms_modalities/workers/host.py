@@ -15,6 +15,7 @@ from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
+from lollms_modalities.workers.places import is_service
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
 
@@ -124,14 +125,18 @@ class Worker:
         described = self.ready["description"]["settings"]
         for given in (self.spec.settings, self.spec.shared):
             self.spec.secrets.note(given, described)
-        declared = {n: os.environ[n] for n in declared_variables(described) if n in os.environ}
+        # A service's binding was made by others: it is told neither what this program's environment holds nor the
+        # settings, keys among them, that are meant for whatever takes them.
+        service = is_service(self.spec.place)
+        variables = [] if service else declared_variables(described)
+        declared = {n: os.environ[n] for n in variables if n in os.environ}
         self.spec.secrets.note_variables(declared)
         out: list[Buffer] = []
         message = {
             "type": protocol.MAKE,
             "variables": {n: v for n, v in declared.items() if n not in self.spec.policy.variables},
             "settings": pack(self.spec.settings, out),
-            "shared": pack(self.spec.shared, out),
+            "shared": pack({} if service else self.spec.shared, out),
         }
         self.ready |= self._begin(call, message, out)
 
@@ -182,10 +187,13 @@ class Worker:
         if self.channel.fault:
             cause = f"it said what nobody understands ({self.spec.secrets.clean(self.channel.fault):.200})"
         lines = self.process.last_lines()
+        hint = "" if lines else "It printed nothing."
+        if is_service(self.spec.place):
+            hint = "The next call opens another session."
         said = "".join(f"\n  {line}" for line in lines)
         return WorkerCrashedError(
             f"{self.spec} is gone: {cause}." + (f" It last printed:{said}" if lines else ""),
-            hint="" if lines else "It printed nothing.",
+            hint=hint,
             cause=cause,
             exit_code=self.process.exit_code,
             last_lines=lines,

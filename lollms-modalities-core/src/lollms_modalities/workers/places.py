@@ -72,6 +72,8 @@ class Place(Protocol):
         settings that are paths, and folders of the interpreter, mean the files that are there.
         """
 
+    # A place may have ``is_service``, too: see the function of that name.
+
     def start(self, spec: Spec, *, own: bool) -> Running:
         """Start a worker, ``python -m lollms_modalities.workers.worker FD`` with FD its end of the connection.
 
@@ -88,6 +90,14 @@ class Place(Protocol):
             OSError: it could not be started; told as a ``WorkerCrashedError``.
             LollmsError: anything else that is wrong, which reaches the caller as it is.
         """
+
+
+def is_service(place: Place) -> bool:
+    """Whether a place has bindings that others have made and share, as a server has.
+
+    Such a one is given no environment variable of this program's, and no setting that was not given for this binding.
+    """
+    return bool(getattr(place, "is_service", False))
 
 
 class ProcessPlace:

@@ -22,8 +22,8 @@ class Asked:
 
     def __init__(
         self, verb: str, args: tuple[Any, ...], options: dict[str, Any], stream: bool,
-        progress: Callable[[Progress], object] | None, deadline: float | None, keep_alive: float | None,
-        limit: Limit = "model",
+        progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
+        keep_alive: float | None = None, limit: Limit = "model", begun: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         for name, value in (("deadline", deadline), ("keep_alive", keep_alive)):
             if value is not None and not (value >= 0 and math.isfinite(value)):
@@ -36,6 +36,7 @@ class Asked:
         self.deadline = deadline
         self.keep_alive = keep_alive
         self.limit = limit
+        self.begun = begun
 
     def seconds(self, of_model: float | None) -> float | None:
         """How long it may take in all; None for any time. ``of_model``: how long calls of the model may."""

@@ -180,6 +180,8 @@ class Calling:
                 call.loading = time.monotonic() - call.admitted
                 await asked.check(resident, binding, call.chosen, call.caller, self._recorded)
                 call.scope = None
+                if asked.begun is not None:
+                    asked.begun()
                 return binding
         except BaseException as exc:
             error: BaseException = exc

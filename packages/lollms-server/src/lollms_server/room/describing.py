@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any, NamedTuple
 
-from lollms_modalities import MASK, LollmsBinding, VoiceNotFoundError
+from lollms_modalities import MASK, LollmsBinding, VoiceNotFoundError, wire
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.inputs import LISTS, closed_settings
@@ -55,6 +55,13 @@ async def described(residency: Residency, resident: Resident, caller: Caller) ->
         "voices": sorted(lists["voice"]) if "voice" in lists else None,
         "models": sorted(lists["model"]) if "model" in lists else None,
     }
+
+
+async def class_of(residency: Residency, resident: Resident) -> tuple[dict[str, Any], wire.Origin]:
+    """The binding's class as JSON values, with as many calls side by side as the model works on; and whose it is."""
+    origin = await residency.look(resident, lambda binding: type(binding).origin())
+    assert resident.description is not None
+    return {**resident.description, "concurrency": resident.at_once}, origin
 
 
 def state_of(resident: Resident, caller: Caller) -> dict[str, Any]:

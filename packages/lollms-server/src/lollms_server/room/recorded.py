@@ -104,6 +104,11 @@ class RecordedVoices:
             return self._voices[name]
         return next((v for v in self._voices.values() if (v.model, v.name, v.owner) == (model, name, caller.who)), None)
 
+    def names(self, chosen: Chosen, caller: Caller) -> list[str]:
+        """What the caller calls those that it has registered with a model."""
+        model = chosen.served.name
+        return [voice.name for voice in self._voices.values() if (voice.model, voice.owner) == (model, caller.who)]
+
     async def rows(self, chosen: Chosen, caller: Caller) -> list[dict[str, Any]]:
         """What is known of the voices of a model that are for this caller: rows of ``describe_voices`` without the path
         of a sample; with ``id``, which is what is asked for, and ``own``, whether it was registered."""
@@ -115,7 +120,9 @@ class RecordedVoices:
                 found.append({**row, "id": row["name"], "name": shown, "own": voice is not None})
         return found
 
-    async def add(self, chosen: Chosen, caller: Caller, name: str, recording: Path, consent: str) -> RecordedVoice:
+    async def add(
+        self, chosen: Chosen, caller: Caller, name: str, recording: Path | bytes, consent: str
+    ) -> RecordedVoice:
         """Register a recording as a voice, which is this caller's alone.
 
         Args:

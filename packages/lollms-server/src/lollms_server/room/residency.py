@@ -68,6 +68,11 @@ class Residency:
                 self._leaving.append(resident)
                 self._tasks.start(self._let_go(resident))
 
+    def at_once(self, served: ServedModel) -> int:
+        """How many calls a served model works on side by side."""
+        resident = self.residents.get(served.key)
+        return served.pool if resident is None else resident.at_once
+
     async def of(self, chosen: Chosen) -> Resident:
         """What is to be asked: the served model, or where a call of its binding cannot say which of the binding's own
         models is meant, a binding of its own for that one.

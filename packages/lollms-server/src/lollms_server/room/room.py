@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from lollms_modalities import Progress
+from lollms_modalities import LollmsBinding, Progress, wire
 
 from lollms_server.room import plugins
 from lollms_server.room.asked import Asked, Limit
 from lollms_server.room.callers import TERMINAL, Caller
 from lollms_server.room.calling import Calling
+from lollms_server.room.checking import change_settings, check_call
 from lollms_server.room.configuration import Configuration
-from lollms_server.room.describing import Voice, described, listed, state_of, voice_of
+from lollms_server.room.describing import Voice, class_of, described, listed, state_of, voice_of
 from lollms_server.room.door import Door
 from lollms_server.room.errors import CallNotFound, Ending, NotAllowed
-from lollms_server.room.inputs import LISTS, check_settings
 from lollms_server.room.keys import Key, Keys
 from lollms_server.room.log import log_act, log_model
 from lollms_server.room.metrics import Metrics
@@ -34,6 +34,8 @@ from lollms_server.room.serving import catalogue_of
 from lollms_server.room.streaming import RoomStream
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.usage import Usage
+
+_T = TypeVar("_T")
 
 
 class Room:
@@ -128,6 +130,14 @@ class Room:
         told = await described(self._residency, self._resident(chosen), caller)
         return told if told["voices"] is None else told | {"voices": self.recorded.others(told["voices"])}
 
+    async def described(self, chosen: Chosen) -> tuple[dict[str, Any], wire.Origin]:
+        """The binding's class as JSON values, with as many calls side by side as the model works on; whose it is."""
+        return await class_of(self._residency, self._resident(chosen))
+
+    async def look(self, chosen: Chosen, fn: Callable[[LollmsBinding], _T]) -> _T:
+        """Ask the binding something that is no call. It is no use of the model."""
+        return await self._residency.look(self._resident(chosen), fn)
+
     async def voices(self, chosen: Chosen) -> list[str]:
         """The voices that the binding lists, without those that callers have registered."""
         return self.recorded.others(await listed(self._residency, self._resident(chosen), "voice"))
@@ -155,21 +165,15 @@ class Room:
             SettingsError: an unknown name, a wrong value, or a setting of a kind that only the file says.
         """
         self._admin(caller, "set_settings", model=chosen.served.name)
-        changes = dict(rows) if isinstance(rows, Mapping) else {str(row["name"]): row["value"] for row in rows}
-        resident = self._resident(chosen)
-        form = await self._residency.look(resident, lambda binding: binding.get_settings())
-        check_settings(
-            changes, form, {name: await listed(self._residency, resident, kind) for kind, name in LISTS.items()}
-        )
-        await self._residency.look(resident, lambda binding: binding.set_settings(changes))
-        resident.changes.update(changes)
+        await change_settings(self._residency, self._resident(chosen), rows)
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
     async def call(
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
-        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model", **options: Any,
+        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model",
+        begun: Callable[[], object] | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         """Run a verb of the model's binding.
 
@@ -185,9 +189,7 @@ class Room:
             keep_alive: seconds that the model stays loaded after this call: less than is configured, or from an admin
                 more.
             limit: in the place of the seconds that a call of the model may take; None for any time.
-
-        Returns:
-            What the verb returns: one of our media.
+            begun: called when it has left the queue and its binding is there.
 
         Raises:
             QueueFull, QuotaSpent, Ending: not now; ``retry_after`` seconds later, perhaps.
@@ -195,21 +197,26 @@ class Room:
             LollmsError: whatever the verb raises.
             asyncio.CancelledError: the task was cancelled; so is the call then, in the queue and in the engine.
         """
-        asked = Asked(verb, args, options, False, progress, deadline, keep_alive, limit)
+        asked = Asked(verb, args, options, False, progress, deadline, keep_alive, limit, begun)
         return await self._calling.call(chosen, caller, request_id, asked)
 
     def stream(
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
-        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model", **options: Any,
+        request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model",
+        begun: Callable[[], object] | None = None, **options: Any,
     ) -> RoomStream:  # fmt: skip
         """Run a verb that gives a stream, such as "stream_audio"; arguments and errors as of ``call``.
 
         The call arrives when the first item is asked for. Closing the stream (``aclose``, or ``async with``) cancels
         it, in the queue and in the engine. The engine works on a step while somebody waits for it.
         """
-        asked = Asked(verb, args, options, True, progress, deadline, keep_alive, limit)
+        asked = Asked(verb, args, options, True, progress, deadline, keep_alive, limit, begun)
         return RoomStream(lambda stream: self._calling.items(stream, chosen, caller, request_id, asked))
+
+    async def check(self, chosen: Chosen, caller: Caller, verb: str, *args: Any, **options: Any) -> None:
+        """Raise what a call with these arguments would raise at once. Runs nothing, and is no use of the model."""
+        await check_call(self._residency, chosen, caller, self.recorded, verb, args, options)
 
     def calls(self, caller: Caller) -> list[RunningCall]:
         """The calls under way: the caller's own, or all for an admin."""
@@ -272,10 +279,7 @@ class Room:
     def at_once(self, name: str, modality: str) -> int:
         """How many calls a model works on side by side; 0 where it is not served."""
         served = self._catalogue.served.get((modality, name.partition("/")[0]))
-        if served is None:
-            return 0
-        resident = self._residency.residents.get(served.key)
-        return served.pool if resident is None else resident.at_once
+        return 0 if served is None else self._residency.at_once(served)
 
     # -- change and end ----------------------------------------------------------------------------------------------
 

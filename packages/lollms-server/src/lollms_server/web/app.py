@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
@@ -16,13 +17,15 @@ from lollms_server.web.asked import Asked
 from lollms_server.web.bodies import Gone
 from lollms_server.web.common import Descriptions
 from lollms_server.web.entering import enter
-from lollms_server.web.guard import Guard, Headers, preflight, request_id
+from lollms_server.web.guard import Guard, Headers, below, preflight, request_id
 from lollms_server.web.openai.drawing import Together
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
 from lollms_server.web.settings import WebSettings
 from lollms_server.web.surfaces import routes_of
 from lollms_server.web.uploads import Uploads
+from lollms_server.web.worker.acts import heard_warnings
+from lollms_server.web.worker.entrance import Entrance
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room
@@ -69,6 +72,8 @@ class App:
         self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
         self.together = Together(room)
         self._settled = settled
+        self.entrance = Entrance(self)
+        self._hearing = ExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -76,16 +81,17 @@ class App:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            await self.entrance.enter(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             kind = (await receive())["type"]
             if kind == "lifespan.startup":
+                self._hearing.enter_context(heard_warnings())
                 self.jobs.start()
             if kind == "lifespan.shutdown":
                 await self.jobs.close()
+                self._hearing.close()
                 self.close()
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
@@ -138,7 +144,7 @@ class _Exchange:
         app, headers, scope = self._app, self._headers, self._scope
         guard = app.guard()
         guard.check(scope, headers)
-        raw_path = _below(scope.get("raw_path") or scope["path"].encode(), app.settings.root_path)
+        raw_path = below(scope.get("raw_path") or scope["path"].encode(), app.settings.root_path)
         self._ours = raw_path.startswith(OURS.encode())
         method = scope["method"]
         if guard.cors(origin := headers.get("origin")):
@@ -174,12 +180,6 @@ class _Exchange:
             _log.info("request %s was cut: %s", self._id, type(exc).__name__)
             return
         await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
-
-
-def _below(raw_path: bytes, root: str) -> bytes:
-    """The path below what a proxy puts before ours, where it leaves that."""
-    prefix = root.rstrip("/").encode()
-    return raw_path[len(prefix) :] if prefix and raw_path.startswith(prefix + b"/") else raw_path
 
 
 def create_app(room: Room) -> App:

@@ -17,7 +17,9 @@ from lollms_server.room.models import Chosen, ServedModel
 from lollms_server.web import sse
 from lollms_server.web.asked import Asked
 from lollms_server.web.errors import Refused
+from lollms_server.web.guard import Headers
 from lollms_server.web.options import VerbOptions
+from lollms_server.web.settings import Limits
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room
@@ -89,21 +91,30 @@ def find(asked: Asked, name: str | None, modality: str) -> Chosen:
         ModelNotServed: nothing of that name is served to it.
         Refused: 508, where a server asks a server that would ask a server.
     """
-    passed = asked.headers.get(HOPS) or "0"
-    hops = int(passed) if passed.isascii() and passed.isdigit() and len(passed) < 4 else 0
     try:
         chosen = asked.room.find(name, modality, asked.caller)
     except ModelNotServed:
         if name != DEFAULT:
             raise
         chosen = asked.room.find(None, modality, asked.caller)
+    check_hops(hops_of(asked.headers), chosen)
+    return chosen
+
+
+def hops_of(headers: Headers) -> int:
+    """How many servers have passed a request on, as its headers say."""
+    passed = headers.get(HOPS) or "0"
+    return int(passed) if passed.isascii() and passed.isdigit() and len(passed) < 4 else 0
+
+
+def check_hops(hops: int, chosen: Chosen) -> None:
+    """Refuse, with 508, what a server asks of a server that would ask a server."""
     # A binding that asks another server sends one more than it was reached with, which it does not know: one is enough.
     if hops > 1 or (hops and chosen.served.binding == "lollms"):
         raise Refused(
             f"{chosen.name} would ask another server, for a server that asks this one.", status=508, code="loop",
             hint="Let one of them have the engine.",
         )  # fmt: skip
-    return chosen
 
 
 async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Meant:
@@ -158,6 +169,28 @@ async def check_recording(path: Path | bytes, seconds: float) -> float:
             f"The recording is {duration:.0f} s long, and {seconds:.0f} s are taken.", hint="Send it in parts."
         )
     return duration
+
+
+_SOUND = ("tts", "stt", "ttm")  # what these are given is recordings: to write down, to speak or to go on like
+
+
+async def check_media(media: Any, limits: Limits, modality: str) -> None:
+    """Refuse what would take too much to decode: a recording by its length, an image by its size.
+
+    Args:
+        media: one, or a list or dict of them.
+        modality: of the binding that takes it.
+
+    Raises:
+        MediaError: it is none, or too much.
+    """
+    if isinstance(media, (list, dict)):
+        for one in media.values() if isinstance(media, dict) else media:
+            await check_media(one, limits, modality)
+    elif modality in _SOUND:
+        await check_recording(media, limits.audio_seconds)
+    else:
+        await check_image(media, limits.pixels)
 
 
 async def check_image(media: Path | bytes, pixels: int) -> None:

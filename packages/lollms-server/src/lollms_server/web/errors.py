@@ -155,7 +155,7 @@ def told(error: BaseException, *, ours: bool = False, fields: Mapping[str, str] 
         "detail": message,
     }
     if ours and isinstance(error, LollmsError) and _is_known_elsewhere(error):
-        body["error"]["lollms"] = _clean(error.to_json())
+        body["error"]["lollms"] = clean(error.to_json())
     return Told(row.status, body, _headers(error, row))
 
 
@@ -186,9 +186,10 @@ def cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
+    """JSON values of an error, without the folders and keys of the machine."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
-        return {key: held if key == "types" else _clean(held) for key, held in value.items() if key != "path"}
-    return [_clean(held) for held in value] if isinstance(value, (list, tuple)) else value
+        return {key: held if key == "types" else clean(held) for key, held in value.items() if key != "path"}
+    return [clean(held) for held in value] if isinstance(value, (list, tuple)) else value

@@ -208,3 +208,9 @@ def preflight(headers: Headers, methods: Iterable[str]) -> Mapping[str, str]:
         "access-control-allow-headers": ", ".join(taken),
         "access-control-max-age": "600",
     }
+
+
+def below(raw_path: bytes, root: str) -> bytes:
+    """The path below what a proxy puts before ours, where it leaves that."""
+    prefix = root.rstrip("/").encode()
+    return raw_path[len(prefix) :] if prefix and raw_path.startswith(prefix + b"/") else raw_path

@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import h11
 import uvicorn
+from lollms_modalities import wire
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from lollms_server.web.app import App
 from lollms_server.web.connection import CONNECTION, Connection
@@ -122,6 +124,32 @@ def _protocol(limits: Limits) -> type[H11Protocol]:
     return Watched
 
 
+def _websocket(limits: Limits) -> type[WebSocketsSansIOProtocol]:
+    class Bounded(WebSocketsSansIOProtocol):
+        """A connection that has become a WebSocket."""
+
+        _stuck: asyncio.TimerHandle | None = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stuck = _stopped(self._stuck)
+            super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            # Each ping is answered: of whoever takes no answers none is read any more.
+            self.transport.pause_reading()
+            if self._stuck is None:
+                self._stuck = self.loop.call_later(limits.unread_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stuck = _stopped(self._stuck)
+            if not self.read_paused:
+                self.transport.resume_reading()
+
+    return Bounded
+
+
 def _stopped(clock: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
     """None, which takes the stopped clock's place."""
     if clock is not None:
@@ -143,7 +171,11 @@ def uvicorn_config(
     return uvicorn.Config(
         app,
         http=_protocol(limits),
-        ws="none",
+        ws=_websocket(limits),
+        ws_max_size=wire.HEAD.size + limits.frame_text + wire.CHUNK,
+        ws_per_message_deflate=False,  # a small message that becomes a large one
+        ws_ping_interval=limits.ping_seconds,
+        ws_ping_timeout=limits.ping_seconds,
         loop="asyncio",
         lifespan="on",
         interface="asgi3",

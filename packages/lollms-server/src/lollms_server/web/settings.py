@@ -31,6 +31,11 @@ class Limits:
         linger_seconds: that the rest of a body may take which nobody wants, so that its sender reads why.
         ping_seconds: after which an event stream says that it is there.
         connections: at once.
+        frame_text: bytes of JSON in one frame of a worker's session.
+        sessions: of all callers at once; ``caller_sessions`` is how many of them one may have.
+        session_calls: requests that one session may have under way.
+        unread_seconds: for which a session's client takes nothing of what its call gives.
+        hello_seconds: in which a session must have said which binding it is of.
     """
 
     header_bytes: int = 32_768
@@ -50,6 +55,12 @@ class Limits:
     linger_seconds: float = 5.0
     ping_seconds: float = 10.0
     connections: int = 4096
+    frame_text: int = 1 * MB
+    sessions: int = 256
+    caller_sessions: int = 64
+    session_calls: int = 64
+    unread_seconds: float = 30.0
+    hello_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

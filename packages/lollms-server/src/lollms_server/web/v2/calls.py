@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 from lollms_modalities import Audio, Image, Transcript, Video, read_media
@@ -15,14 +14,12 @@ from lollms_server.web import sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody, checked, refuse_unknown
-from lollms_server.web.common import Meant, begun, check_image, check_recording, meant
+from lollms_server.web.common import Meant, begun, check_media, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.jobs import idempotency, prefers_job
 from lollms_server.web.v2 import values
 from lollms_server.web.v2.events import events_of
 from lollms_server.web.v2.jobs import PATH, told
-
-_SOUND = ("tts", "stt", "ttm")  # what these are given is recordings: to write down, to speak or to go on like
 
 
 class CallBody(RequestBody):
@@ -101,22 +98,11 @@ async def _arguments(asked: Asked, body: CallBody, model: Meant) -> dict[str, An
     limits = asked.settings.limits
     if content and isinstance(text := made[content], str) and len(text) > limits.text:
         raise Refused(f"The {content} has {len(text)} characters, of {limits.text}.", code="too_long", param=content)
-    is_sound = model.chosen.served.modality in _SOUND
     for name in options.media & made.keys():
-        for media in made[name] if isinstance(made[name], list) else [made[name]]:
-            await _look_at(media, is_sound, asked)
+        await check_media(made[name], limits, model.chosen.served.modality)
     if content and kind == "images" and not isinstance(made[content], list):
         made[content] = [made[content]]
     return made
-
-
-async def _look_at(media: Path | bytes, is_sound: bool, asked: Asked) -> None:
-    """Refuse what would take too much to decode: a recording by its length, anything that is an image by its size."""
-    limits = asked.settings.limits
-    if is_sound:
-        await check_recording(media, limits.audio_seconds)
-    else:
-        await check_image(media, limits.pixels)
 
 
 async def _whole(result: Any, headers: dict[str, str]) -> Answer:
