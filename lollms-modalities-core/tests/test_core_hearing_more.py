@@ -206,13 +206,14 @@ def test_a_truncated_tta_is_cut_short() -> None:
         decode_audio(data[: len(data) // 3])
 
 
-def test_a_damaged_time_makes_no_hour_of_silence() -> None:
+def flv(frames: int = 100) -> tuple[bytearray, list[int]]:
+    """Sound in an FLV file, and where its tags begin: their kind, the size of their data, their time (24 + 8 bits)."""
     import av
 
     file = io.BytesIO()
     with av.open(file, "w", format="flv") as container:
         stream = container.add_stream("mp3", rate=44100, layout="mono")
-        for n in range(100):
+        for n in range(frames):
             frame = av.AudioFrame.from_ndarray(
                 np.full((1, 1152), 3000 * (-1) ** n, np.int16), format="s16p", layout="mono"
             )
@@ -220,11 +221,25 @@ def test_a_damaged_time_makes_no_hour_of_silence() -> None:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     data = bytearray(file.getvalue())
-    # Each tag: its kind, the size of its data, its time in milliseconds (24 bits, and 8 above these).
     at, found = 13, []
     while at + 11 <= len(data):
         found.append(at)
         at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
-    data[found[len(found) // 2] + 4] ^= 0x40  # an hour and ten minutes later
+    return data, found
+
+
+def test_a_damaged_time_makes_no_hour_of_silence() -> None:
+    data, tags = flv()
+    data[tags[len(tags) // 2] + 4] ^= 0x40  # an hour and ten minutes later
     heard = decode_audio(bytes(data))
     assert 2.4 < len(heard) / 16000 < 3
+
+
+def test_a_track_that_begins_in_the_middle_is_passed_over() -> None:
+    """As damage makes one of a tag; PyAV has no place for it."""
+    data, tags = flv(1500)  # beyond what is looked at first
+    for at in tags[-300:][:50][::-1]:
+        picture = bytes([0x12]) + bytes(9)
+        data[at:at] = bytes([9, 0, 0, 10]) + data[at + 4 : at + 8] + bytes(3) + picture + (21).to_bytes(4, "big")
+    assert 38 < len(decode_audio(bytes(data))) / 16000 < 40
+    probe_audio(bytes(data))

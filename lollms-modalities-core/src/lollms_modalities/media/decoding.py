@@ -203,11 +203,15 @@ def packets_of(container: Any, damage: Damage) -> Iterator[Any]:
     """The packets of all tracks, also those after a place that cannot be read."""
     import av.error
 
-    for _ in range(_TRIES):
+    tries = 0
+    while tries < _TRIES:
         try:
             yield from container.demux()
             return
+        except IndexError:
+            pass  # PyAV's, of a packet of a track that was not there at the beginning: that packet is behind now
         except av.error.FFmpegError as exc:
+            tries += 1
             damage.lost(0.0, exc)
 
 
