@@ -195,6 +195,9 @@ def full(session: nox.Session) -> None:
     session.install(*group("voices"))
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *LIGHT_TESTS, env=environment)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([*LIGHT, EXAMPLES]))
+    elsewhere = suites([EXAMPLES, ROOT / "packages" / "lollms-piper"])
+    over_ssh = ("python", "tests/support/over_ssh.py", "pytest", "--lollms-place={address}")
+    session.run(*over_ssh, *SIDE_BY_SIDE, *elsewhere)
     session.notify("pythons")
     session.notify("torch_full")
 

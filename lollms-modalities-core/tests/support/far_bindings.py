@@ -54,6 +54,7 @@ class FarTTSBinding(LollmsTTSBinding):
 
     class Settings(BindingSettings):
         voice_name: str = setting("a", description="A voice.", reload=True)
+        models_path: Path | None = setting(None, description="A folder.")
         key: SecretStr | None = setting(None, description="A key.", env="FAR_KEY")
 
     class Options(CallOptions):

@@ -15,11 +15,9 @@ from pathlib import Path
 
 from lollms_modalities import Spec
 
-# What a place runs on the other side: connect, be told apart from strangers, become the worker. Opening, listing or
-# making anything in the host's folder fails there as it would on a machine that has no such folder.
-_THERE = """
-import os, runpy, socket, sys
-port, secret, hidden = sys.argv[1:]
+# Opening, listing or making anything in the folder ``hidden`` fails as it would on a machine that has no such folder.
+HIDE = """
+import os, sys
 
 def refuse(event, args):
     if event in ("open", "os.listdir", "os.mkdir", "os.rename", "os.remove") and isinstance(args[0], (str, bytes)):
@@ -27,6 +25,20 @@ def refuse(event, args):
             raise FileNotFoundError(2, "No such file or directory", args[0])
 
 sys.addaudithook(refuse)
+stat = os.stat
+
+def far_stat(path, *args, **kwargs):
+    if not isinstance(path, int):
+        refuse("open", [os.fspath(path)])
+    return stat(path, *args, **kwargs)
+
+os.stat = far_stat
+"""
+# What a place runs on the other side: connect, be told apart from strangers, become the worker.
+_THERE = f"""
+import os, runpy, socket, sys
+port, secret, hidden = sys.argv[1:]
+{HIDE}
 sock = socket.create_connection(("127.0.0.1", int(port)))
 sock.sendall(secret.encode())
 sys.argv = ["worker", str(sock.detach())]

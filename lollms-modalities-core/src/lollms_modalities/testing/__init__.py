@@ -10,7 +10,8 @@ The whole test file of a binding::
         settings = {"model_name": "tiny"}
         sample = {"text": "One sentence. And another."}
 
-Needs the extra ``testing``. ``pytest --lollms-isolated`` runs it with the binding in another process.
+Needs the extra ``testing``. ``pytest --lollms-isolated`` runs it with the binding in another process,
+``--lollms-place=ssh://host`` with the binding there.
 """
 
 from __future__ import annotations

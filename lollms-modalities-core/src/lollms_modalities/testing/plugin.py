@@ -1,4 +1,4 @@
-"""The pytest plug-in: one flag, one mark."""
+"""The pytest plug-in: where the suites' bindings run, and one mark."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--lollms-isolated``."""
+    """Add ``--lollms-isolated`` and ``--lollms-place``."""
     group = parser.getgroup("lollms", "conformance of bindings")
     group.addoption(
         "--lollms-isolated",
         action="store_true",
         help="run the conformance suites with each binding in another process",
+    )
+    group.addoption(
+        "--lollms-place",
+        metavar="PLACE",
+        help="run them with each binding at that place: a name, or an address such as ssh://user@host",
     )
 
 

@@ -73,18 +73,20 @@ class Suite:
     @pytest.fixture(scope="class")
     @classmethod
     def isolated(cls, request: pytest.FixtureRequest) -> bool:
-        """Whether the binding is to run in another process."""
-        return bool(request.config.getoption("--lollms-isolated", default=False))
+        """Whether the binding is to run in another process, here or elsewhere."""
+        given = request.config.getoption
+        return bool(given("--lollms-isolated", default=False) or given("--lollms-place", default=None))
 
     @pytest.fixture(scope="class")
     @classmethod
-    def make(cls, isolated: bool) -> Iterator[Callable[..., Any]]:
+    def make(cls, isolated: bool, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
         """Makes bindings, with settings besides the suite's; they are closed at the end."""
         made: list[Any] = []
 
         def make(**settings: Any) -> Any:
             given = {**cls.settings, **settings}
-            where: dict[str, Any] = {"isolated": True} if isolated else {}
+            place = request.config.getoption("--lollms-place", default=None)
+            where: dict[str, Any] = {"place": place} if place else {"isolated": True} if isolated else {}
             made.append(cls.manager().require_binding(cls.ref().name, **where, **given))
             return made[-1]
 

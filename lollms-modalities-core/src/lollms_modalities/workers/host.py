@@ -15,6 +15,7 @@ from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
+from lollms_modalities.workers.paths_here import paths_here
 from lollms_modalities.workers.places import is_service
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
@@ -138,6 +139,8 @@ class Worker:
             "settings": pack(self.spec.settings, out),
             "shared": pack({} if service else self.spec.shared, out),
         }
+        if not service and not self.spec.place.shares_files:
+            message["here"] = paths_here({**self.spec.shared, **(self.spec.settings or {})}, described)
         self.ready |= self._begin(call, message, out)
 
     def catch_up(self, call: Call) -> None:

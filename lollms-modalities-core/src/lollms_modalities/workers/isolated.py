@@ -25,6 +25,7 @@ from lollms_modalities.masking import MASK
 from lollms_modalities.settings.older import new_name, renamed
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import as_bytes, without_files
+from lollms_modalities.workers.paths_here import paths_here
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack, unpack
@@ -251,6 +252,8 @@ class IsolatedBinding(LollmsBinding):
             "controls": controls,
             "progress": controls and call.wants_progress,
         }
+        if name == "set_settings" and not self._shares_files:
+            message["here"] = paths_here(_named(positional[0]), type(self)._description["settings"])
         return self._request(call, message, out, worker)
 
     def _request(self, call: Call, message: Json, out: list[Buffer], worker: Worker | None = None) -> tuple[Json, Any]:

@@ -34,6 +34,7 @@ from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.feeding import Incoming
 from lollms_modalities.workers.memory import memory_of
+from lollms_modalities.workers.paths_here import check_there
 from lollms_modalities.workers.protocol import Buffer, Json
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
 from lollms_modalities.workers.values import pack, unpack
@@ -89,6 +90,7 @@ class _Request:
     def _do(self, out: list[Buffer]) -> Json:
         """The answer; its payloads are added to ``out``."""
         message, payloads = self._exchange.get()
+        check_there(message.get("here", {}))
         if message["type"] == protocol.HELLO:
             return self._worker.find(message)
         if message["type"] == protocol.MAKE:
