@@ -29,6 +29,7 @@ export function Waveform({ player }) {
   useEffect(() => {
     let frame = 0;
     const move = () => {
+      if (!box.current) return;
       const share = player.duration ? player.position / player.duration : 0;
       line.current.style.transform = `translateX(${share * box.current.clientWidth}px)`;
       frame = playing ? requestAnimationFrame(move) : 0;
@@ -58,6 +59,7 @@ export function Waveform({ player }) {
 }
 
 export function draw(canvas, peaks) {
+  if (!canvas) return; // gone by now
   const width = canvas.clientWidth, height = canvas.clientHeight, scale = devicePixelRatio || 1;
   if (!width) return;
   canvas.width = width * scale;
