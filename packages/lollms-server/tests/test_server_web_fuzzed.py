@@ -17,6 +17,7 @@ from serving import Server, serving
 CONFIGURATION = """
 [serve]
 keys_file = KEYS
+surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic"]
 [models.counting]
 binding = "counting"
 modality = "tts"

@@ -18,6 +18,7 @@ from lollms_server.web.bodies import Gone
 from lollms_server.web.common import Descriptions
 from lollms_server.web.entering import enter
 from lollms_server.web.guard import Guard, Headers, below, preflight, request_id
+from lollms_server.web.lollms.kept import Kept
 from lollms_server.web.openai.drawing import Together
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
@@ -71,6 +72,7 @@ class App:
         self.uploads = Uploads(settings.uploads)
         self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
         self.together = Together(room)
+        self.kept = Kept(self.uploads.folder)
         self._settled = settled
         self.entrance = Entrance(self)
         self._hearing = ExitStack()
@@ -155,8 +157,11 @@ class _Exchange:
                 return Answer(b"", 204, preflight(headers, ()))
         route, params = app.routes.find(method, raw_path)
         key = None if route.access == "open" else route.key_of(headers)
-        caller = enter(app, scope, headers, route.access, key)
+        late = bool(route.key_field) and key is None
+        caller = enter(app, scope, headers, "open" if late else route.access, key)
         self._asked = Asked(app, scope, self._receive, headers, route, params, caller, self._id)
+        if late:
+            await self._asked.enter_late()
         if route.body is None and not route.form:
             self._asked.attend()
         return await route.handler(self._asked)

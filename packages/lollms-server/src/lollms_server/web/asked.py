@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope
 
 from lollms_server.room.callers import Caller
+from lollms_server.room.errors import KeyRefused
 from lollms_server.web.bodies import Body, parse_json
 from lollms_server.web.checking import checked
 from lollms_server.web.connection import Connection
+from lollms_server.web.entering import enter
 from lollms_server.web.errors import Refused
 from lollms_server.web.forms import Form, read_form
 from lollms_server.web.guard import Headers
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from lollms_server.web.routes import Route
 
 _M = TypeVar("_M", bound=BaseModel)
+_UNREAD = object()
 
 
 class Asked:
@@ -62,6 +65,30 @@ class Asked:
         self._task: asyncio.Task[Any] | None = None
         self._watcher: asyncio.Task[None] | None = None  # where the server is not ours
         self._gone = False
+        self._json: Any = _UNREAD
+
+    def enter(self, key: str | None) -> Caller:
+        """Who asks, by a key that stood where the route does not look for one.
+
+        Raises:
+            KeyRefused: it is none.
+        """
+        return enter(self.app, self._scope, self.headers, "user", key)
+
+    async def enter_late(self) -> None:
+        """Find out who asks where the key may stand in the body, of which a stranger may send little.
+
+        Raises:
+            KeyRefused: there is none in it, or an unknown one, where one is needed.
+        """
+        try:
+            self.caller = self.enter(None)
+        except KeyRefused:
+            held = await self.json(self.settings.limits.stranger_bytes)
+            key = held.get(self.route.key_field) if isinstance(held, dict) else None
+            if not isinstance(key, str) or not key:
+                raise
+            self.caller = self.enter(key)
 
     # -- what it holds -----------------------------------------------------------------------------------------------
 
@@ -102,12 +129,17 @@ class Asked:
                 hint="Send it as it is, without Content-Encoding.",
             )  # fmt: skip
 
-    async def json(self) -> Any:
-        """The body as JSON values.
+    async def json(self, at_most: int | None = None) -> Any:
+        """The body as JSON values, which are read once.
+
+        Args:
+            at_most: bytes; what the settings allow where it is left out.
 
         Raises:
             Refused: it is none; or another type is claimed, as pages of other sites may send without being asked.
         """
+        if self._json is not _UNREAD:
+            return self._json
         self._check_encoding()
         if self.content_type != "application/json" and not self.content_type.endswith("+json"):
             raise Refused(
@@ -115,9 +147,25 @@ class Asked:
                 hint="Send application/json.",
             )  # fmt: skip
         limits = self.settings.limits
-        data = await self._body.whole(limits.json_bytes, "JSON body")
+        data = await self._body.whole(limits.json_bytes if at_most is None else at_most, "JSON body")
         self.attend()
-        return await parse_json(data, limits)
+        self._json = await parse_json(data, limits)
+        return self._json
+
+    async def urlencoded(self) -> dict[str, str]:
+        """The body as the fields of a small form of a page's kind, each name once.
+
+        Raises:
+            Refused: there is too much of it.
+        """
+        self._check_encoding()
+        data = await self._body.whole(self.settings.limits.stranger_bytes, "form")
+        self.attend()
+        try:
+            said = parse_qs(data.decode("latin-1"), max_num_fields=50, errors="replace")
+        except ValueError:
+            raise Refused("The form has more than 50 fields.", code="invalid_form") from None
+        return {name: values[-1] for name, values in said.items()}
 
     async def fields(self) -> dict[str, Any]:
         """What a JSON object or a form holds by name. Nulls are left out; of a form's fields each is a list of texts.

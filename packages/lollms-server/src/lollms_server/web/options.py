@@ -63,6 +63,11 @@ class VerbOptions:
         """Whether there is such an option."""
         return name in self.names
 
+    def parted(self, options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Those options that there are, and the names of the others, for clients whose own servers pass them over."""
+        known = {name: value for name, value in options.items() if self.has(name)}
+        return known, [name for name in options if name not in known]
+
     def checked(
         self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str, strict: bool = False,
         form: bool = True,

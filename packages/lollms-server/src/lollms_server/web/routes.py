@@ -43,6 +43,7 @@ class Route:
         answers: media types of the answer, with the schema of a JSON one.
         query: names of what may stand after the question mark, and what that is.
         key_of: where its clients put their key.
+        key_field: of a JSON body, in which some put it instead; "" where they do not.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Route:
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"application/json": {}})
     query: Mapping[str, str] = field(default_factory=dict)
     key_of: KeyOf = bearer
+    key_field: str = ""
 
     @property
     def parameters(self) -> list[str]:

@@ -18,6 +18,7 @@ class Limits:
     Attributes:
         header_bytes: the request line and all headers.
         json_bytes: a JSON body; sound or an image may be in it as base64.
+        stranger_bytes: a body in which there may be the key, until that is known.
         json_depth: how deep its lists and objects go.
         upload_bytes: the files of one request, together.
         field_bytes: one field of a form; ``reference_bytes`` is that of one that may be a recording as a data URL.
@@ -40,6 +41,7 @@ class Limits:
 
     header_bytes: int = 32_768
     json_bytes: int = 48 * MB
+    stranger_bytes: int = 1 * MB
     json_depth: int = 32
     upload_bytes: int = 500 * MB
     field_bytes: int = 1 * MB

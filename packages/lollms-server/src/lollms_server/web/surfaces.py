@@ -7,6 +7,7 @@ from typing import Any
 
 from lollms_server.web import operating, page
 from lollms_server.web.jobs import LISTED
+from lollms_server.web.lollms.table import CLASSIC, MODERN
 from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
 from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
 from lollms_server.web.routes import Route
@@ -90,13 +91,17 @@ PAGE = (
     Route("GET", "/", page.index, "The page for people.", access="open", answers={"text/html": {"type": "string"}}),
     Route("GET", "/page/{digest}/{path*}", page.file, "A file of that page.", access="open", answers={"*/*": _FILE}),
 )  # fmt: skip
-SURFACES = {"openai": OPENAI, "lollms": LOLLMS}
+SURFACES = {"openai": OPENAI, "lollms": LOLLMS, "lollms-modern": MODERN, "lollms-classic": CLASSIC}
 # Of each: whose clients speak it, and what it answers.
 ABOUT = {
     "openai": ("OpenAI's SDKs, Open WebUI, whatever else asks as they do",
                "`/v1`: speech, transcription, images, [films and music](serving/jobs.md), models, voices"),
     "lollms": ("`lollms-remote`, programs of your own",
                "`/lollms/v2`: [every verb of every binding](server-api.md#our-own-surface)"),
+    "lollms-modern": ("Clients of [LoLLMs](serving/lollms.md), `lollms_client` 1.x",
+                      "`/lollms/v1`: what there is, speech, voices, changed images; `/api/discussions/stt`"),
+    "lollms-classic": ("Clients of [lollms-webui](serving/lollms.md), `lollms_client` 0.x and 1.x",
+                       "`/text2Audio`, `/tts/file`, `/transcribe`, `/audio2text`, `/generate_image` and their lists"),
 }  # fmt: skip
 
 

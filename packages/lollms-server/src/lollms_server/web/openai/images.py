@@ -17,7 +17,7 @@ from lollms_server.web import errors, jobs, sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody
-from lollms_server.web.common import Meant, begun, check_image, find, meant
+from lollms_server.web.common import Meant, begun, check_image, find, ignored, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai import drawing
 from lollms_server.web.openai.job_shape import SIZE
@@ -75,7 +75,11 @@ async def generate(asked: Asked) -> Answer:
 
 async def edit(asked: Asked) -> Answer:
     """Change images."""
-    body = await asked.body(EditBody)
+    return await changed(asked, await asked.body(EditBody))
+
+
+async def changed(asked: Asked, body: EditBody) -> Answer:
+    """What is answered to a body of this surface's, or of one that is like it."""
     chosen = find(asked, body.model, "tti")
     if not await asked.app.descriptions.has(chosen, asked.caller, drawing.CHANGE):
         raise Refused(f"The model {chosen.name} changes no images.", code="unsupported", param="model")
@@ -108,7 +112,7 @@ async def _answer(
         raise Refused(f"The prompt has {len(body.prompt)} characters.", code="too_long", param="prompt")
     options, left_out = _options(body, model, verb, strict=not asked.is_form)
     arguments |= options | {"keep_alive": body.keep_alive}
-    headers = model.headers | ({"x-lollms-ignored": ", ".join(left_out)} if left_out else {})
+    headers = model.headers | ignored(left_out)
     if body.stream:
         events = await begun(_events(asked, body, model, verb, arguments, event))
         return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**sse.HEADERS, **headers})

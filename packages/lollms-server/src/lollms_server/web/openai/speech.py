@@ -10,7 +10,7 @@ from lollms_server.room.describing import Voice
 from lollms_server.web import errors, sse
 from lollms_server.web.answers import Answer, Streamed
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import Meant, begun, in_header, meant
+from lollms_server.web.common import Meant, begun, ignored, in_header, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai.bodies import SpeechBody
 from lollms_server.web.sound import raw
@@ -25,23 +25,30 @@ _PART = 24_576  # bytes of sound in one event
 async def speak(asked: Asked) -> Answer:
     """Speak a text."""
     asked.fields_of = {"text": "input"}
-    body = await asked.body(SpeechBody)
+    return await answer(asked, await asked.body(SpeechBody))
+
+
+async def answer(asked: Asked, body: SpeechBody, *, strict: bool = True) -> Answer:
+    """What is answered to a body of this surface's, or of one that is like it.
+
+    Args:
+        strict: whether an option that the binding does not have is refused; else it is told in a header.
+    """
     if len(body.input) > asked.settings.limits.text:
         raise Refused(
             f"The text has {len(body.input)} characters, and {asked.settings.limits.text} are taken.",
             code="too_long", param="input", hint="Send it in parts.",
         )  # fmt: skip
     model = await meant(asked, body.model, "tts", "stream_audio")
-    options, left_out = _options(body, model)
+    options, left_out = _options(body, model, strict)
     named = body.voice.get("id") or {} if isinstance(body.voice, dict) else body.voice
     if named is not None and not isinstance(named, str):
         raise Refused("A voice is a name, or {id: NAME}.", code="invalid_value", param="voice")
-    voice = await _voice(asked, model, named) if named else Voice(None)
+    voice = await voice_of(asked, model, named)
     headers = {**model.headers, "content-type": _TYPES[body.response_format]}
     if voice.alias is not None:
         headers["x-lollms-voice-alias"] = in_header(voice.alias)
-    if left_out:
-        headers["x-lollms-ignored"] = ", ".join(left_out)
+    headers |= ignored(left_out)
     sound = await begun(_spoken(asked, model, body, voice.name, options))
     if body.stream_format == "audio":
         return Streamed(sound, headers)
@@ -62,16 +69,23 @@ def _spoken(
     return raw(stream) if kind == "pcm" else stream
 
 
-async def _voice(asked: Asked, model: Meant, name: str) -> Voice:
+async def voice_of(asked: Asked, model: Meant, name: str | None) -> Voice:
+    """What a voice's name means for this caller; none is the default one.
+
+    Raises:
+        VoiceNotFoundError: nothing.
+    """
+    if not name:
+        return Voice(None)
     own = asked.room.recorded.meant(model.chosen, name, asked.caller)
     return await asked.room.voice(model.chosen, name) if own is None else Voice(own.id)
 
 
-def _options(body: SpeechBody, model: Meant) -> tuple[dict[str, Any], list[str]]:
+def _options(body: SpeechBody, model: Meant, strict: bool) -> tuple[dict[str, Any], list[str]]:
     """The binding's options, and the names of what it cannot be told."""
     known = model.options
-    options = known.checked(body.options, also=SpeechBody.model_fields, what=model.chosen.name, strict=True)
-    left_out = []
+    given, left_out = (body.options, []) if strict else known.parted(body.options)
+    options = known.checked(given, also=SpeechBody.model_fields, what=model.chosen.name, strict=True)
     if body.speed is not None:
         if known.has("speed"):
             options["speed"] = body.speed

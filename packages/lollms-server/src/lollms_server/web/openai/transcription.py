@@ -12,7 +12,7 @@ from lollms_modalities import Segment
 from lollms_server.web import errors, sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, text_answer
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import Meant, begun, check_recording, meant
+from lollms_server.web.common import Meant, begun, check_recording, ignored, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai import transcripts
 from lollms_server.web.openai.bodies import TranscriptionBody
@@ -39,8 +39,9 @@ async def _answer(asked: Asked, task: str) -> Answer:
     verb = "stream_transcript" if body.stream else "transcribe_audio"
     model = await meant(asked, body.model, "stt", verb)
     options, left_out = _options(asked, body, model, task)
-    path, seconds = await _recording(asked, body)
-    headers = model.headers | ({"x-lollms-ignored": ", ".join(left_out)} if left_out else {})
+    data = None if body.input_audio is None else body.input_audio.data
+    path, seconds = await recording(asked, data, "input_audio")
+    headers = model.headers | ignored(left_out)
     arguments: dict[str, Any] = {"request_id": asked.id, "keep_alive": body.keep_alive, **options}
     if body.stream:
         segments = asked.room.stream(model.chosen, asked.caller, verb, path, **arguments)
@@ -141,12 +142,17 @@ def _must(can: bool, model: Meant, what: str, param: str) -> None:
         raise Refused(f"The model {model.chosen.name} has no {what}.", code="unsupported", param=param)
 
 
-async def _recording(asked: Asked, body: TranscriptionBody) -> tuple[Path, float]:
-    """The file that was sent, looked at, and its length in seconds."""
-    if body.input_audio is not None and not asked.form.files:
+async def recording(asked: Asked, data: str | None, field: str) -> tuple[Path, float]:
+    """The recording that was sent, looked at, and its length in seconds.
+
+    Args:
+        data: the recording as base64, where it did not come as the form's file.
+        field: which holds that.
+    """
+    if data is not None and not asked.form.files:
         upload = Upload(asked.app.uploads.folder)
-        asked.form.files["input_audio"] = [upload]
-        upload.write(await asyncio.to_thread(decoded, "input_audio", body.input_audio.data))
+        asked.form.files[field] = [upload]
+        upload.write(await asyncio.to_thread(decoded, field, data))
         upload.finish()
     else:
         upload = asked.form.file("file")
