@@ -17,7 +17,7 @@ from serving import Server, serving
 CONFIGURATION = """
 [serve]
 keys_file = KEYS
-surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic"]
+surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111"]
 [models.counting]
 binding = "counting"
 modality = "tts"

@@ -68,7 +68,7 @@ Seconds = Annotated[
 ]  # fmt: skip
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 Modality = Literal["tts", "stt", "tti", "ttm", "ttv"]
-Surface = Literal["openai", "lollms", "lollms-modern", "lollms-classic"]
+Surface = Literal["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111"]
 
 
 class _Table(BaseModel):

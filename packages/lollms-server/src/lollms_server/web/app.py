@@ -14,6 +14,7 @@ from lollms_server.jobs.board import Jobs, Lease
 from lollms_server.web import errors
 from lollms_server.web.answers import Answer, json_answer
 from lollms_server.web.asked import Asked
+from lollms_server.web.automatic1111.desk import Desk
 from lollms_server.web.bodies import Gone
 from lollms_server.web.common import Descriptions
 from lollms_server.web.entering import enter
@@ -73,6 +74,7 @@ class App:
         self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
         self.together = Together(room)
         self.kept = Kept(self.uploads.folder)
+        self.desk = Desk()
         self._settled = settled
         self.entrance = Entrance(self)
         self._hearing = ExitStack()

@@ -70,7 +70,7 @@ _NAMED = 20  # of what was left out
 
 def ignored(names: list[str]) -> dict[str, str]:
     """The header that tells what was left out, where something was. Names are a caller's."""
-    return {"x-lollms-ignored": ", ".join(in_header(name[:60]) for name in names[:_NAMED])} if names else {}
+    return {"x-lollms-ignored": ", ".join(in_header(name[:60]) or "?" for name in names[:_NAMED])} if names else {}
 
 
 class Meant(NamedTuple):

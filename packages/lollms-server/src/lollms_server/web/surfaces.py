@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lollms_server.web import operating, page
+from lollms_server.web.automatic1111.table import AUTOMATIC1111
 from lollms_server.web.jobs import LISTED
 from lollms_server.web.lollms.table import CLASSIC, MODERN
 from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
@@ -13,7 +14,7 @@ from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
 from lollms_server.web.routes import Route
 from lollms_server.web.v2 import bindings, calls, converting, jobs
 
-_EVENTS: dict[str, Any] = {"text/event-stream": {"type": "string"}}
+_EVENTS: dict[str, Any] = {"text/event-stream": {}}  # what an event holds OpenAPI 3.1 cannot say
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 _OBJECT: dict[str, Any] = {"application/json": {"type": "object"}}
 _SOUND = {kind: _FILE for kind in ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav", "audio/pcm")}
@@ -91,10 +92,16 @@ PAGE = (
     Route("GET", "/", page.index, "The page for people.", access="open", answers={"text/html": {"type": "string"}}),
     Route("GET", "/page/{digest}/{path*}", page.file, "A file of that page.", access="open", answers={"*/*": _FILE}),
 )  # fmt: skip
-SURFACES = {"openai": OPENAI, "lollms": LOLLMS, "lollms-modern": MODERN, "lollms-classic": CLASSIC}
+SURFACES = {
+    "openai": OPENAI,
+    "lollms": LOLLMS,
+    "lollms-modern": MODERN,
+    "lollms-classic": CLASSIC,
+    "automatic1111": AUTOMATIC1111,
+}
 # Of each: whose clients speak it, and what it answers.
 ABOUT = {
-    "openai": ("OpenAI's SDKs, Open WebUI, whatever else asks as they do",
+    "openai": ("OpenAI's SDKs, [Open WebUI](serving/open-webui.md), whatever else asks as they do",
                "`/v1`: speech, transcription, images, [films and music](serving/jobs.md), models, voices"),
     "lollms": ("`lollms-remote`, programs of your own",
                "`/lollms/v2`: [every verb of every binding](server-api.md#our-own-surface)"),
@@ -102,6 +109,8 @@ ABOUT = {
                       "`/lollms/v1`: what there is, speech, voices, changed images; `/api/discussions/stt`"),
     "lollms-classic": ("Clients of [lollms-webui](serving/lollms.md), `lollms_client` 0.x and 1.x",
                        "`/text2Audio`, `/tts/file`, `/transcribe`, `/audio2text`, `/generate_image` and their lists"),
+    "automatic1111": ("Open WebUI and other clients of [AUTOMATIC1111's web UI](serving/automatic1111.md)",
+                      "`/sdapi/v1`: `txt2img`, `img2img`, `sd-models`, `options`, `progress`, `interrupt`"),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities import Image, Progress
 
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import Meant
+from lollms_server.web.common import Meant, check_image
 from lollms_server.web.options import CEILINGS
 
 if TYPE_CHECKING:
@@ -98,7 +98,14 @@ async def drawn(
     Args:
         arguments: of ``Room.call``, those of the verb among them.
         progress: as of ``Room.call``.
+
+    Raises:
+        MediaError: an image among them is none, or too large.
     """
+    for name in model.options.media & arguments.keys():
+        media = arguments[name]
+        for one in media if isinstance(media, list) else [media]:
+            await check_image(one, asked.settings.limits.pixels)
     if verb == SEVERAL and progress is None and "seed" not in arguments:
         return await asked.app.together.draw(asked, model, number, arguments)
     how: dict[str, Any] = {"request_id": asked.id, "progress": progress}

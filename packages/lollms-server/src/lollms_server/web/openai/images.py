@@ -17,7 +17,7 @@ from lollms_server.web import errors, jobs, sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody
-from lollms_server.web.common import Meant, begun, check_image, find, ignored, meant
+from lollms_server.web.common import Meant, begun, find, ignored, meant
 from lollms_server.web.errors import Refused
 from lollms_server.web.openai import drawing
 from lollms_server.web.openai.job_shape import SIZE
@@ -87,8 +87,6 @@ async def changed(asked: Asked, body: EditBody) -> Answer:
     given = _given(asked, body)
     masks = asked.form.files.get("mask", [])
     mask = asked.form.file("mask").path if masks else None if body.mask is None else decoded("mask", body.mask)
-    for media in (*given, *([] if mask is None else [mask])):
-        await check_image(media, asked.settings.limits.pixels)
     arguments = {"images": given, "prompt": body.prompt} | ({} if mask is None else {"mask": mask})
     return await _answer(asked, body, model, drawing.CHANGE, arguments, "image_edit")
 
