@@ -171,7 +171,7 @@ def test_progress_is_told_and_what_is_drawn_is_interrupted(keyed: tuple[Server, 
     [
         {"width": 10**9}, {"height": 0}, {"batch_size": 17}, {"batch_size": 5, "n_iter": 4}, {"steps": 10**6},
         {"seed": 2**63}, {"cfg_scale": "high"}, {"prompt": "x" * 200_001}, {"override_settings": "eyes"},
-        {"num_inference_steps": 10**9}, {"width": "512"},
+        {"num_inference_steps": 10**9}, {"width": "512"}, {"prompt": ""},
     ],
 )  # fmt: skip
 def test_what_is_out_of_bounds_is_refused(server: Server, body: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ _FIELDS_OF = {here: there for there, here in _CALLED.items()} | {"images": "init
 class TextBody(RequestBody):
     """Of ``/sdapi/v1/txt2img``. What it says beside this is passed over, unless it is an option of the binding."""
 
-    prompt: str = Field("", description="What to show.")
+    prompt: str = Field(description="What to show.", min_length=1)
     negative_prompt: str = Field("", description="What not to show.")
     width: int = Field(512, ge=1, le=8192)
     height: int = Field(512, ge=1, le=8192)
