@@ -98,6 +98,13 @@ class Sshd:
             assert time.monotonic() < until, "sshd does not listen"
             time.sleep(0.01)
 
+    def bare(self, wanted: bool = True) -> None:
+        """Let its shells find a Python that has nothing of ours; or as before."""
+        made = self._folder / "bare"
+        if wanted and not made.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+        (self.home / ".bashrc").write_text(f"unset PYTHONPATH; PATH={made}/bin\n" if wanted else "")
+
     @property
     def sessions(self) -> list[psutil.Process]:
         """The processes of sshd's own that serve connections, and none of what runs in these."""

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.errors import UnsupportedError
 from lollms_modalities.workers.memory import memory_with_programs
@@ -240,7 +240,7 @@ def _watch(line: str) -> None:
 
 
 @contextlib.contextmanager
-def guarded(process: subprocess.Popen[str]) -> Iterator[None]:
+def guarded(process: subprocess.Popen[Any]) -> Iterator[None]:
     """For a process that leads a group of its own: that ends when the block does, or when this program ends."""
     _watch(f"+{process.pid}\n")
     try:

@@ -4,67 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities.errors import BindingDependencyError, BindingNotFoundError, LollmsError, PlaceError
+from lollms_modalities.errors import LollmsError, PlaceError
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.ssh_address import SshAddress
+from lollms_modalities.workers.ssh_command import GREETING, program, ssh_command
+from lollms_modalities.workers.ssh_errors import SSH_FAILED, failure, missing
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec
 
-# What the command line says goes before what the user's configuration says.
-_OPTIONS = {
-    "IgnoreUnknown": "SessionType,StdinNull,ForkAfterAuthentication",  # of OpenSSH 8.7
-    "BatchMode": "yes",
-    "ConnectTimeout": "15",
-    # A line that is cut is told after five seconds.
-    "ServerAliveInterval": "1",
-    "ServerAliveCountMax": "4",
-    "LogLevel": "INFO",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "ClearAllForwardings": "yes",
-    "Tunnel": "no",
-    "PermitLocalCommand": "no",
-    "RemoteCommand": "none",
-    "RequestTTY": "no",
-    "EscapeChar": "none",
-    "ControlMaster": "no",
-    "ControlPath": "none",
-    "SessionType": "default",
-    "StdinNull": "no",
-    "ForkAfterAuthentication": "no",
-}
 _WORKER = ["-u", "-X", "utf8", "-X", "faulthandler", "-m", "lollms_modalities.workers.worker"]
-_GREETING = 1 << 16  # bytes that may come before the worker's first
 _MEETING = 60.0  # seconds that connecting and finding the interpreter may take at most
-_SSH = 255  # how ssh ends when it has failed itself
-
-# What ssh prints, the reason, and what mends it, where {target} is as one writes it for ssh.
-_FAILURES = (
-    (r"has changed and you", "identity", "Its key is another than the one that is known. If that is right, run "
-     "ssh-keygen -R for the host, then ssh {target}, and compare the fingerprint."),
-    (r"[Hh]ost key (verification failed|is known)|key is not known", "identity",
-     "Its key is not known here: run ssh {target} once in a terminal, and compare the fingerprint."),
-    (r"Permission denied|Too many authentication failures", "authentication",
-     "No password is asked for: give it a key with ssh-copy-id {target}, or unlock yours with ssh-add."),
-    (r"Could not resolve hostname", "address", "Look at the spelling; an alias stands in the configuration of ssh."),
-    (r"Connection refused", "unreachable", "No sshd listens there: start it, or name its port."),
-    (r"timed out|No route to host|[Uu]nreachable|not responding", "unreachable",
-     "Look whether the machine runs and can be reached from here: ssh {target}"),
-    (r"(python3|exec).*(not found|No such file|not recognized)|[Uu]nknown command.*python3", "program",
-     "There is no python3 on the path that ssh gives there: install one, or link it to /usr/local/bin."),
-)  # fmt: skip
 
 
 class SshProcess(WorkerProcess):
@@ -126,7 +84,7 @@ class SshProcess(WorkerProcess):
         if said.strip():  # what a shell says before each command: harmless, and seen in the log
             self._output.feed(said.strip() + b"\n")
         if "missing" in told:
-            raise self._missing(told, spec)
+            raise missing(self.address, told, spec.modality, spec.name, spec.environment)
         self.sock.settimeout(None)
 
     def _until_marked(self, mark: bytes, until: float) -> tuple[bytes, dict[str, Any] | None]:
@@ -143,7 +101,7 @@ class SshProcess(WorkerProcess):
                 return data, None
             before, found, _ = (data + ahead).partition(mark)
             ends = (data + ahead).find(b"\n", len(before)) if found else -1
-            if ends < 0 and len(data) + len(ahead) > _GREETING:
+            if ends < 0 and len(data) + len(ahead) > GREETING:
                 return data, None
             take = len(ahead) if ends < 0 else ends + 1 - len(data)
             data += self.sock.recv(take, socket.MSG_WAITALL)
@@ -156,49 +114,7 @@ class SshProcess(WorkerProcess):
             self.sock.shutdown(socket.SHUT_RDWR)
         if self._wait_for_ssh(2.0):
             self._reader.join(2.0)
-        code, lines = self._popen.poll(), [line for line in self._output.last_lines() if line.strip()]
-        words = " ".join(lines[-2:])[-600:]
-        plain = ("unreachable" if code == _SSH else "answer", "Try it in a terminal: ssh {target} python3 -V")
-        reason, mend = next((told for pattern, *told in _FAILURES if re.search(pattern, words)), plain)
-        if reason == "answer" or (said and code != _SSH):
-            came = [f"{said[:200]!r} came"] if said else []
-            message = f"{self.address} answers, but not with a worker: {', and '.join([*came, words or 'it ended'])}"
-        else:
-            message = f"{self.address}: {words or f'ssh ended with {code} and said nothing'}"
-        return PlaceError(
-            message.rstrip(".") + ".",
-            hint=mend.format(target=self.address.target),
-            place=str(self.address),
-            reason=reason,
-        )
-
-    def _missing(self, told: Mapping[str, Any], spec: Spec) -> LollmsError:
-        """The error for what the other side has not found."""
-        at, what = str(self.address), told["missing"]
-        create = f"lollms env create {spec.name} --on {at}"
-        if what == "folder":
-            return BindingNotFoundError(
-                f"{spec.environment!r} is no virtual environment at {at}: {told['folder']} holds no pyvenv.cfg there.",
-                hint=f"Make one there, or run {create}.",
-            )
-        if what == "environment":
-            known = f"There are: {', '.join(told['known'])}." if told["known"] else "There is none yet."
-            return BindingNotFoundError(
-                f"There is no environment {spec.environment!r} at {at}.",
-                hint=f"{known} {create} --name {spec.environment} makes it.",
-            )
-        if what == "binding":
-            there = "; ".join(f"{where}: {', '.join(names) or 'none'}" for where, names in told["there"].items())
-            return BindingNotFoundError(
-                f"No {spec.modality} binding {spec.name!r} is installed at {at}. Of this modality it has: {there}.",
-                hint=f"Run {create}, which makes an environment for it there.",
-            )
-        return BindingDependencyError(
-            f"At {at} neither Python {told['version']} ({told['python']}) nor the command lollms has "
-            "lollms-modalities-core, and there are no environments.",
-            hint=f"Install it there, such as by ssh {self.address.target} pipx install lollms-client; then {create}.",
-            name=spec.name,
-        )
+        return failure(self.address, self._popen.poll(), said, self._output.last_lines())
 
     # -- its end ------------------------------------------------------------------------------------------------------
 
@@ -222,7 +138,7 @@ class SshProcess(WorkerProcess):
         if not self._ended.wait(1.0) or self.killed_because:
             return super().cause()
         code = self._popen.returncode
-        if code == _SSH:
+        if code == SSH_FAILED:
             self._reader.join(1.0)
             words = next((line for line in reversed(self._output.last_lines()) if line.strip()), "ssh does not say why")
             return f"the connection to {self.address} was lost ({words.rstrip('.')})"
@@ -240,7 +156,7 @@ class SshProcess(WorkerProcess):
         if not self._ended.is_set() or not self._known:
             return None
         code = self._popen.returncode
-        if code == _SSH or code < 0:
+        if code == SSH_FAILED or code < 0:
             return None
         return 128 - code if code > 128 else code
 
@@ -261,31 +177,6 @@ class SshProcess(WorkerProcess):
         self.reap(lambda: None)
         self.kill("it could not be started")
         self.wait(1.0)
-
-
-def program(asked: Mapping[str, Any]) -> bytes:
-    """What Python is to run there. All that differs from time to time is in it, nothing of it in the command."""
-    source = Path(__file__).with_name("ssh_there.py").read_text("utf-8")
-    return f"{source}\nmain(json.loads({json.dumps(asked)!r}))\n".encode()
-
-
-def ssh_command(address: SshAddress, text: bytes) -> list[str]:
-    """The command that runs ``text`` there, when it is given it over its standard input.
-
-    Every shell takes the words for the other side as they are. Raises ``PlaceError``: there is no ssh here.
-    """
-    ssh = shutil.which("ssh")
-    if ssh is None:
-        raise PlaceError(
-            f"{address} is reached with the program ssh, which is not here.",
-            hint="Install OpenSSH's client: apt-get install openssh-client, for one.",
-            place=str(address),
-            reason="program",
-        )
-    options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
-    # -u: no byte is read that is not of the text. From here on its own folder is on nobody's path.
-    code = f"import sys;sys.path[:]=filter(None,sys.path);exec(sys.stdin.buffer.read({len(text)}).decode())"
-    return [ssh, *options, *address.words, f"exec python3 -uc '{code}'"]
 
 
 def _signal(number: int) -> str:

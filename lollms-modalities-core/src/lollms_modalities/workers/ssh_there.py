@@ -33,6 +33,10 @@ def main(asked: Mapping[str, Any]) -> NoReturn:
     """Do what was asked; ``asked`` is what ``SshProcess`` has sent."""
     mark = asked["mark"].encode()
     try:
+        if "lollms" in asked:
+            python = with_client()
+            os.write(1, b"\n" + mark + json.dumps({"python": python}).encode() + b"\n")
+            run_until_gone([python, "-P", "-m", "lollms_client", *asked["lollms"]])
         python, where, environment = find(asked)
         command, variables = asked["command"], dict(asked["variables"])
         lock = None
@@ -75,7 +79,7 @@ def find(asked: Mapping[str, Any]) -> tuple[str, str, str | None]:
     with_core = None
     for python in interpreters():
         sites = sites_of(python)
-        if not holds_core(sites):
+        if not holds(sites, "lollms_modalities_core"):
             continue
         with_core = with_core or python
         if binding in bindings(sites, group):
@@ -88,6 +92,14 @@ def find(asked: Mapping[str, Any]) -> tuple[str, str, str | None]:
         raise Missing("core", python=sys.executable, version=sys.version.split()[0])
     there = {} if with_core is None else {with_core: bindings(sites_of(with_core), group)}
     raise Missing("binding", there={where: sorted(names) for where, names in {**there, **held}.items()})
+
+
+def with_client() -> str:
+    """The interpreter that has the command ``lollms``."""
+    for python in interpreters():
+        if holds(sites_of(python), "lollms_client"):
+            return python
+    raise Missing("core", python=sys.executable, version=sys.version.split()[0], lacks="lollms-client")
 
 
 def interpreters() -> list[str]:
@@ -121,9 +133,9 @@ def sites_in(folder: str) -> list[str]:
     return glob.glob(os.path.join(glob.escape(folder), "lib", "python3*", "site-packages"))
 
 
-def holds_core(sites: Iterable[str]) -> bool:
-    """Whether the core is installed there."""
-    return any(glob.glob(os.path.join(glob.escape(site), "lollms_modalities_core-*.dist-info")) for site in sites)
+def holds(sites: Iterable[str], distribution: str) -> bool:
+    """Whether a distribution is installed there."""
+    return any(glob.glob(os.path.join(glob.escape(site), f"{distribution}-*.dist-info")) for site in sites)
 
 
 def bindings(sites: Iterable[str], group: str) -> set[str]:
@@ -219,6 +231,23 @@ def run(command: Sequence[str], variables: Mapping[str, str], lock: int | None) 
         os.write(told, b"-")
     drain(printed)
     os._exit(128 - code if code < 0 else min(code, 254))  # 255 is ssh's own
+
+
+def run_until_gone(command: Sequence[str]) -> NoReturn:
+    """Run a program whose output is ours, until it ends or ssh does, and end as it ended."""
+    told = guard()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    os.write(told, b"%d\n" % process.pid)
+    poll = select.poll()
+    poll.register(0, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    while process.poll() is None:
+        if poll.poll(100):  # nothing is sent: this is the end
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    os.write(told, b"-")
+    code = process.returncode
+    os._exit(128 - code if code < 0 else min(code, 254))
 
 
 def guard() -> int:

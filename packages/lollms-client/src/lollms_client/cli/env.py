@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,15 @@ Python = Annotated[str | None, typer.Option(help="Version ('3.12'), range, or pa
 Source = Annotated[Path | None, typer.Option("--from", help="Take it from a checkout, or from a folder of wheels.")]
 Torch = Annotated[str | None, typer.Option(help="Which build of torch: auto, cpu or cuda.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="user@host",
+        help="Do it on that machine, over ssh, with the lollms that is there; paths are its own.",
+        show_default=False,
+    ),
+]
 Names = Annotated[list[str] | None, typer.Argument(help="Names of environments; all where none is given.")]
 
 
@@ -53,8 +63,14 @@ def create(
     record: Annotated[
         Path | None, typer.Option(help="Make it again from this record (lollms.json) or environment.")
     ] = None,
+    on: On = None,
 ) -> None:  # fmt: skip
     """Make an environment for a binding."""
+    if on is not None:
+        said = {"--python": python, "--from": source, "--name": name, "--torch": torch, "--record": record}
+        words = [f"{option}={value}" for option, value in said.items() if value]
+        words += [f"--extra={value}" for value in extra or ()] + ["--allow-build"] * allow_build
+        raise typer.Exit(_there(on, ["create", *words, *(["--", binding] if binding else [])]))
     with _Display() as display:
         made = create_environment(
             binding, name=name, python=python or "", extras=extra or (), source=source or "",
@@ -65,8 +81,10 @@ def create(
 
 
 @app.command("list")
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: AsJson = False, on: On = None) -> None:
     """List the environments: what they hold, their Python, their size."""
+    if on is not None:
+        raise typer.Exit(_there(on, ["list", *["--json"] * as_json]))
     environments = list_environments()
     rows = [_row(environment) for environment in environments]
     whole = disk_use([_room(environment) for environment in environments])
@@ -183,6 +201,20 @@ class _Display:
         elif progress.stage != self._told:
             typer.echo(f"{progress.stage}{count}", err=True)
         self._told = progress.stage
+
+
+def _there(on: str, words: list[str]) -> int:
+    """Run ``lollms env`` with these words on another machine; gives its exit code."""
+    from lollms_modalities.workers.ssh_address import parse_address
+    from lollms_modalities.workers.ssh_command import run_there
+
+    def write(file: Any, data: bytes) -> None:
+        file.flush()
+        file.buffer.write(data)
+        file.flush()
+
+    address = parse_address(on if "://" in on else f"ssh://{on}")
+    return run_there(address, ["env", *words], partial(write, sys.stdout), partial(write, sys.stderr))
 
 
 def _named(names: list[str] | None) -> list[Environment]:
