@@ -265,16 +265,18 @@ def test_what_is_not_served_is_told_as_not_found(ask: Asking) -> None:
         ask(environment="there")
 
 
-def test_settings_are_the_servers(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_the_servers(ask: Asking) -> None:
     mine, boss = ask("tone"), ask("tone", who="boss")
     assert mine.get_settings()
-    name = "pitch" if any(row["name"] == "pitch" for row in mine.get_settings()) else mine.get_settings()[0]["name"]
-    value = next(row["value"] for row in mine.get_settings() if row["name"] == name)
+    assert mine.set_settings(mine.get_settings())  # which change nothing
     with pytest.raises(SettingsError, match="admin"):
-        mine.set_settings({name: value})
+        mine.set_settings({"keep_alive": 4711})
     with pytest.raises(SettingsError, match="admin"):
-        ask("tone", **{name: value})
-    assert boss.set_settings({name: value})
+        ask("tone", keep_alive=4711)
+    assert boss.set_settings(boss.get_settings())
+    assert boss.set_settings({"keep_alive": 4711})
+    assert {row["name"]: row["value"] for row in mine.get_settings()}["keep_alive"] == 4711
+    assert boss.set_settings({"keep_alive": None})
     with pytest.raises(SettingsError):
         boss.set_settings({"no_such": 1})
     with pytest.raises(ServiceAuthError):
@@ -455,6 +457,7 @@ def test_two_callers_do_not_see_each_other(ask: Asking) -> None:
         assert [found.result() for found in lengths] == [1, 2, 3, 4]
 
 
+@pytest.mark.full
 def test_a_server_that_ends_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, CONFIGURATION) as server:
         binding = MANAGERS["tts"].require_binding("counting", place=server.address)

@@ -429,6 +429,17 @@ def test_payloads_have_their_caps(hostile: Hostile) -> None:
     assert hostile.server.counted.count("heard") == heard
 
 
+def test_a_cancel_right_after_the_call(hostile: Hostile) -> None:
+    with hostile.raw() as raw:
+        raw.make()
+        call = raw.frame({"type": "call", "id": 3, "name": "generate_audio", "arguments": {"text": "work 3000"}})
+        cancel = raw.frame({"type": "cancel", "id": 3})
+        # Both in one packet, so that the server takes them in one after the other.
+        masked = b"".join(bytes((0x82, 0xFE)) + struct.pack(">H", len(f)) + bytes(4) + f for f in (call, cancel))
+        raw.link.socket.sendall(masked)
+        assert raw.error(3)["types"][0].endswith("CallCancelled")
+
+
 def test_a_cancel_before_the_payload_is_there(hostile: Hostile) -> None:
     with hostile.raw() as raw:
         raw.make("ears", "stt")
@@ -457,6 +468,7 @@ def test_items_come_only_when_there_is_room(hostile: Hostile) -> None:
         assert raw.closed() == (1008, "more items than there is room for")
 
 
+@pytest.mark.full
 def test_who_takes_nothing_is_left(hostile: Hostile) -> None:
     counted = hostile.server.counted
     with hostile.raw() as raw:  # reads the socket, and says of nothing that it was taken
@@ -492,6 +504,7 @@ def _connected(raw: Raw) -> bool:
     return True
 
 
+@pytest.mark.full
 def test_half_a_frame_is_not_waited_for_for_ever(hostile: Hostile) -> None:
     with hostile.raw() as raw:
         raw.make()

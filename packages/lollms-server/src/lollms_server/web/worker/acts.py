@@ -92,14 +92,18 @@ class Acts:
         self.made = True
         return {"type": wire.READY} | await self._state(chosen)
 
-    async def _set(self, chosen: Chosen, settings: Any) -> None:
-        if not self.session.caller.is_admin:
+    async def _set(self, chosen: Chosen, settings: dict[str, Any]) -> None:
+        """Change what is to be another than it is: rows of ``get_settings`` that come back are no change."""
+        now = (await self._state(chosen))["settings"]
+        changed = {name: value for name, value in settings.items() if name not in now or now[name] != value}
+        if changed and not self.session.caller.is_admin:
             raise SettingsError(
                 f"{chosen.name} is served with the settings of whoever runs the server, and this key may set none.",
                 hint="Leave the settings out and say with each call what it is to be like; or use an admin's key.",
-                names=sorted(settings) if isinstance(settings, dict) else [],
+                names=sorted(changed),
             )
-        await self.room.set_settings(chosen, settings, self.session.caller)
+        if changed:
+            await self.room.set_settings(chosen, changed, self.session.caller)
 
     async def _state(self, chosen: Chosen) -> dict[str, Any]:
         told = await self.room.describe(chosen, self.session.caller)

@@ -145,7 +145,8 @@ class Exchange:
         result: payloads of what it ends with.
         payloads: of its message, until that is whole.
         incoming: of the stream that its call takes.
-        cancelled: whether it was cancelled before it was whole.
+        serving: whether its task has begun.
+        cancelled: whether the client wants it stopped.
     """
 
     def __init__(self, session: Session, number: int) -> None:
@@ -155,6 +156,7 @@ class Exchange:
         self.payloads: Payloads | None = None
         self.incoming: Incoming | None = None
         self.task: asyncio.Task[None] | None = None
+        self.serving = False
         self.cancelled = False
         self._session = session
         self._telling: set[asyncio.Task[None]] = set()

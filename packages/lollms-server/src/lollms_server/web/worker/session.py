@@ -208,7 +208,7 @@ class Session:
 
     def _cancel(self, exchange: Exchange, message: Cancel) -> None:
         exchange.cancelled = True
-        if exchange.task is not None:
+        if exchange.task is not None and exchange.serving:  # a task that has not begun would never say so
             exchange.task.cancel()
 
     # -- what is done ------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Session:
         exchange.task = asyncio.ensure_future(self._serve(exchange))
 
     async def _serve(self, exchange: Exchange) -> None:
-        message = exchange.opening
+        message, exchange.serving = exchange.opening, True
         try:
             if exchange.cancelled:
                 raise CallCancelled("It was cancelled.")
