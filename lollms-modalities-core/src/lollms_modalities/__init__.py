@@ -158,6 +158,7 @@ if TYPE_CHECKING:
     from lollms_modalities.settings.fields import WordTimes as WordTimes
     from lollms_modalities.settings.fields import option as option
     from lollms_modalities.settings.fields import setting as setting
+    from lollms_modalities.workers.finding_places import find_place as find_place
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
     from lollms_modalities.workers.opening import open_binding as open_binding
     from lollms_modalities.workers.places import Place as Place
@@ -234,6 +235,7 @@ __getattr__, __dir__, __all__ = exported(
             "Consent Count Diarize Duration Fps GuidanceScale Height Language NumFrames NumInferenceSteps NumSpeakers "
             "Scale Seed Speed Temperature Timestamps TopK TopP Track Width WordTimes option setting"
         ),
+        "workers.finding_places": "find_place",
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",
         "workers.places": "Place ProcessPlace Running",

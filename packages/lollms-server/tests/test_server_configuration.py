@@ -40,6 +40,8 @@ WRONG = [
     ("[models.a]\nbinding = 'gate'\n[models.b]\nbinding = 'gate'\naliases = ['a']\n", 5, "name of another"),
     ("[models.a]\nbinding = 'gate'\naliases = ['x']\n[models.b]\nbinding = 'gate'\naliases = ['x']\n", 3, "alias of 'b'"),
     ("[models.a]\nbinding = 'gate'\nmodality = 'tts'\nenvironment = 'nowhere'\n", 4, "nowhere"),
+    ("[models.a]\nbinding = 'gate'\nplace = 'nowhere://x'\n", 3, "offers places with addresses nowhere://"),
+    ("[models.a]\nbinding = 'far'\nplace = 'process'\n", 2, "say the kind"),
     ("[plugins.x]\nenbled = false\n", 2, "enabled"),
     ("[serve\n", None, "line 1"),
     ("[tts]\nbinding = 'gate'\n[[models]]\nbinding = 'gate'\n", 3, "models"),
@@ -99,6 +101,22 @@ def test_without_models_all_that_run_here_are_served(gate: Path, configure: Call
     assert not [key for key in served if key[1] in ("lollms", "dalle", "openai")]
     assert ("tts", "piper_tts") not in served, "another name of piper"
     assert served["tts", "gate"].settings == {"volume": 0.5}
+
+
+def test_where_it_runs(gate: Path, configure: Callable[..., Configuration]) -> None:
+    served = catalogue_of(
+        configure(
+            "[tts]\nbinding = ['gate', 'piper']\nplace = 'process'\nenvironment = 'there'\n"
+            "[tts.gate]\nplace = 'ssh://a'\nvolume = 0.5\n[stt.faster_whisper]\nplace = 'ssh://b'\n"
+        )
+    ).served
+    where = {name: (model.place, model.environment) for (_, name), model in served.items()}
+    assert where["gate"] == ("ssh://a", "there")
+    assert where["piper"] == ("process", "there")
+    assert where["faster_whisper"] == ("ssh://b", None)
+    assert served["tts", "gate"].settings == {"volume": 0.5}
+    far = catalogue_of(configure("[models.a]\nbinding = 'far'\nmodality = 'tts'\nplace = 'ssh://a'\n")).served
+    assert far["tts", "a"].place == "ssh://a"
 
 
 def test_services_are_served_where_they_are_named(configure: Callable[..., Configuration]) -> None:

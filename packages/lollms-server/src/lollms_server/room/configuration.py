@@ -187,6 +187,7 @@ class Model(_Table):
     environment: str | None = Field(
         default=None, description="The environment it runs in; where it is found when left out."
     )
+    place: str | None = Field(default=None, description="The place it runs at: ssh://user@host, for one.")
     isolated: bool = Field(default=True, description="Whether it runs in a process of its own.")
     pool: int = Field(default=1, description="How many such processes there may be.", ge=1, le=64)
     keep_alive: Seconds = Field(default=None, description="As in [serve], for this model.")

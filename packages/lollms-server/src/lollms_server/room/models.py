@@ -36,7 +36,7 @@ class ServedModel:
         binding: as ``create_binding`` takes it.
         aliases: other names of it.
         settings: which the binding is made with.
-        environment: where it runs; None for where the manager finds it.
+        environment, place: where it runs; None for where the manager finds it.
         isolated: whether it runs in another process than the server; an environment always does.
         pool: how many such processes there may be.
         keep_alive: seconds after its last call at which it is unloaded; None for never.
@@ -53,6 +53,7 @@ class ServedModel:
     aliases: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: str | None = None
+    place: str | None = None
     isolated: bool = True
     pool: int = 1
     keep_alive: float | None = 300.0

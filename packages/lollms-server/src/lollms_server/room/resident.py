@@ -114,11 +114,12 @@ class Resident:
 
     def _open(self) -> tuple[LollmsBinding, dict[str, Any]]:
         served = self.served
-        isolated = served.isolated or served.environment is not None
+        elsewhere = served.environment is not None or served.place is not None
+        isolated = served.isolated or elsewhere
         policy = WorkerPolicy(pool=served.pool, pass_variables=served.variables) if isolated else None
         make = manager_of(served.modality).maker(
-            served.binding, environment=served.environment, isolated=isolated and served.environment is None,
-            policy=policy,
+            served.binding, environment=served.environment, isolated=isolated and not elsewhere,
+            place=served.place, policy=policy,
         )  # fmt: skip
         description = make.describe()
         settings = {**served.settings, **self.changes}
@@ -129,7 +130,7 @@ class Resident:
     def takes(self, served: ServedModel) -> bool:
         """Be served like this from now on, where that needs no other binding; else False, and all is as before."""
         mine = self.served
-        same = ("binding", "settings", "environment", "isolated", "pool", "variables")
+        same = ("binding", "settings", "environment", "place", "isolated", "pool", "variables")
         if any(getattr(mine, name) != getattr(served, name) for name in same):
             return False
         self.served = served

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lollms_modalities import LollmsError, find_environment
+from lollms_modalities import LollmsError, find_environment, find_place
 
 from lollms_server.room.configuration import Configuration, Model
 from lollms_server.room.models import MODALITIES, Catalogue, ServedModel
 from lollms_server.room.resident import manager_of
 
+_WHERE = ("environment", "place")  # which the file may say beside a binding's settings
 # What answers where nothing is named and nothing configured: what is ready soonest after it was installed.
 STARTERS = {"tts": "piper", "stt": "faster_whisper", "tti": "diffusers", "ttm": "bark", "ttv": "diffusers"}
 # Bindings that ask another service. They cost money, or call in a circle: served where they are named.
@@ -72,10 +73,12 @@ def _installed(configuration: Configuration) -> list[ServedModel]:
                 settings: dict[str, Any] = {}
                 for known in ref.names:
                     settings |= table.get(known, {})
+                where = {word: settings.pop(word) for word in _WHERE if word in settings}
                 said = table.get("binding")
                 wanted = {*said} if isinstance(said, list) else {said}
-                environment = table.get("environment") if wanted & {*ref.names} else None
-                model = Model(binding=name, settings=settings, environment=environment)
+                if wanted & {*ref.names}:
+                    where = {word: table[word] for word in _WHERE if word in table} | where
+                model = Model(binding=name, settings=settings, **where)
                 found.append(_served(configuration, name, modality, model))
     return found
 
@@ -94,10 +97,17 @@ def _named(configuration: Configuration, name: str, model: Model) -> ServedModel
         modality = having[0] if having else None
     if modality is None:
         raise configuration.complaint(
-            f"no binding {model.binding!r} is installed.", *where, hint="lollms list says which there are."
+            f"no binding {model.binding!r} is installed.",
+            *where,
+            hint="lollms list says which there are."
+            if model.place is None
+            else 'Of one that is only there, say the kind: modality = "tts".',
         )
     try:
-        if model.environment is None:
+        if model.place is not None:
+            where = ("models", name, "place")
+            find_place(model.place)  # what is there is found when it is used
+        elif model.environment is None:
             manager_of(modality).find(model.binding)
         else:
             where = ("models", name, "environment")
@@ -126,6 +136,7 @@ def _served(configuration: Configuration, name: str, modality: str, model: Model
         aliases=model.aliases,
         settings=dict(model.settings),
         environment=model.environment,
+        place=model.place,
         isolated=model.isolated,
         pool=model.pool,
         keep_alive=model.keep_alive if "keep_alive" in given else serve.keep_alive,
