@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lollms_modalities.finding.checking import Finding
     from lollms_modalities.workers.opening import Opener
     from lollms_modalities.workers.places import Place
-    from lollms_modalities.workers.policy import WorkerPolicy
+    from lollms_modalities.workers.policy import Pool, WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
 _told_of: set[tuple[str, str]] = set()
@@ -73,7 +73,7 @@ class BindingManager(Generic[B]):
 
     def create_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """Make a binding, with its settings as keyword arguments.
 
@@ -83,7 +83,8 @@ class BindingManager(Generic[B]):
                 Left out, an environment is used where the binding is only there, or where what it requires clashes with
                 what is installed here (an ``EnvironmentUsedWarning`` then says so, once). False: none is.
             isolated: run it in another process of the interpreter that runs here.
-            pool: how many such processes there may be, for calls side by side.
+            pool: how many such processes there may be, for calls side by side; ``(0, 8)`` are as many as the calls that
+                wait want, between these.
             policy: what else there is to say of them.
             place: run it there, in another process: a place, the name of one that a distribution offers, or an address
                 such as ``ssh://user@host`` or ``https://server``. Where that place shares no files with this program,
@@ -109,7 +110,7 @@ class BindingManager(Generic[B]):
 
     def require_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``create_binding``, but raises the ``BindingUnavailableError`` instead of giving None."""
         make = self.maker(
@@ -119,7 +120,7 @@ class BindingManager(Generic[B]):
 
     async def acreate_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """As ``create_binding``, off the event loop. Cancelling its task ends what has been started."""
         try:
@@ -138,7 +139,7 @@ class BindingManager(Generic[B]):
 
     async def arequire_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``require_binding``, off the event loop. Cancelling its task ends what has been started."""
         from lollms_modalities.finding.awaited import made_aside
@@ -152,7 +153,7 @@ class BindingManager(Generic[B]):
 
     def maker(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: int | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None,
         shared: Mapping[str, Any] | None = None, cancel: CancelToken | None = None,
     ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them, and
@@ -180,7 +181,7 @@ class BindingManager(Generic[B]):
         return Maker(lambda settings: self._made(opener.make(settings, shared or {})), opener.describe)
 
     def _opener(
-        self, name: str, environment: str | Path | None, pool: int | None, policy: WorkerPolicy | None,
+        self, name: str, environment: str | Path | None, pool: Pool | None, policy: WorkerPolicy | None,
         place: Place | str | None, cancel: CancelToken | None,
     ) -> Opener:  # fmt: skip
         from dataclasses import replace

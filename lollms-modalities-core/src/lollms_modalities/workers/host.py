@@ -8,7 +8,7 @@ import time
 from queue import Empty
 from typing import TYPE_CHECKING
 
-from lollms_modalities.errors import BindingIncompatibleError, WorkerCrashedError
+from lollms_modalities.errors import BindingIncompatibleError, LollmsError, WorkerCrashedError
 from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.channel import Channel
@@ -21,6 +21,8 @@ from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lollms_modalities.calls.call import Call
     from lollms_modalities.workers.places import Running
     from lollms_modalities.workers.policy import Spec
@@ -37,6 +39,8 @@ class Worker:
         users: whose requests it runs now, and whether they are verbs; ``done``: how many it has ended.
         begun: whether its place has started it; before that it has neither ``process`` nor ``channel``.
         unfit: whether it did not take settings that the others have: it ends with its last request.
+        idle_since: the time of ``time.monotonic`` since which it runs no request, where it runs none.
+        on_end: called in a thread when its process has ended.
     """
 
     process: Running
@@ -55,20 +59,40 @@ class Worker:
         self.first_memory = 0
         self.reported = False
         self.unfit = False
+        self.idle_since = 0.0
+        self.on_end: Callable[[], object] | None = None
 
     def begin(self, *, own: bool) -> None:
-        """Have its place start it. Raises what that raises."""
+        """Have its place start it.
+
+        Raises:
+            WorkerCrashedError: it could not be started; and what the place raises.
+        """
         # The place may pass them on in ways of its own.
         self.spec.secrets.note_variables(self.spec.policy.variables)
-        self.process = self.spec.place.start(self.spec, own=own)
+        try:
+            self.process = self.spec.place.start(self.spec, own=own)
+        except LollmsError:
+            raise  # also where it is an OSError
+        except OSError as exc:
+            raise WorkerCrashedError(
+                f"{self.spec} could not be started: {exc}.",
+                hint="Look whether its interpreter is still there, and whether the system has room for a process.",
+                cause=str(exc),
+            ) from exc
         self.channel = Channel(self.process.sock)
         self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
         self._read.start()
         # What the engine has started may keep the connection open: it ends with the worker itself.
-        self.process.reap(self.channel.close)
+        self.process.reap(self._ended)
         self.begun = True
         if self._unwanted:
             self.process.kill(self._unwanted, 0.0)
+
+    def _ended(self) -> None:
+        self.channel.close()
+        if self.on_end is not None:
+            self.on_end()
 
     def kill(self, because: str, wait: float = 1.0) -> None:
         """End it at once, or as soon as it has begun. As ``Running.kill``."""
@@ -86,6 +110,13 @@ class Worker:
     def calls(self) -> int:
         """How many verbs it runs now."""
         return sum(self.users.values())
+
+    def worn(self) -> bool:
+        """Whether it has run as many calls, or grown by as many bytes, as it may."""
+        policy, grown = self.spec.policy, self.memory - self.first_memory
+        if policy.max_calls is not None and self.done >= policy.max_calls:
+            return True
+        return policy.max_growth is not None and grown > policy.max_growth
 
     @property
     def alive(self) -> bool:
@@ -167,7 +198,7 @@ class Worker:
         if not self.begun:
             self.kill("it was stopped")
             return
-        if self.alive:
+        if self.alive and self.started:
             exchange = self.channel.exchange()
             until = time.monotonic() + self.spec.policy.grace
             try:

@@ -60,7 +60,7 @@ class IsolatedBinding(LollmsBinding):
         self._capabilities = _capabilities(ready["capabilities"])
         # The rest is as in any binding, whose constructor would check settings that only the worker can check.
         ModelLife.__init__(self)
-        self._lock = CallLock(workers.spec.policy.pool * type(self).concurrency)
+        self._lock = CallLock(workers.spec.policy.most * type(self).concurrency)
         # When nobody has this object any more, its workers end.
         weakref.finalize(self, workers.kill)
 
@@ -192,7 +192,8 @@ class IsolatedBinding(LollmsBinding):
         self, *, progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None,
         timeout: float | None = None,
     ) -> None:  # fmt: skip
-        """Load the model now rather than at the first call, in as many workers as there may be."""
+        """Load the model now rather than at the first call, in as many workers as there may be; of an elastic pool in
+        those that it always has, or one."""
         outer = CURRENT.get()
         if outer is not None and outer.holds(self):
             raise self._from_inside("load")
@@ -202,7 +203,7 @@ class IsolatedBinding(LollmsBinding):
             asked: list[Worker] = []
             # One at a time, as a call has one place. Those that are busy load with what they are busy with.
             with suppress(LookupError):
-                while len(asked) < self._workers.spec.policy.pool:
+                while len(asked) < self._workers.usual:
                     with self._workers.taken(call, other_than=asked) as worker:
                         asked.append(worker)
                         self._run(call, "load", {}, worker=worker, controls=True)

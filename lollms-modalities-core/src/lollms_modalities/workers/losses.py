@@ -27,15 +27,24 @@ class Losses:
         """That one is gone. It counts once, and not if we have ended it."""
         if worker.reported or not worker.begun or worker.process.killed_because:
             return
+        self.add(worker)
+
+    def add(self, worker: Worker) -> None:
+        """That one is gone, or could not be started, whatever the reason. It counts once."""
+        if worker.reported:
+            return
         worker.reported = True
         self.count += 1
         if self.count >= _CRASHES:
             self._not_before = time.monotonic() + min(_LONGEST_WAIT, 0.5 * 2 ** (self.count - _CRASHES))
 
+    def left(self) -> float:
+        """Seconds for which none may be started; 0 where one may."""
+        return max(0.0, self._not_before - time.monotonic()) if self.count >= _CRASHES else 0.0
+
     def check(self) -> None:
         """Raise ``WorkerCrashedError`` while none may be started."""
-        left = self._not_before - time.monotonic()
-        if self.count >= _CRASHES and left > 0:
+        if left := self.left():
             raise WorkerCrashedError(
                 f"{self._spec} was lost {self.count} times in a row; it is not started again for {left:.1f} s.",
                 hint="Look at what it printed before it ended: the log has it under "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.settings.older import settled
+from lollms_modalities.workers.elastic import ElasticWorkers
 from lollms_modalities.workers.finding_places import find_place
 from lollms_modalities.workers.generated import make_class
 from lollms_modalities.workers.interpreter import check_interpreter, explain_start
@@ -53,7 +54,8 @@ class Opener:
                 modality, name, path, where, directory, policy, found,
                 distribution=distribution, environment=environment, lock=lock,
             )  # fmt: skip
-            return Workers(spec, own=python is None and environment is None)
+            own = python is None and environment is None
+            return Workers(spec, own=own) if policy.rule is None else ElasticWorkers(spec, policy.rule, own=own)
 
         self._workers_of, self._cancel = workers, cancel
         self._spec, self._made = self._open(), False

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lollms_modalities.errors import SettingsError
 from lollms_modalities.workers.masking import Secrets
 from lollms_modalities.workers.output import Output
+from lollms_modalities.workers.scaling import Rule
 from lollms_modalities.workers.variables import worker_variables
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.places import Place
+
+Pool = int | tuple[int, int] | list[int]  # how many workers, or the least and the most
+_IDLE = 60.0  # seconds after which a worker of an elastic pool ends, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -21,19 +27,23 @@ class WorkerPolicy:
     """How the workers of one binding are kept.
 
     Attributes:
-        pool: how many there may be at once; each runs as many calls as the binding declares (mostly one).
+        pool: how many there may be at once; each runs as many calls as the binding declares (mostly one). Two numbers,
+            as in ``(0, 8)``, are an *elastic* pool: the least and the most; workers are started while calls wait, and
+            ended when they have nothing to do.
         grace: seconds that a call may take to stop after it was asked to; then its worker is killed.
         start_timeout: seconds that a worker may take to start and make the binding.
         max_calls: a worker is replaced after so many calls; None for never.
         max_growth: or when it has grown by so many bytes since its first call; None for never (Linux).
-        idle_timeout: or ended when it had nothing to do for so many seconds; None for never.
+        idle_timeout: or ended when it had nothing to do for so many seconds; None for never, and in an elastic pool for
+            60, which its least workers stay beyond.
+        wait_target: seconds that a call may wait for a worker of an elastic pool before a further one is started.
         variables: environment variables of the workers, besides the host's.
         pass_variables: names of the host's variables that workers get although the names say that they hold secrets
             (KEY, TOKEN, SECRET, PASSWORD, CREDENTIAL); ``*`` stands for anything. Those that the binding declares
             (``setting(env=...)``) it gets anyway.
     """
 
-    pool: int = 1
+    pool: Pool = 1
     grace: float = 5.0
     start_timeout: float = 300.0
     max_calls: int | None = None
@@ -41,6 +51,53 @@ class WorkerPolicy:
     idle_timeout: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     pass_variables: Sequence[str] = ()
+    wait_target: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pool", checked_pool(self.pool))
+        for name in ("wait_target", "idle_timeout"):
+            _check_seconds(name, getattr(self, name))
+
+    @property
+    def rule(self) -> Rule | None:
+        """By which an elastic pool grows and shrinks; None where it is none."""
+        if isinstance(self.pool, int):
+            return None
+        least, most = self.pool
+        return Rule(least, most, self.wait_target, _IDLE if self.idle_timeout is None else self.idle_timeout)
+
+    @property
+    def most(self) -> int:
+        """How many workers there may be at once."""
+        return self.pool if isinstance(self.pool, int) else self.pool[1]
+
+
+def checked_pool(pool: object) -> int | tuple[int, int]:
+    """How many workers: a number, or the least and the most.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    given = tuple(pool) if isinstance(pool, (list, tuple)) else pool
+    numbers = given if isinstance(given, tuple) else (given, given)
+    if len(numbers) == 2 and all(type(number) is int for number in numbers):
+        least, most = numbers
+        if most >= 1 and 0 <= least <= most and given != 0:
+            return given  # type: ignore[return-value]
+    raise SettingsError(
+        f"pool={pool!r:.100} is no number of workers.",
+        hint="Give a whole number from 1, or two: (0, 8) is none while nothing is asked, and at most eight.",
+        names=["pool"],
+    )
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if value is None and name == "idle_timeout":
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise SettingsError(
+            f"{name}={value!r:.100} is no number of seconds.", hint="Give a number from 0.", names=[name]
+        )
 
 
 class Spec:

@@ -1,30 +1,30 @@
-"""The workers of one binding: started when they are needed, replaced when they are lost or old."""
+"""The workers of one binding: started when they are needed, replaced when they are lost or old.
+
+Calls start these themselves, up to a number. ``elastic`` has those whose number follows the queue.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import Call
-from lollms_modalities.calls.scheduler import Scheduler
-from lollms_modalities.errors import BindingClosedError, LollmsError, WorkerCrashedError
+from lollms_modalities.errors import WorkerCrashedError
 from lollms_modalities.workers.host import Worker
 from lollms_modalities.workers.losses import Losses
+from lollms_modalities.workers.turns import Waiter, closed, scheduler, weakly
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.workers.policy import Spec
     from lollms_modalities.workers.protocol import Json
-
-
-_idle = Scheduler("lollms-idle-workers")
 
 
 class Workers:
@@ -35,7 +35,7 @@ class Workers:
         self._own = own
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
-        self._waiting: list[SimpleQueue[None]] = []
+        self._waiting: list[Waiter] = []
         self._losses = Losses(spec)
         self._idle: Ticket | None = None
         self._closed = False
@@ -46,12 +46,8 @@ class Workers:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
         worker = Worker(self.spec)
         self._begin(worker)
-        call = Call("create_binding")
-        call.control(None, cancel, None)
-        try:
+        with _creating(cancel) as call:
             worker.open(call)
-        finally:
-            call.finish()
         self.ready = worker.ready
         self._workers.append(worker)
 
@@ -62,15 +58,12 @@ class Workers:
             self._workers.clear()
             self.open(cancel)
         worker = self._workers[0]
-        call = Call("create_binding")
-        call.control(None, cancel, None)
         try:
-            worker.make(call)
+            with _creating(cancel) as call:
+                worker.make(call)
         except BaseException:
             self._workers.clear()
             raise
-        finally:
-            call.finish()
         worker.started = True
         self.ready = worker.ready
 
@@ -86,57 +79,84 @@ class Workers:
             WorkerCrashedError: workers have crashed one after another, and the next start has to wait.
             BindingClosedError: ``close`` was called.
         """
-        woken: SimpleQueue[None] = SimpleQueue()
-        worker, fresh = None, False
+        waiter = Waiter(call, beyond, other_than)
         try:
-            while True:
-                with self._lock:
-                    worker, fresh = self._choose(call, beyond, other_than)
-                    if worker is not None:
-                        worker.users[call] = not beyond
-                        if self._idle is not None:
-                            self._idle.cancel()
-                            self._idle = None
-                        break
-                    self._waiting.append(woken)
-                remove = call.on_cancel(lambda: woken.put(None))
+            with self._lock:
+                self._waiting.append(waiter)
+                self._serve()
+            if not waiter.served:
+                remove = call.on_cancel(waiter.wake)
                 try:
-                    woken.get()
+                    while not waiter.served:
+                        waiter.woken.get()
+                        call.check()
                 finally:
                     remove()
-                call.check()
-            if fresh:
-                self._start(worker, call)
-            return worker
+            waiter.taken = True
+            if waiter.error is not None:
+                raise waiter.error
+            assert waiter.worker is not None
+            if waiter.fresh:
+                self._start(waiter.worker, call)
+            return waiter.worker
         except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
-            if worker is not None:
-                if fresh:
-                    self._drop(worker, exc)
-                self.give(worker, call, ok=False)
+            with self._lock:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+            if waiter.worker is not None:
+                if waiter.fresh:
+                    self._drop(waiter.worker, exc)
+                self.give(waiter.worker, call, ok=False)
             raise
 
-    def _choose(self, call: Call, beyond: bool, other_than: Sequence[Worker]) -> tuple[Worker | None, bool]:
-        """A worker that can be asked now, and whether it has to be started first; none is to be waited for."""
-        if self._closed:
-            raise BindingClosedError(
-                f"{self.spec.name}: {call.verb} was asked for after close().", hint="Make a new binding."
-            )
-        for gone in [w for w in self._workers if not w.alive]:
+    def _serve(self) -> None:
+        """Give what there is to those who wait, the first first. With the lock. Interrupted, it can be done again."""
+        for gone in [w for w in self._workers if w.started and not w.alive]:  # of the others whoever starts them tells
             self._workers.remove(gone)
             self._losses.note(gone)
-        ready = [w for w in self._workers if w.started and w not in other_than and (beyond or w.calls < self._at_once)]
-        best = min(ready, key=lambda w: w.calls, default=None)
-        room = len(self._workers) < self.spec.policy.pool
-        if best is not None and (best.calls == 0 or beyond or not room):
-            return best, False
-        if room and not (beyond and self._workers):
+        full = False
+        for waiter in list(self._waiting):
+            if full and waiter.plain:
+                continue  # there was nothing for one before it, who asked for no more
+            if not waiter.served:
+                try:
+                    if self._closed:
+                        raise closed(self.spec.name, waiter)
+                    self._choose(waiter)
+                except Exception as exc:
+                    waiter.error = exc
+            if (worker := waiter.worker) is not None and not waiter.taken:
+                if worker not in self._workers:
+                    self._workers.append(worker)
+                worker.users[waiter.call] = not waiter.beyond
+                self._stop_idle()
+            full = full or (waiter.plain and not waiter.served)
+            if waiter.served:
+                waiter.wake()
+                self._waiting.remove(waiter)
+
+    def _choose(self, waiter: Waiter) -> None:
+        """Give it a worker that can be asked now, or that it has to start first; none where it is to wait."""
+        best = min(self._ready(waiter), key=lambda w: w.calls, default=None)
+        room = len(self._workers) < self.spec.policy.most
+        if best is not None and (best.calls == 0 or waiter.beyond or not room):
+            waiter.worker = best
+        elif room and not (waiter.beyond and self._workers):
             self._losses.check()
-            worker = Worker(self.spec)
-            self._workers.append(worker)
-            return worker, True
-        if other_than:
+            waiter.fresh = True
+            waiter.worker = Worker(self.spec)
+        elif waiter.other_than:
             raise LookupError("each of the others is busy")
-        return None, False
+
+    def _ready(self, waiter: Waiter) -> list[Worker]:
+        """Those that it can ask now."""
+        others, most = waiter.other_than, sys.maxsize if waiter.beyond else self.places
+        return [w for w in self._workers if w.started and w not in others and w.calls < most]
+
+    def _stop_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     @contextlib.contextmanager
     def taken(self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = ()) -> Iterator[Worker]:
@@ -153,22 +173,23 @@ class Workers:
 
     def give(self, worker: Worker, call: Call, *, ok: bool = True) -> None:
         """A request has ended, well or not. What has been interrupted may be done again."""
-        policy = self.spec.policy
         with self._lock:
             worker.done += bool(worker.users.pop(call, False))  # of verbs; whatever else is asked is no call
             if worker.alive and ok:
                 self._losses.count = 0
-            grown = worker.memory - worker.first_memory
-            old = policy.max_calls is not None and worker.done >= policy.max_calls
-            fat = policy.max_growth is not None and grown > policy.max_growth
-            retired = self._retires(worker, old or fat)
-            if policy.idle_timeout is not None and not any(w.users for w in self._workers):
-                pool = weakref.ref(self)
-                when = time.monotonic() + policy.idle_timeout
-                self._idle = _idle.at(when, lambda: _end_idle(pool))
-            self._wake()
+            retired = self._retires(worker, worker.worn())
+            self._note_idle(worker)
+            self._serve()
         if retired:
             worker.stop()
+
+    def _note_idle(self, worker: Worker) -> None:
+        """It may have nothing to do from now on."""
+        worker.idle_since = time.monotonic()
+        if self.spec.policy.idle_timeout is not None and not any(w.users for w in self._workers):
+            self._stop_idle()
+            when = worker.idle_since + self.spec.policy.idle_timeout
+            self._idle = scheduler.at(when, weakly(self.end_idle))
 
     def _retires(self, worker: Worker, wanted: bool) -> bool:
         """Whether it is to be stopped now: it has served its time, or has other settings, and does nothing."""
@@ -209,7 +230,7 @@ class Workers:
             with self._lock:
                 worker.users.pop(asking, None)
                 retired = self._retires(worker, False)
-                self._wake()
+                self._serve()
             if retired:
                 worker.stop()
 
@@ -229,7 +250,7 @@ class Workers:
         """End them all. Interrupted, it can be asked for again."""
         with self._lock:
             self._closed = True
-            self._wake()
+            self._serve()
         while workers := list(self._workers):
             workers[0].stop()
             with self._lock:
@@ -243,21 +264,20 @@ class Workers:
             worker.kill("its binding was dropped", 0.0)
 
     @property
-    def _at_once(self) -> int:
+    def usual(self) -> int:
+        """How many there are when all are loaded."""
+        return self.spec.policy.most
+
+    @property
+    def places(self) -> int:
+        """How many calls one worker runs side by side."""
         return int(self.ready.get("description", {}).get("concurrency", 1))
 
     def _begin(self, worker: Worker) -> None:
         """Have it started, without the lock: others go on while a place that is far takes its time."""
-        try:
-            worker.begin(own=self._own)
-        except LollmsError:
-            raise  # also where it is an OSError
-        except OSError as exc:
-            raise WorkerCrashedError(
-                f"{self.spec} could not be started: {exc}.",
-                hint="Look whether its interpreter is still there, and whether the system has room for a process.",
-                cause=str(exc),
-            ) from exc
+        worker.begin(own=self._own)
+        if self._closed:  # meanwhile; whoever closed it may not have seen it yet
+            worker.kill("its binding was closed", 0.0)
 
     def _start(self, worker: Worker, call: Call) -> None:
         """Make the binding in a new worker; those who wait for it get it when it has the settings of now."""
@@ -269,7 +289,8 @@ class Workers:
             with self._lock:
                 if version == self.spec.version:
                     worker.started = True
-                    self._wake()
+                    worker.idle_since = time.monotonic()
+                    self._serve()
                     return
                 version = self.spec.version
             worker.catch_up(call)
@@ -283,12 +304,6 @@ class Workers:
             if isinstance(exc, WorkerCrashedError):
                 self._losses.note(worker)
 
-    def _wake(self) -> None:
-        """Let those who wait for a worker look again."""
-        waiting, self._waiting = self._waiting, []
-        for woken in waiting:
-            woken.put(None)
-
     def end_idle(self) -> None:
         """End those that have nothing to do."""
         with self._lock:
@@ -297,7 +312,10 @@ class Workers:
                 self._workers.remove(worker)
         # Stopping may take a while, and other timers wait for this thread.
         for worker in idle:
-            threading.Thread(target=worker.stop, name="lollms-stop", daemon=True).start()
+            self._stop_aside(worker)
+
+    def _stop_aside(self, worker: Worker) -> None:
+        threading.Thread(target=worker.stop, name="lollms-stop", daemon=True).start()
 
     def _forget(self) -> None:
         """In a forked child: the workers are the parent's."""
@@ -309,9 +327,14 @@ class Workers:
         self._workers = []
 
 
-def _end_idle(pool: weakref.ref[Workers]) -> None:
-    if (workers := pool()) is not None:
-        workers.end_idle()
+@contextlib.contextmanager
+def _creating(cancel: CancelToken | None) -> Iterator[Call]:
+    call = Call("create_binding")
+    try:
+        call.control(None, cancel, None)
+        yield call
+    finally:
+        call.finish()
 
 
 _pools: weakref.WeakSet[Workers] = weakref.WeakSet()
