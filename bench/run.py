@@ -23,6 +23,7 @@ from bench.services import services
 from bench.serving import serving
 from bench.serving_jobs import serving_jobs
 from bench.serving_room import room
+from bench.serving_surfaces import surfaces
 from bench.speakers import speakers
 from bench.whispercpp import whispercpp
 from bench.words import words
@@ -183,7 +184,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
     "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
     "listing_peers": listing_peers, "live": live, "serving": serving, "serving_jobs": serving_jobs,
-    "serving_room": room, "words": words,
+    "serving_room": room, "serving_surfaces": surfaces, "words": words,
     "speakers": speakers, "first_hour": first_hour, "marks": marks,
 }  # fmt: skip
 

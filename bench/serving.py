@@ -51,13 +51,19 @@ def serving() -> None:
 
 
 @contextmanager
-def served(folder: Path, site: str) -> Iterator[tuple[int, psutil.Process]]:
-    """A server of the bindings ``idle``, ``many`` and ``piper``: its port and its process."""
+def served(folder: Path, site: str, serve: str = "", models: str = "") -> Iterator[tuple[int, psutil.Process]]:
+    """A server of the bindings ``idle``, ``many`` and ``piper``: its port and its process.
+
+    Args:
+        serve, models: more lines of the table ``[serve]``, and more tables.
+    """
     file = folder / "serve.toml"
     file.write_text(
         f'[serve]\nport = 0\nkeys_file = "{folder / "keys.json"}"\nsocket = "{folder / "s"}"\nmax_queue = 1000\n'
+        f"{serve}"
         '[models.idle]\nbinding = "idle"\nisolated = false\n'
         '[models.many]\nbinding = "many"\nisolated = false\n[models.piper]\nbinding = "piper"\nisolated = false\n'
+        f"{models}"
     )
     paths = os.pathsep.join([site, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
     lollms = "import sys; from lollms_client.cli import main; sys.exit(main())"
