@@ -148,6 +148,7 @@ def test_without_https_the_page_says_why_there_is_no_microphone(browser: Browser
         expect(page.get_by_role("alert")).to_contain_text("on https or on localhost only")
 
 
+@pytest.mark.full
 def test_a_recording_is_dropped_or_pasted(visit: Visit, server: Server, recording: Path) -> None:
     page = visit.go("listen")
     choose(page, "counting")
@@ -195,6 +196,7 @@ def test_segments_of_a_long_recording_are_text_and_stay_quick(visit: Visit, reco
     expect(row.locator(".said")).to_have_text("mended")
 
 
+@pytest.mark.full
 def test_words_are_walked_with_arrow_keys(visit: Visit, recording: Path) -> None:
     page = visit.go("listen")
     choose(page, "ears")
@@ -238,6 +240,7 @@ def test_a_comparison_is_stopped_in_the_engine(visit: Visit, server: Server) -> 
     assert server.counted.count("given") == given, "the second was never asked"
 
 
+@pytest.mark.full
 def test_words_that_differ_are_marked_and_pictures_are_shown(visit: Visit, recording: Path) -> None:
     page = visit.go("compare")
     page.get_by_text("Transcription").click()
@@ -271,7 +274,7 @@ def test_nothing_bars_anybody(browser: Browser, server: Server, recording: Path,
 
 
 @pytest.mark.parametrize("view", ["listen", "compare"])
-@pytest.mark.parametrize("width", [360, 2560])
+@pytest.mark.parametrize("width", [360, pytest.param(2560, marks=pytest.mark.full)])
 def test_nothing_is_wider_than_the_window(
     browser: Browser, server: Server, recording: Path, view: str, width: int
 ) -> None:

@@ -161,6 +161,7 @@ def test_a_wrong_value_and_a_failing_engine_are_told_with_the_mend(visit: Visit)
     expect(page.get_by_role("button", name="Download wav")).to_be_visible()
 
 
+@pytest.mark.full
 def test_a_hundred_thousand_characters_are_text(visit: Visit) -> None:
     page = visit.go("speak")
     choose(page, "various")
@@ -190,6 +191,7 @@ def test_what_was_typed_survives_a_reload_and_is_the_tabs_own(visit: Visit) -> N
     expect(page.get_by_label("Text")).to_have_value("Kept.")
 
 
+@pytest.mark.full
 def test_a_sample_of_a_voice_is_heard(visit: Visit, server: Server) -> None:
     page = visit.go("speak")
     choose(page, "counting")
@@ -227,7 +229,7 @@ def test_nothing_bars_anybody(browser: Browser, server: Server, scheme: str) -> 
         assert barriers(visit) == []
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280, 2560])
+@pytest.mark.parametrize("width", [360, *(pytest.param(wide, marks=pytest.mark.full) for wide in (768, 1280, 2560))])
 def test_nothing_is_wider_than_the_window(browser: Browser, server: Server, width: int) -> None:
     with visiting(browser, server.address, viewport={"width": width, "height": 800}) as visit:
         page = visit.go("speak")
@@ -243,6 +245,65 @@ def test_nothing_is_wider_than_the_window(browser: Browser, server: Server, widt
         assert outside == []
 
 
+def test_what_is_sent_is_little_and_once(visit: Visit) -> None:
+    session = visit.context.new_cdp_session(visit.page)
+    session.send("Network.enable")
+    sent: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sent.append(event["encodedDataLength"]))
+    page = visit.go("speak")
+    choose(page, "various")
+    assert len(visit.requests) < 50
+    assert sum(sent) < 90_000
+    before = len(visit.requests)
+    page.reload()
+    choose(page, "various")
+    again = [address for address in visit.requests[before:] if "/page/" not in address]
+    assert len(again) < 8, again
+
+
+def test_a_moving_waveform_draws_nothing_anew(visit: Visit) -> None:
+    visit.context.add_init_script(
+        "window.drawn = 0; const fill = CanvasRenderingContext2D.prototype.fill;"
+        "CanvasRenderingContext2D.prototype.fill = function () { window.drawn++; return fill.call(this) };"
+    )
+    page = visit.go("speak")
+    choose(page, "counting")
+    speak(page, "work 20 0.5")
+    result(page, "whole")
+    page.get_by_role("slider", name="Sound").focus()
+    page.keyboard.press("Home")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    drawn, added, moved = page.evaluate(
+        """new Promise((done) => {
+          const before = window.drawn, told = {childList: 0, attributes: 0};
+          const watcher = new MutationObserver((all) => all.forEach((one) => told[one.type]++));
+          watcher.observe(document.querySelector("main"), {subtree: true, childList: true, attributes: true});
+          let frames = 0;
+          const next = () => ++frames < 60 ? requestAnimationFrame(next)
+            : done([window.drawn - before, told.childList, told.attributes / frames]);
+          next();
+        })"""
+    )
+    assert (drawn, added) == (0, 0)
+    assert 0 < moved <= 3, "the line, and the word that lights up"
+
+
+def test_text_from_right_to_left_is_laid_out_so(visit: Visit) -> None:
+    page = visit.go("speak")
+    choose(page, "various")
+    speak(page, "שלום עולם")
+    result(page, "whole")
+    for selector in (".spoken", "textarea.big"):
+        assert page.locator(selector).evaluate("(element) => getComputedStyle(element).direction") == "rtl"
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    brand, tools = (page.locator(name).bounding_box() for name in (".brand", ".tools"))
+    assert brand is not None
+    assert tools is not None
+    assert brand["x"] > tools["x"], "the frame is turned, too"
+
+
+@pytest.mark.full
 def test_the_switch_of_colours_is_every_tabs(visit: Visit) -> None:
     page = visit.go("speak")
     page.get_by_role("button", name="Colours: As the system").click()

@@ -32,14 +32,18 @@ _POLICY = "; ".join((
     "media-src 'self' blob:", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'",
     "require-trusted-types-for 'script'", "trusted-types 'none'",
 ))  # fmt: skip
-_HEADERS = {
+_HEADERS = {  # of every file; the page itself says more
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "vary": "accept-encoding",
+}
+_INDEX_HEADERS = {
+    **_HEADERS,
     "content-security-policy": _POLICY,
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
     "x-frame-options": "DENY",
-    "vary": "accept-encoding",
 }
 _INDEX = "index.html"
 _DIGEST = b"@"  # in the index, where the others' digest belongs: page/@/main.js
@@ -94,9 +98,9 @@ async def index(asked: Asked) -> Answer:
     """The page itself, which a browser asks for each time, and gets when it has changed."""
     held = await asyncio.to_thread(page)
     tag = f'"{held.digest}"'
-    headers = {"cache-control": "no-cache", "etag": tag}
+    headers = {**_INDEX_HEADERS, "cache-control": "no-cache", "etag": tag}
     if asked.headers.get("if-none-match") in (tag, f"W/{tag}"):
-        return Answer(b"", 304, {**_HEADERS, **headers})
+        return Answer(b"", 304, headers)
     return _answer(asked, held.files[_INDEX], headers)
 
 

@@ -13,6 +13,7 @@ export class Player {
     this.peaks = [];
     this.playing = new Signal(false);
     this.changed = new Signal(0); // how many chunks there are
+    this.moved = new Signal(0); // how often it was sent elsewhere
     this.context = null;
     this.sources = new Set();
     this.offset = 0; // where it stands while it does not play
@@ -72,7 +73,7 @@ export class Player {
     if (this.complete && to >= this.duration) this.pause();
     if (this.playing.value) this.play(to);
     else this.offset = to;
-    this.changed.set(this.changed.value + 1);
+    this.moved.set(this.moved.value + 1);
   }
 
   schedule(chunk) {

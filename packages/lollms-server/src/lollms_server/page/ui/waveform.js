@@ -11,6 +11,7 @@ export function Waveform({ player }) {
   const canvas = useRef(), line = useRef(), box = useRef();
   const changes = useSignal(player.changed);
   const playing = useSignal(player.playing);
+  const moves = useSignal(player.moved);
   useEffect(() => {
     const redraw = () => draw(canvas.current, player.peaks);
     redraw();
@@ -36,7 +37,7 @@ export function Waveform({ player }) {
     };
     move();
     return () => cancelAnimationFrame(frame);
-  }, [player, playing, changes]);
+  }, [player, playing, changes, moves]);
   const at = (event) => {
     const place = box.current.getBoundingClientRect();
     player.seek(((event.clientX - place.left) / place.width) * player.duration);
