@@ -510,6 +510,11 @@ class Addressed(ProcessPlace):
     def __init__(self, address):
         self.name = address
 
+class Optioned(ProcessPlace):
+    def __init__(self, address="none", *, num_gpus=0.0):
+        self.name = address
+        self.num_gpus = num_gpus
+
 def breaks(address):
     raise RuntimeError("no way to " + address)
 
@@ -528,6 +533,7 @@ def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "counted": "some_places:Counted", "ready": "some_places:ready", "fails": "some_places:fails",
         "nothing": "some_places:nothing", "missing": "no_such_module:Place", "lost": "some_places:gone",
         "process": "some_places:nothing", "addressed": "some_places:Addressed", "breaks": "some_places:breaks",
+        "optioned": "some_places:Optioned",
     }  # fmt: skip
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     install(tmp_path / "site", "some-places", f"[lollms_client.places]\n{lines}", PLACES, "some_places")
@@ -579,6 +585,31 @@ def test_an_address_reaches_the_place_that_its_scheme_names(offered: Path) -> No
     with pytest.raises(BindingBrokenError, match=r"no way to breaks://\.\.\.") as caught:
         find_place("breaks://me:sesame@x")
     assert "sesame" not in str(caught.value)
+
+
+def test_a_place_has_options_of_its_own(offered: Path) -> None:
+    one: Any = find_place({"kind": "optioned", "num_gpus": 0.5})
+    assert (one.name, one.num_gpus) == ("none", 0.5)
+    assert find_place({"num_gpus": 0.5, "kind": "optioned"}) is one
+    assert find_place({"kind": "optioned", "num_gpus": 1}) is not one
+    assert find_place({"kind": "optioned"}) is find_place("optioned")
+    far: Any = find_place({"kind": "optioned://x", "num_gpus": 2})
+    assert (far.name, far.num_gpus) == ("optioned://x", 2)
+    assert find_place({"kind": "optioned", "address": "x"}).name == "x"
+    assert find_place({"kind": "process"}) is PROCESS
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [({"kind": "optioned", "num_gpu": 1}, r"'optioned' has no option 'num_gpu'.*address, num_gpus"),
+     ({"kind": "optioned://x", "address": "y"}, r"has no option 'address'.*It has: num_gpus"),
+     ({"kind": "ready", "num_gpus": 1}, r"has no option 'num_gpus'.*It has none"),
+     ({"kind": "process", "num_gpus": 1}, r"'process' has no option"), ({"num_gpus": 1}, r"needs its kind; given: num_gpus"),
+     ({}, r"needs its kind; given: nothing"), ({"kind": 3}, r"needs its kind"), ({"kind": "nowhere"}, r"No distribution")],
+)  # fmt: skip
+def test_what_is_no_option_of_a_place_is_told(offered: Path, place: Any, said: str) -> None:
+    with pytest.raises(SettingsError, match=r"(?s)" + said):
+        LollmsTTSBindingManager().require_binding("far", place=place)
 
 
 def test_two_claims_of_one_name_are_told(offered: Path) -> None:

@@ -169,6 +169,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
     from lollms_modalities.workers.server_place import ServerPlace as ServerPlace
     from lollms_modalities.workers.ssh import SshPlace as SshPlace
+    from lollms_modalities.workers.turns import PoolState as PoolState
 
 
 __getattr__, __dir__, __all__ = exported(
@@ -243,5 +244,6 @@ __getattr__, __dir__, __all__ = exported(
         "workers.server_place": "ServerPlace",
         "workers.ssh": "SshPlace",
         "workers.policy": "Spec WorkerPolicy",
+        "workers.turns": "PoolState",
     },
 )

@@ -24,6 +24,16 @@ WRONG = [
     ("[models.'a/b']\nbinding = 'gate'\n", 1, "a name has letters"),
     ("[models.a]\npool = 1\n", 1, "binding"),
     ("[models.a]\nbinding = 'gate'\n\n[models.b]\nbinding = 'gate'\npool = 0\n", 6, "pool"),
+    *[
+        (f"[models.a]\nbinding = 'gate'\npool = {pool}\n", 3, said)
+        for pool, said in (
+            ("[4, 2]", "a whole number from 1, or two"), ("[0, 0]", "two"), ("[-1, 3]", "two"), ("['a', 1]", "two"),
+            ("true", "two"), ("2.0", "two"), ("[0, 2.0]", "two"), ("[1]", "two"), ("1001", "at most 1000"),
+        )
+    ],
+    ("[models.a]\nbinding = 'gate'\nwait_target = -1\n", 3, "wait_target"),
+    ("[models.a]\nbinding = 'gate'\n[models.a.place]\nkind = 'process'\nnum_gpus = 1\n", 3, "no option 'num_gpus'"),
+    ("[models.a]\nbinding = 'gate'\n[models.a.place]\nnum_gpus = 1\n", 3, "needs its kind"),
     ("[models.a]\nbinding = 'gate'\nmodality = 'smell'\n", 3, "smell"),
     ("[models.a]\n# here\nbinding = 'nothing'\n", 3, "no binding 'nothing'"),
     ("[models.a]\nbinding = 'example'\n", 2, "modality"),

@@ -260,6 +260,29 @@ def test_a_pool_works_side_by_side(gate: Path, opened: OpenRoom, me: Caller) -> 
     asyncio.run(main())
 
 
+def test_an_elastic_pool_grows_for_calls_and_shows_itself(gate: Path, opened: OpenRoom, me: Caller) -> None:
+    def shown(room: Room, name: str) -> float:
+        (line,) = [line for line in scraped(room).splitlines() if line.startswith(f"lollms_{name}{{")]
+        return float(line.split()[-1])
+
+    more = f"{ELSEWHERE}\npool = [0, 2]\nwait_target = 0\nidle_timeout = 0.1\nplace = {{ kind = 'process' }}"
+
+    async def main() -> None:
+        async with opened(gate_model(gate, more)) as room:
+            assert shown(room, "workers") == 0
+            tasks = [ask(room, me, f"wait {n}") for n in range(3)]
+            await true(lambda: len([note for note in notes(gate) if note.startswith("begin")]) == 2)
+            assert (shown(room, "workers"), shown(room, "workers_starting")) == (2, 0)
+            assert shown(room, "workers_waited_for") == 0, "the third waits in the queue, in its turn"
+            assert sorted(call.state for call in room.calls(TERMINAL)) == ["queued", "running", "running"]
+            (gate / "open").touch()
+            await asyncio.gather(*tasks)
+            await true(lambda: shown(room, "workers") == 0)
+            assert await ask(room, me, "wait again")
+
+    asyncio.run(main())
+
+
 NOT_TO_BE_ASKED: list[tuple[str, tuple[object, ...], dict[str, object], type[Exception]]] = [
     ("generate_audio", ("quick",), {"voice": "../../etc/passwd"}, VoiceNotFoundError),
     ("generate_audio", ("quick",), {"voice": "plain\0"}, VoiceNotFoundError),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
     from lollms_modalities.finding.checking import Finding
     from lollms_modalities.workers.opening import Opener
-    from lollms_modalities.workers.places import Place
+    from lollms_modalities.workers.places import PlaceGiven
     from lollms_modalities.workers.policy import Pool, WorkerPolicy
 
 B = TypeVar("B", bound="LollmsBinding")
@@ -73,7 +73,7 @@ class BindingManager(Generic[B]):
 
     def create_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: PlaceGiven | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """Make a binding, with its settings as keyword arguments.
 
@@ -87,7 +87,8 @@ class BindingManager(Generic[B]):
                 wait want, between these.
             policy: what else there is to say of them.
             place: run it there, in another process: a place, the name of one that a distribution offers, or an address
-                such as ``ssh://user@host`` or ``https://server``. Where that place shares no files with this program,
+                such as ``ssh://user@host`` or ``https://server``; with options of its own as ``{"kind": "ssh://user@host",
+                ...}``. Where that place shares no files with this program,
                 ``environment`` is one that it finds there.
             kwargs: the binding's settings.
 
@@ -110,7 +111,7 @@ class BindingManager(Generic[B]):
 
     def require_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: PlaceGiven | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``create_binding``, but raises the ``BindingUnavailableError`` instead of giving None."""
         make = self.maker(
@@ -120,7 +121,7 @@ class BindingManager(Generic[B]):
 
     async def acreate_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: PlaceGiven | None = None, **kwargs: Any,
     ) -> B | None:  # fmt: skip
         """As ``create_binding``, off the event loop. Cancelling its task ends what has been started."""
         try:
@@ -139,7 +140,7 @@ class BindingManager(Generic[B]):
 
     async def arequire_binding(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None, **kwargs: Any,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: PlaceGiven | None = None, **kwargs: Any,
     ) -> B:  # fmt: skip
         """As ``require_binding``, off the event loop. Cancelling its task ends what has been started."""
         from lollms_modalities.finding.awaited import made_aside
@@ -153,7 +154,7 @@ class BindingManager(Generic[B]):
 
     def maker(
         self, binding_name: str, *, environment: str | Path | Literal[False] | None = None, isolated: bool = False,
-        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: Place | str | None = None,
+        pool: Pool | None = None, policy: WorkerPolicy | None = None, place: PlaceGiven | None = None,
         shared: Mapping[str, Any] | None = None, cancel: CancelToken | None = None,
     ) -> Maker[B]:  # fmt: skip
         """What makes the binding from its settings; ``shared`` are settings that it takes where it has them, and
@@ -182,7 +183,7 @@ class BindingManager(Generic[B]):
 
     def _opener(
         self, name: str, environment: str | Path | None, pool: Pool | None, policy: WorkerPolicy | None,
-        place: Place | str | None, cancel: CancelToken | None,
+        place: PlaceGiven | None, cancel: CancelToken | None,
     ) -> Opener:  # fmt: skip
         from dataclasses import replace
 

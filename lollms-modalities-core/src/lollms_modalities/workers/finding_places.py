@@ -11,6 +11,7 @@ import inspect
 import re
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from lollms_modalities.calls.failures import said
@@ -27,7 +28,7 @@ from lollms_modalities.workers.places import PROCESS, Place, ProcessPlace
 
 GROUP = "lollms_client.places"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_loaded: dict[tuple[str, str], Place] = {}  # by what was asked for, and whose it is
+_loaded: dict[tuple[str, str, str], Place] = {}  # by what was asked for, whose it is, and its options
 _loading = threading.Lock()
 
 
@@ -36,20 +37,35 @@ def place_names() -> list[str]:
     return sorted({ProcessPlace.name, *(entry.name for entry in read_entry_points(GROUP))})
 
 
-def find_place(place: Place | str | None) -> Place:
+def find_place(place: Place | str | Mapping[str, Any] | None) -> Place:
     """The place that is meant: an object, the name of one, an address, or None for a process of this machine.
 
-    What an address names is made once, with the address as the only argument; so is a name's, without an argument.
+    A mapping is a place with options of its own, ``{"kind": "ray", "num_gpus": 1}``: ``kind`` is the name or address,
+    and all else goes to the place as keyword arguments. What an address names is made once for each set of options,
+    with the address as the only other argument; so is a name's, without one.
 
     Raises:
-        SettingsError: no place, no distribution offers one of that name, or it takes no such address.
+        SettingsError: no place, no distribution offers one of that name, or it takes no such address or option.
         BindingDependencyError: what it needs cannot be imported.
         BindingBrokenError: it fails when it is imported, or is no place.
     """
     if place is None or place == ProcessPlace.name:
         return PROCESS
     if isinstance(place, str):
-        return _named(place)
+        return _named(place, {})
+    if isinstance(place, Mapping):
+        options = dict(place)
+        kind = options.pop("kind", None)
+        if not isinstance(kind, str) or not all(isinstance(name, str) for name in options):
+            raise SettingsError(
+                f"A place that is given with options needs its kind; given: {', '.join(map(str, place)) or 'nothing'}.",
+                hint=f'Add kind = "...", a name or an address: {", ".join(place_names())}.',
+                names=["place"],
+            )
+        if kind != ProcessPlace.name:
+            return _named(kind, options)
+        _check_options(ProcessPlace, (), options, kind)
+        return PROCESS
     if isinstance(place, type) or not isinstance(place, Place):
         raise SettingsError(
             f"place={place!r} is no place: that has a name, shares_files and start().",
@@ -59,7 +75,7 @@ def find_place(place: Place | str | None) -> Place:
     return place
 
 
-def _named(text: str) -> Place:
+def _named(text: str, options: dict[str, Any]) -> Place:
     address = _ADDRESS.match(text)
     name = text if address is None else address[1].lower()
     found = sorted((entry for entry in read_entry_points(GROUP) if entry.name == name), key=_owner)
@@ -71,8 +87,9 @@ def _named(text: str) -> Place:
             names=["place"],
         )
     entry, owners = found[0], list(dict.fromkeys(map(_owner, found)))
+    whose = (text, entry.value, repr(sorted(options.items())))
     with _loading:  # a place may start something, which is to be there once
-        if (made := _loaded.get((text, entry.value))) is not None:
+        if (made := _loaded.get(whose)) is not None:
             return made
         if len(owners) > 1:
             warnings.warn(
@@ -82,11 +99,11 @@ def _named(text: str) -> Place:
                 ),
                 stacklevel=2,
             )
-        made = _loaded[text, entry.value] = _load(entry, text, address is not None)
+        made = _loaded[whose] = _load(entry, text, options, address is not None)
         return made
 
 
-def _load(entry: importlib.metadata.EntryPoint, text: str, is_address: bool) -> Place:
+def _load(entry: importlib.metadata.EntryPoint, text: str, options: dict[str, Any], is_address: bool) -> Place:
     what = f"The place {entry.name!r} of {_owner(entry)}"
     try:
         made: Any = entry.load()
@@ -100,11 +117,12 @@ def _load(entry: importlib.metadata.EntryPoint, text: str, is_address: bool) -> 
             f"{what} fails when it is imported: {said(exc).rstrip('.')}.", hint="Tell its authors."
         ) from exc
     factory = isinstance(made, type) or (callable(made) and not isinstance(made, Place))
-    if factory or is_address:
+    if factory or is_address or options:
         given = (text,) if is_address else ()
-        _check_takes(made if factory else None, given, entry.name)
+        _check_options(made if factory else None, given, options, entry.name)
+        _check_takes(made if factory else None, given, options, entry.name)
         try:
-            made = made(*given)
+            made = made(*given, **options)
         except LollmsError:
             raise
         except Exception as exc:
@@ -118,12 +136,30 @@ def _load(entry: importlib.metadata.EntryPoint, text: str, is_address: bool) -> 
     return made
 
 
-def _check_takes(factory: Any, given: tuple[str, ...], name: str) -> None:
+def _check_options(factory: Any, given: tuple[str, ...], options: Mapping[str, Any], name: str) -> None:
+    """Raise ``SettingsError`` where it is given an option that it does not take."""
+    try:
+        parameters = [] if factory is None else list(inspect.signature(factory).parameters.values())[len(given) :]
+    except ValueError:
+        return  # it tells no signature
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    takes = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    for option in options:
+        if option not in takes:
+            raise SettingsError(
+                f"The place {name!r} has no option {option!r:.100}.",
+                hint=f"It has: {', '.join(takes)}." if takes else f"It has none. Give place={name!r}.",
+                names=["place"],
+            )
+
+
+def _check_takes(factory: Any, given: tuple[str, ...], options: Mapping[str, Any], name: str) -> None:
     """Raise ``SettingsError`` where it wants an address and has none, or has one and wants none."""
     try:
         if factory is None:
             raise TypeError
-        inspect.signature(factory).bind(*given)
+        inspect.signature(factory).bind(*given, **options)
     except TypeError as exc:
         if given:
             raise SettingsError(

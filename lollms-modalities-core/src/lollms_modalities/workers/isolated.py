@@ -28,6 +28,7 @@ from lollms_modalities.workers.carrying import as_bytes, without_files
 from lollms_modalities.workers.paths_here import paths_here
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.request import Request
+from lollms_modalities.workers.turns import PoolState
 from lollms_modalities.workers.values import pack, unpack
 
 if TYPE_CHECKING:
@@ -187,6 +188,12 @@ class IsolatedBinding(LollmsBinding):
         """Bytes in memory of its processes and the programs that these run; 0 where that cannot be told."""
         running = [worker.process for worker in self._workers.all()]
         return sum(process.memory() for process in running if isinstance(process, WorkerProcess))
+
+    def pool_state(self) -> PoolState:
+        """Its workers, and how many calls wait for one. Waits for nothing."""
+        workers = self._workers
+        there = [worker.started for worker in list(workers._workers) if worker.alive]
+        return PoolState(sum(there), len(there) - sum(there), len(workers._waiting))
 
     def load(
         self, *, progress: bool | ProgressCallback | None = None, cancel: CancelToken | None = None,

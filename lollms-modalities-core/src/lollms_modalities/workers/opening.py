@@ -21,7 +21,7 @@ from lollms_modalities.workers.pool import Workers
 if TYPE_CHECKING:
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.workers.isolated import IsolatedBinding as IsolatedBinding
-    from lollms_modalities.workers.places import Place
+    from lollms_modalities.workers.places import PlaceGiven
     from lollms_modalities.workers.protocol import Json
 
 
@@ -39,7 +39,7 @@ class Opener:
     def __init__(
         self, modality: str, name: str, *, python: str | Path | None = None, where: str = "",
         directory: str | None = None, distribution: str | None = None, policy: WorkerPolicy | None = None,
-        place: Place | str | None = None, environment: str | None = None, lock: Path | None = None,
+        place: PlaceGiven | None = None, environment: str | None = None, lock: Path | None = None,
         cancel: CancelToken | None = None,
     ) -> None:  # fmt: skip
         path = Path(sys.executable if python is None else python)
@@ -107,7 +107,7 @@ def open_binding(
     *,
     python: str | Path | None = None,
     policy: WorkerPolicy | None = None,
-    place: Place | str | None = None,
+    place: PlaceGiven | None = None,
 ) -> IsolatedBinding:
     """Start a worker and make a binding in it.
 

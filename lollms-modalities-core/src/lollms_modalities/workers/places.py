@@ -5,8 +5,8 @@ A process of this machine is the first place. ``finding_places`` finds the other
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lollms_modalities.workers.process import WorkerProcess
 
@@ -112,3 +112,4 @@ class ProcessPlace:
 
 
 PROCESS = ProcessPlace()
+PlaceGiven = Place | str | Mapping[str, Any]  # as ``finding_places.find_place`` takes it

@@ -6,7 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lollms_modalities.calls.scheduler import Scheduler
 from lollms_modalities.errors import BindingClosedError
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.host import Worker
 
 scheduler = Scheduler("lollms-idle-workers")
+
+
+class PoolState(NamedTuple):
+    """A pool as it is now: workers that can be asked, those that are starting, and requests that wait for one."""
+
+    running: int
+    starting: int
+    waiting: int
 
 
 class Waiter:

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from lollms_modalities import ConfigurationError, ConfigurationFile, read_configuration
+from lollms_modalities import ConfigurationError, ConfigurationFile, SettingsError, WorkerPolicy, read_configuration
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lollms_server.room.models import MODALITIES, NAME
 
+_MOST_WORKERS = 1000  # of one model
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -30,6 +31,17 @@ def _bytes(value: object) -> object:
     if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]?)b?", value.strip().lower())):
         return int(float(found[1]) * _UNITS[found[2]])
     return value
+
+
+def _pool(value: object) -> object:
+    """As ``WorkerPolicy`` takes it, with fewer than a program may have."""
+    try:
+        policy = WorkerPolicy(pool=value)  # type: ignore[arg-type]
+    except SettingsError as exc:
+        raise ValueError(f"a whole number from 1, or two. {exc.hint}") from None
+    if policy.most > _MOST_WORKERS:
+        raise ValueError(f"at most {_MOST_WORKERS}")
+    return policy.pool
 
 
 def _named(value: str) -> str:
@@ -66,6 +78,7 @@ Seconds = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_seconds),
     Field(description="Seconds, or never."),
 ]  # fmt: skip
+Pool = Annotated[int | tuple[int, int], BeforeValidator(_pool)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 Modality = Literal["tts", "stt", "tti", "ttm", "ttv"]
 Surface = Literal["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111"]
@@ -187,9 +200,17 @@ class Model(_Table):
     environment: str | None = Field(
         default=None, description="The environment it runs in; where it is found when left out."
     )
-    place: str | None = Field(default=None, description="The place it runs at: ssh://user@host, for one.")
+    place: str | Mapping[str, Any] | None = Field(
+        default=None, description="The place it runs at: ssh://user@host, for one; or a table of kind and its options."
+    )
     isolated: bool = Field(default=True, description="Whether it runs in a process of its own.")
-    pool: int = Field(default=1, description="How many such processes there may be.", ge=1, le=64)
+    pool: Pool = Field(default=1, description="How many such processes there may be; [0, 8]: as calls that wait want.")
+    wait_target: float = Field(
+        default=1.0, description="Seconds that a call waits before [0, 8] gets a process.", ge=0, allow_inf_nan=False
+    )
+    idle_timeout: float | None = Field(
+        default=None, description="Seconds without work that end a process; with [0, 8] 60.", ge=0, allow_inf_nan=False
+    )
     keep_alive: Seconds = Field(default=None, description="As in [serve], for this model.")
     preload: bool = Field(default=False, description="Whether it is loaded when the server starts.")
     max_queue: int | None = Field(default=None, description="As in [serve], for this model.", ge=0, le=100_000)

@@ -121,6 +121,12 @@ class _Now(Collector):
             "lollms_queue_length": ("Calls that wait.", lambda r: r.queue.waiting),
             "lollms_at_work": ("Calls in the engine.", lambda r: r.queue.at_work),
             "lollms_model_loaded": ("Whether the model is loaded.", lambda r: r.loaded),
+            "lollms_workers": ("Processes of the model that may be asked.", lambda r: r.workers().running),
+            "lollms_workers_starting": ("Processes of the model that are starting.", lambda r: r.workers().starting),
+            "lollms_workers_waited_for": (
+                "Calls that wait for a process of the model, as part of those in the engine.",
+                lambda r: r.workers().waiting,
+            ),
             "lollms_model_memory_bytes": ("Memory of the model's processes.", lambda r: r.memory()),
         }
         for name, (what, value) in told.items():

@@ -38,7 +38,7 @@ class ServedModel:
         settings: which the binding is made with.
         environment, place: where it runs; None for where the manager finds it.
         isolated: whether it runs in another process than the server; an environment always does.
-        pool: how many such processes there may be.
+        pool, wait_target, idle_timeout: how many such processes there may be, as of ``WorkerPolicy``.
         keep_alive: seconds after its last call at which it is unloaded; None for never.
         preload: whether it is loaded when the server starts.
         max_queue: how many calls may wait for it.
@@ -53,15 +53,22 @@ class ServedModel:
     aliases: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: str | None = None
-    place: str | None = None
+    place: str | Mapping[str, Any] | None = None
     isolated: bool = True
-    pool: int = 1
+    pool: int | tuple[int, int] = 1
+    wait_target: float = 1.0
+    idle_timeout: float | None = None
     keep_alive: float | None = 300.0
     preload: bool = False
     max_queue: int = 64
     timeout: float | None = 600.0
     voices: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
+
+    @property
+    def most(self) -> int:
+        """How many processes there may be at once."""
+        return self.pool if isinstance(self.pool, int) else self.pool[1]
 
     @property
     def key(self) -> tuple[str, str]:

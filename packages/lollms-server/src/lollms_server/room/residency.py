@@ -71,7 +71,7 @@ class Residency:
     def at_once(self, served: ServedModel) -> int:
         """How many calls a served model works on side by side."""
         resident = self.residents.get(served.key)
-        return served.pool if resident is None else resident.at_once
+        return served.most if resident is None else resident.at_once
 
     async def of(self, chosen: Chosen) -> Resident:
         """What is to be asked: the served model, or where a call of its binding cannot say which of the binding's own
@@ -174,7 +174,7 @@ class Residency:
         """A call was refused or has ended, which tells whether the model is loaded; or else it is asked."""
         if error is None:
             resident.used = True
-        elif isinstance(error, WorkerCrashedError) and resident.served.pool == 1:
+        elif isinstance(error, WorkerCrashedError) and resident.served.most == 1:
             resident.used = False
         if not resident.used and resident.loaded and not resident.at_work and resident.binding is not None:
             self._tasks.start(self._looked_at(resident, resident.binding))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import lollms_modalities
-from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, WorkerPolicy
+from lollms_modalities import BindingManager, IsolatedBinding, LollmsBinding, PoolState, WorkerPolicy
 
 from lollms_server.room.admission import Admission
 from lollms_server.room.models import ServedModel
@@ -63,9 +63,13 @@ class Resident:
 
     @property
     def at_once(self) -> int:
-        """How many calls it runs side by side: what the binding declares, once that is known, times its pool."""
+        """How many calls it runs side by side: what the binding declares, once that is known, times its pool.
+
+        Of an elastic pool it is what it may have at most: it grows for those who wait in it, and has a queue of its own
+        for them. Its waiting is in the time that a call takes, and so in what ``Retry-After`` is reckoned from.
+        """
         concurrency = 1 if self.description is None else int(self.description.get("concurrency", 1))
-        return concurrency * self.served.pool
+        return concurrency * self.served.most
 
     def submit(self, fn: Callable[..., _T], *args: Any) -> Step[_T]:
         """Run a step of a call, for which the binding was made, in a thread of its engine's."""
@@ -116,7 +120,12 @@ class Resident:
         served = self.served
         elsewhere = served.environment is not None or served.place is not None
         isolated = served.isolated or elsewhere
-        policy = WorkerPolicy(pool=served.pool, pass_variables=served.variables) if isolated else None
+        policy = None
+        if isolated:
+            policy = WorkerPolicy(
+                pool=served.pool, wait_target=served.wait_target, idle_timeout=served.idle_timeout,
+                pass_variables=served.variables,
+            )  # fmt: skip
         make = manager_of(served.modality).maker(
             served.binding, environment=served.environment, isolated=isolated and not elsewhere,
             place=served.place, policy=policy,
@@ -130,7 +139,8 @@ class Resident:
     def takes(self, served: ServedModel) -> bool:
         """Be served like this from now on, where that needs no other binding; else False, and all is as before."""
         mine = self.served
-        same = ("binding", "settings", "environment", "place", "isolated", "pool", "variables")
+        same = ("binding", "settings", "environment", "place", "isolated", "pool", "wait_target",
+                "idle_timeout", "variables")  # fmt: skip
         if any(getattr(mine, name) != getattr(served, name) for name in same):
             return False
         self.served = served
@@ -153,6 +163,11 @@ class Resident:
         """Bytes in memory of its processes; 0 where it has none of its own."""
         binding = self.binding
         return binding.memory() if isinstance(binding, IsolatedBinding) else 0
+
+    def workers(self) -> PoolState:
+        """Its processes, and who waits for one of them."""
+        binding = self.binding
+        return binding.pool_state() if isinstance(binding, IsolatedBinding) else PoolState(0, 0, 0)
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

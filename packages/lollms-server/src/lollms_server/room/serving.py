@@ -139,6 +139,8 @@ def _served(configuration: Configuration, name: str, modality: str, model: Model
         place=model.place,
         isolated=model.isolated,
         pool=model.pool,
+        wait_target=model.wait_target,
+        idle_timeout=model.idle_timeout,
         keep_alive=model.keep_alive if "keep_alive" in given else serve.keep_alive,
         preload=model.preload,
         max_queue=model.max_queue if model.max_queue is not None else serve.max_queue,
