@@ -216,7 +216,10 @@ def pythons(session: nox.Session) -> None:
         session.run("uv", "venv", "-q", "--clear", "--python", interpreter, str(folder))
         python = str(folder / "bin" / "python")
         install = ("uv", "pip", "install", "-q", "--python", python)
-        session.run(*install, "--find-links", str(WHEELS), f"lollms-client[{LIGHT_EXTRAS}]>=2.0,<3", *group("test"))
+        # Not out of the installer's cache, which knows the version and not what it holds.
+        fresh = [f"--reinstall-package={distribution.name}" for distribution in LIGHT]
+        ours = ("--find-links", str(WHEELS), f"lollms-client[{LIGHT_EXTRAS}]>=2.0,<3")
+        session.run(*install, *fresh, *ours, *group("test"))
         session.run(*install, "--no-deps", "--no-build-isolation", str(EXAMPLES))
         absent = ABSENT.get(version, ())
         places = [str(d / "tests") for d in [*LIGHT, EXAMPLES] if d.name not in absent]

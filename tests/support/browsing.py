@@ -72,7 +72,7 @@ class Visit:
     def go(self, view: str = "") -> Page:
         """Show a view."""
         self.page.goto(f"{self.address}/{f'#{view}' if view else ''}")
-        self.page.wait_for_selector("main h1")
+        self.page.wait_for_selector("main h1:visible")
         return self.page
 
     def _pass(self, route: Route) -> None:

@@ -5,6 +5,7 @@ export const S = {
   nav: "Views",
   views: {
     speak: "Speak", listen: "Listen", compare: "Compare",
+    draw: "Draw", compose: "Compose", film: "Film", server: "Server",
   },
   compare: {
     title: "Compare", lead: "The same request to two models, side by side, with the times that they took.",
@@ -19,7 +20,7 @@ export const S = {
     record: "Record", stopRecording: "Stop, and write it down", choose: "Choose a file", dropOrPaste: "or drop one here, or paste it",
     recordingNow: "Recording.", recording: "recording", chosen: "{name}, {size}", bytes: "{n} bytes", kilobytes: "{n} kB", megabytes: "{n} MB",
     insecure: "The browser gives a page the microphone on https or on localhost only, and this page is on neither.",
-    insecureHint: "Open it as http://localhost on the server's own machine, have its operator set up TLS, or choose a file.",
+    insecureHint: "Open it as localhost on the server's own machine, have its operator set up TLS, or choose a file.",
     noRecorder: "This browser cannot record.", refused: "The browser was told not to give this page the microphone.",
     refusedHint: "Allow it beside the address, and record again.", noMicrophone: "No microphone was found.",
     notSound: "That is no recording.", notSoundHint: "Give a WAV, MP3, FLAC, Ogg, Opus, M4A or WebM file, or a film.",
@@ -75,6 +76,45 @@ export const S = {
     secret: "kept secret",
   },
   act: { stop: "Stop", stopping: "Stopping …", cancelled: "Stopped.", download: "Download", copy: "Copy", copied: "Copied" },
+  make: {
+    prompt: "Prompt", negative: "What is not to be in it", shortcut: "Ctrl+Enter begins", way: "What is being made",
+    waiting: "Waiting for the engine …", making: "Making …", preview: "What it looks like so far",
+    left: "about {time} left", since: "{time} so far",
+  },
+  gallery: {
+    title: "What was made", how: "How it was made", again: "Again", sameSeed: "Again with the same seed", change: "Change it",
+    forget: "Forget this one", forgetAll: "Forget all", sure: "Forget all that this browser keeps", keep: "Keep it",
+    holds: "{count} kept in this browser, {size} MB of 200", gone: "To make room, {count} older ones are gone.",
+    large: "It is too large to be kept here: download it now.", shut: "This browser keeps nothing: download it now.",
+    model: "Model", engine: "Engine", seed: "Seed", at: "Made",
+  },
+  mask: {
+    image: "The image that is changed", paint: "Paint over what is to change; arrow keys move the brush, the space bar paints",
+    brush: "Brush", clear: "Clear the mask", leave: "Leave it", none: "That is no image that this browser can show.",
+    hint: "Where you paint, it is changed; where nothing is painted, all of it may be.",
+  },
+  draw: {
+    title: "Draw", lead: "Say what is to be seen. Previews come where the engine gives them.",
+    placeholder: "A lighthouse in a storm, in oils …", go: "Draw", empty: "What you have drawn appears here, and stays in this browser.",
+    choose: "Change an image", change: "What is to change …", edit: "Change it",
+  },
+  compose: {
+    title: "Compose", lead: "Say what the music is like. It goes on when you leave the page.",
+    placeholder: "A slow waltz for two cellos …", go: "Compose", empty: "What you have composed appears here, and stays in this browser.",
+  },
+  film: {
+    title: "Film", lead: "Say what happens. It goes on when you leave the page.",
+    placeholder: "A paper boat on a river, seen from above …", go: "Film", empty: "What you have filmed appears here, and stays in this browser.",
+  },
+  server: {
+    title: "Server", lead: "What is served, what is in memory, and who waits. What a key may not do is refused.",
+    models: "Models", load: "Load", unload: "Unload", settings: "Settings", set: "Set", memory: "{size} MB",
+    atWork: "{count} at work", waiting: "{count} waiting", fixed: "Set in the server's file",
+    noneSettable: "Nothing of it can be set from here.", calls: "Calls under way", noCalls: "None.",
+    jobs: "Jobs", noJobs: "None.", remove: "Delete",
+    kinds: { tts: "speech", stt: "transcription", tti: "images", ttm: "music", ttv: "films" },
+    states: { queued: "waits", in_progress: "runs", completed: "done", failed: "failed", cancelled: "stopped" },
+  },
   sound: {
     play: "Play", pause: "Pause", wave: "Sound; arrow keys move through it", at: "{at} of {whole}",
     converting: "Making the {format} …",

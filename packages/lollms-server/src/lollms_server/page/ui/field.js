@@ -19,7 +19,8 @@ export function Field({ field, typed, onTyped, list }) {
   `;
 }
 
-function aboutOf({ description, min, max, kind }) {
+function aboutOf({ description, min, max: told, kind }) {
+  const max = told !== null && Math.abs(told) > Number.MAX_SAFE_INTEGER ? null : told; // a limit of the format, that nobody meets
   const range =
     min !== null && max !== null ? fill(S.form.between, { min, max })
     : min !== null ? fill(S.form.atLeast, { min })

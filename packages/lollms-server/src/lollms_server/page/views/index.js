@@ -3,4 +3,8 @@ export const VIEWS = [
   { id: "speak", load: () => import("./speak.js") },
   { id: "listen", load: () => import("./listen.js") },
   { id: "compare", load: () => import("./compare.js") },
+  { id: "draw", load: () => import("./draw.js") },
+  { id: "compose", load: () => import("./compose.js") },
+  { id: "film", load: () => import("./film.js") },
+  { id: "server", load: () => import("./server.js") },
 ];
