@@ -198,6 +198,8 @@ def full(session: nox.Session) -> None:
     elsewhere = suites([EXAMPLES, ROOT / "packages" / "lollms-piper"])
     over_ssh = ("python", "tests/support/over_ssh.py", "pytest", "--lollms-place={address}")
     session.run(*over_ssh, *SIDE_BY_SIDE, *elsewhere)
+    isolation = "lollms-modalities-core/tests/test_core_isolation.py"
+    session.run("python", "-m", "pytest", "-p", "workers_over_ssh", isolation, env={"PYTHONPATH": "tests/support"})
     session.notify("pythons")
     session.notify("torch_full")
 

@@ -789,7 +789,7 @@ def test_what_environments_hold_is_listed_and_made(known: Path) -> None:
     ref = manager.find("odd")
     assert (ref.origin, ref.environment, ref.distribution, ref.version) == ("environment", "strange", "odd", "1.0")
     with manager.require_binding("odd") as tts:
-        assert tts.environment == "strange"  # type: ignore[attr-defined]
+        assert tts.environment.partition(" at ")[0] == "strange"  # type: ignore[attr-defined]
         assert tts.generate_audio("hi")
     with manager.require_binding("odd", environment="strange") as tts:
         assert tts.generate_audio("hi")

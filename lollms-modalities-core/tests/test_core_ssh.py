@@ -398,7 +398,7 @@ def kill_sshd(tts: Any, box: Sshd, pid: int) -> None:
 )
 @pytest.mark.parametrize(
     ("kill", "said", "code"),
-    [(kill_ssh, "ssh was ended by SIGKILL", None), (kill_worker, "ended by SIGKILL; that machine", -9),
+    [(kill_ssh, "ssh was ended by SIGKILL", None), (kill_worker, "ended by SIGKILL; the system", -9),
      (kill_what_carries, "", None), (kill_the_sessions, "connection to ssh://.* was lost", None),
      (kill_sshd, "connection to ssh://.* was lost", None)],
 )  # fmt: skip

@@ -113,3 +113,12 @@ def test_settings_are_not_in_a_report() -> None:
     assert "sesame" not in made.to_markdown() + json.dumps(made.to_json())
     assert "| a | a \\| b |" in made.to_markdown()
     assert not made.passed
+
+
+@pytest.mark.full
+def test_a_binding_at_a_place() -> None:
+    done = lollms("test-binding", "ttm:example", "--place", "process", "--set", "keep_alive=60")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", at `process` |" in done.stdout
+    done = lollms("test-binding", "ttm:example", "--place", "nowhere://x")
+    assert (done.returncode, "offers places with addresses nowhere://" in done.stderr) == (2, True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -104,6 +104,7 @@ class Report:
         told: of the binding's provenance, by name: distribution, engine and their versions.
         checks: in the order in which they ran.
         seconds: that they took.
+        place: at which it ran, or "".
     """
 
     trial: Trial
@@ -111,6 +112,7 @@ class Report:
     told: Mapping[str, str]
     checks: tuple[Check, ...]
     seconds: float
+    place: str = ""
 
     @property
     def passed(self) -> bool:
@@ -122,6 +124,7 @@ class Report:
         return {
             "binding": f"{self.trial.modality}:{self.trial.name}",
             "isolated": self.isolated,
+            "place": self.place,
             "passed": self.passed,
             "core": __version__,
             **self.told,
@@ -144,7 +147,8 @@ class Report:
         yield f"| Binding | `{self.trial.modality}:{self.trial.name}` |"
         yield f"| Distribution | {told.get('distribution', '')} {told.get('distribution_version', '')} |"
         yield f"| Engine | {engine or 'none is named'} |"
-        yield f"| Suite | lollms-modalities-core {__version__}, {'isolated' if self.isolated else 'in place'} |"
+        where = f"at `{_cell(self.place)}`" if self.place else "isolated" if self.isolated else "in place"
+        yield f"| Suite | lollms-modalities-core {__version__}, {where} |"
         yield f"| Run with | Python {platform.python_version()}, {platform.system()} {platform.machine()} |"
         yield f"| Checks | {shown} |"
         failed = [check for check in self.checks if check.outcome == "failed"]
@@ -162,12 +166,13 @@ def _cell(text: str) -> str:
     return line.replace("|", "\\|").replace("`", "'")[:1000]
 
 
-def run(trial: Trial, *, isolated: bool = False, output: IO[str] | None = None) -> Report:
+def run(trial: Trial, *, isolated: bool = False, place: str = "", output: IO[str] | None = None) -> Report:
     """Run the suite on an installed binding, in another process.
 
     Args:
         trial: which binding, and how.
         isolated: with the binding in yet another process.
+        place: with the binding there.
         output: where pytest writes how far it is; nowhere if None.
 
     Raises:
@@ -181,7 +186,7 @@ def run(trial: Trial, *, isolated: bool = False, output: IO[str] | None = None) 
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider",
                    f"--junitxml={report}", "--rootdir", name, "-c", os.devnull, "test_binding.py"]  # fmt: skip
         done = subprocess.run(
-            [*command, *(["--lollms-isolated"] if isolated else [])],
+            [*command, *["--lollms-isolated"] * isolated, *([f"--lollms-place={place}"] if place else [])],
             cwd=folder,
             env={**os.environ, _TRIAL: str(folder / "trial.json")},
             stdin=subprocess.DEVNULL,
@@ -192,7 +197,7 @@ def run(trial: Trial, *, isolated: bool = False, output: IO[str] | None = None) 
         if not report.exists():
             said = (done.stdout or b"").decode("utf-8", "replace").strip()[-500:]
             raise LollmsError(f"The suite did not run: pytest ended with the code {done.returncode}. {said}")
-        return _read(report, trial, isolated)
+        return replace(_read(report, trial, isolated), place=place)
 
 
 def _read(path: Path, trial: Trial, isolated: bool) -> Report:

@@ -146,7 +146,7 @@ class SshProcess(WorkerProcess):
             return f"ssh was ended by {_signal(-code)}, and the worker with it"
         if code > 128:
             return f"it was ended by {_signal(code - 128)}" + (
-                "; that machine may have been out of memory" if code - 128 == signal.SIGKILL else ""
+                "; the system may have been out of memory" if code - 128 == signal.SIGKILL else ""
             )
         return f"it ended with exit code {code}"
 

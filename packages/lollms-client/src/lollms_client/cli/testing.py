@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import typer
 from lollms_modalities.errors import BindingDependencyError
 from lollms_modalities.version import requirement
+from lollms_modalities.workers.finding_places import find_place
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import parse_pairs, typed
 from lollms_client.cli.choice import parse_target
 from lollms_client.cli.errors import FAILURE, UsageError
-from lollms_client.cli.params import Isolated, Json, Opt, Set, Target
+from lollms_client.cli.params import Isolated, Json, Opt, Place, Set, Target
 from lollms_client.cli.use import manager_of
 
 _NEEDED = ("pytest", "psutil", "numpy", "av", "soundfile", "PIL")  # of the extra "testing"
@@ -33,6 +34,7 @@ def try_binding(
     set: Set = None,
     opt: Opt = None,
     isolated: Isolated = False,
+    place: Place = None,
     network: Annotated[bool, typer.Option("--network", help="The engine is a service elsewhere.")] = False,
     stop_within: Annotated[float, typer.Option(min=0.01, max=120, help="Seconds in which a call stops.")] = 2.0,
     calls: Annotated[int, typer.Option(min=4, help="How many calls the checks for leaks make.")] = 20,
@@ -68,7 +70,10 @@ def try_binding(
     if expect:
         attributes["expected"] = expect.split()
     trial = report.Trial(modality, name, _settings(modality, name, described, set or []), arguments, {}, attributes)
-    made = report.run(trial, isolated=isolated, output=sys.stderr if sys.stderr.isatty() else None)
+    if place is not None:
+        find_place(place)
+    shown = sys.stderr if sys.stderr.isatty() else None
+    made = report.run(trial, isolated=isolated, place=place or "", output=shown)
     text = json.dumps(made.to_json(), indent=2) + "\n" if as_json else made.to_markdown()
     if output is None:
         sys.stdout.write(text)
