@@ -19,6 +19,7 @@ from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
 from bench.live import live
 from bench.marks import marks
+from bench.places import places
 from bench.services import services
 from bench.serving import serving
 from bench.serving_jobs import serving_jobs
@@ -182,9 +183,9 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
-    "whispercpp": whispercpp, "isolation": isolation, "services": services, "command_line": command_line,
-    "listing_peers": listing_peers, "live": live, "serving": serving, "serving_jobs": serving_jobs,
-    "serving_room": room, "serving_surfaces": surfaces, "words": words,
+    "whispercpp": whispercpp, "isolation": isolation, "places": places, "services": services,
+    "command_line": command_line, "listing_peers": listing_peers, "live": live, "serving": serving,
+    "serving_jobs": serving_jobs, "serving_room": room, "serving_surfaces": surfaces, "words": words,
     "speakers": speakers, "first_hour": first_hour, "marks": marks,
 }  # fmt: skip
 
