@@ -1,12 +1,14 @@
 """The engines of ``counting``. A text is a command.
 
-``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one; ``fail``, ``crash``, ``quiet``.
+``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one; ``fail``, ``crash``, ``quiet``,
+``warn``.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,8 @@ class CountingTTS(LollmsTTSBinding):
             os._exit(7)
         if words[0] == "quiet":
             return
+        if words[0] == "warn":
+            warnings.warn(f"it is {text} in /srv/models/private/", RuntimeWarning, stacklevel=2)
         steps = int(words[1]) if words[0] == "work" else 2 if words[0] in ("pause", "breaks") else 1
         seconds = float(words[2]) if words[0] == "work" and len(words) > 2 else 0.05
         try:

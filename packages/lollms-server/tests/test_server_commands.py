@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lollms_modalities import ConfigurationError, LollmsError
+from lollms_modalities import (
+    ConfigurationError,
+    LollmsError,
+    LollmsTTSBindingManager,
+    ServiceError,
+    WorkerCrashedError,
+)
 from lollms_server.commands import serve
 from lollms_server.commands.serving import _listen
 from lollms_server.room.errors import CallNotFound, ModelNotServed
@@ -146,6 +152,29 @@ def test_sigterm_lets_calls_end_refuses_others_and_leaves_nothing(
     assert served.ended() == 0
     assert not served.socket.exists()
     assert notes(gate)[-2:] == ["end wait", "free"]
+    assert not [line for line in served.said if "Traceback" in line]
+
+
+def test_sigterm_lets_calls_of_sessions_end_too(
+    gate: Path, start: Start, aside: Callable[..., Future[Any]]
+) -> None:  # fmt: skip
+    served = start("[serve]\ngrace = 60\n" + gate_model(gate, ""))
+    with LollmsTTSBindingManager().require_binding("gate", place=served.address()) as binding:
+        under_way = aside(binding.generate_audio, "wait")
+        wait_until(lambda: "begin wait" in notes(gate))
+        other = LollmsTTSBindingManager().require_binding("gate", place=served.address())
+        served.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: json.loads(served.ask("/health")[1])["status"] == "ending")
+        with pytest.raises((ServiceError, WorkerCrashedError)) as refused:
+            other.generate_audio("quick")
+        assert "ends" in str(refused.value)
+        with pytest.raises(ServiceError) as shut:  # nor is another session opened
+            LollmsTTSBindingManager().require_binding("gate", place=served.address())
+        assert (shut.value.status, shut.value.retryable) == (503, True)
+        other.close()
+        (gate / "open").touch()
+        assert under_way.result(60)
+        assert served.ended() == 0
     assert not [line for line in served.said if "Traceback" in line]
 
 

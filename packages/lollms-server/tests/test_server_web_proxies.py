@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from lollms_modalities import LollmsTTSBindingManager, ServerPlace, ServiceError
 from lollms_server.room.keys import Keys
 from serving import Server, serving
 from waiting import wait_until
@@ -111,6 +112,15 @@ def test_tls(tmp_path: Path) -> None:
                 data = answer.read()
                 assert (answer.status, data[:4] == b"RIFF") == ((200, True) if body is speech else (400, False))
             secure.close()
+        address = f"https://127.0.0.1:{found[0]}"
+        manager = LollmsTTSBindingManager()
+        with manager.require_binding("tone", place=ServerPlace(address, verify=authority)) as binding:
+            whole = binding.generate_audio("a longer sentence")
+            assert b"".join(chunk.pcm for chunk in binding.stream_audio("a longer sentence")) in whole
+        with pytest.raises(ServiceError, match="not trusted"):
+            manager.require_binding("tone", place=address)
+        with manager.require_binding("tone", place=ServerPlace(address, verify=False)) as binding:
+            assert binding.generate_audio("hi")
         plain = http.client.HTTPConnection("127.0.0.1", int(found[0]), timeout=60)
         plain.request("GET", "/health")
         with pytest.raises((ConnectionError, http.client.HTTPException)):

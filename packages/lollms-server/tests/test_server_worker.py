@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -40,6 +40,8 @@ from lollms_modalities import (
     VoiceNotFoundError,
     WorkerCrashedError,
     WorkerPolicy,
+    hookimpl,
+    hooks,
 )
 from lollms_server.room.keys import Keys
 from serving import Server, serving
@@ -163,6 +165,37 @@ def test_progress_and_previews_come_over(ask: Asking) -> None:
     seen.clear()
     ask("blocks", "tti").generate_image("a red car", width=64, height=64, progress=seen.append)
     assert seen[-1].done == seen[-1].total
+
+
+def test_warnings_come_over_to_whom_they_concern(ask: Asking) -> None:
+    for name in ("counting", "apart"):
+        binding, other = ask(name), ask(name, who="bob")
+        with pytest.warns(RuntimeWarning, match="it is warn mine") as told:
+            binding.generate_audio("warn mine")
+        assert "private" not in str(told[0].message)
+        with pytest.warns(RuntimeWarning, match="it is warn theirs"):
+            list(other.stream_audio("warn theirs"))
+
+
+def test_plug_ins_here_hear_of_calls_there(ask: Asking) -> None:
+    class Listening:
+        heard: ClassVar[list[str]] = []
+
+        @hookimpl
+        def lollms_before_call(self, binding: Any, call: Any) -> None:
+            self.heard.append(f"before {call.verb} {call.options.loud}")
+
+        @hookimpl
+        def lollms_after_call(self, binding: Any, call: Any, result: Any) -> None:
+            self.heard.append(f"after {call.verb} {len(result)}")
+
+    binding, plug_in = ask(), Listening()
+    hooks.register(plug_in)
+    try:
+        audio = binding.generate_audio("hello", loud=True)
+    finally:
+        hooks.unregister(plug_in)
+    assert plug_in.heard == ["before generate_audio True", f"after generate_audio {len(audio)}"]
 
 
 def test_sound_and_images_go_there(ask: Asking, tmp_path: Path) -> None:
