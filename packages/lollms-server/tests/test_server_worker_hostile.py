@@ -35,6 +35,10 @@ isolated = false
 binding = "counting"
 modality = "stt"
 isolated = false
+[models.elsewhere]
+binding = "counting"
+modality = "tts"
+place = "http://127.0.0.1:9"
 [models.hearing]
 binding = "example"
 modality = "stt"
@@ -287,6 +291,17 @@ def test_nothing_is_called_before_there_is_a_binding(hostile: Hostile) -> None:
         assert "Unsupported" in raw.error(5)["types"][0]
     with hostile.raw() as raw:
         assert raw.closed()[0] == 1008  # who never says what for
+
+
+def test_servers_do_not_ask_each_other_in_a_circle(hostile: Hostile) -> None:
+    for hops, name in (("1", "elsewhere"), ("2", "counting")):
+        with hostile.raw(headers={"X-Lollms-Hops": hops}) as raw:
+            raw.say({"type": "hello", "id": 1, "protocol": 1, "minor": 3, "modality": "tts", "name": name})
+            error = raw.error(1)
+            assert error["types"][0].endswith("ServiceError")
+            assert error["fields"]["status"] == 508
+    with hostile.raw(headers={"X-Lollms-Hops": "1"}) as raw:
+        raw.make()
 
 
 PATHS = ["/etc/hostname", "../../etc/passwd", "file:///etc/passwd", "http://127.0.0.1:1/x", "~/.ssh/id_rsa", "data:,x"]

@@ -118,7 +118,10 @@ def hops_of(headers: Headers) -> int:
 def check_hops(hops: int, chosen: Chosen) -> None:
     """Refuse, with 508, what a server asks of a server that would ask a server."""
     # A binding that asks another server sends one more than it was reached with, which it does not know: one is enough.
-    if hops > 1 or (hops and chosen.served.binding == "lollms"):
+    served = chosen.served
+    there = served.place.lower() if isinstance(served.place, str) else ""
+    asks = served.binding == "lollms" or there.startswith(("http:", "https:"))
+    if hops > 1 or (hops and asks):
         raise Refused(
             f"{chosen.name} would ask another server, for a server that asks this one.", status=508, code="loop",
             hint="Let one of them have the engine.",
