@@ -99,6 +99,7 @@ def install_tests(session: nox.Session) -> dict[str, str]:
     """Install what the light tests need; gives the variables that they are run with."""
     debian(session, "openssh-server", "sshd")
     debian(session, "openssh-client", "ssh")
+    debian(session, "iptables")  # cuts networks, in `full`
     debian(session, "chromium")
     install_wheels(session, *group("test"))
     session.install("--no-deps", str(EXAMPLES))

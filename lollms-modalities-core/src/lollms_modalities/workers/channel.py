@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Payloads
@@ -24,13 +24,35 @@ from lollms_modalities.workers.protocol import CHUNK, DATA, HEAD, Json
 from lollms_modalities.workers.values import untyped
 
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
+_SHOWN = 150  # bytes of what is no frame that an error shows
 _AT_ONCE = 512  # buffers that one write is given; systems take 1024 or more
+
+
+class Connection(Protocol):
+    """What a channel needs of its socket. A plain one has it, and so has a ``tls.TlsLink``.
+
+    ``sendmsg`` raises ``BlockingIOError`` when nothing could be sent for the time of ``SO_SNDTIMEO``; it is given the
+    same again then. One thread receives while others send, one at a time.
+    """
+
+    @property
+    def family(self) -> int:
+        """The address family; a wrapped connection, which has been set up, has none of TCP's."""
+
+    def sendmsg(self, buffers: list[Any], /) -> int: ...
+    def recv_into(self, buffer: bytearray, /) -> int: ...
+    def makefile(self, mode: Any, buffering: int) -> Any: ...
+    def setsockopt(self, level: int, option: int, value: Any, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def fileno(self) -> int: ...
+    def detach(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class Channel:
     """The connection. ``opened`` is given each exchange that the other side begins."""
 
-    def __init__(self, sock: socket.socket, opened: Callable[[Exchange], object] | None = None) -> None:
+    def __init__(self, sock: Connection, opened: Callable[[Exchange], object] | None = None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
         set_up_tcp(sock)
         self._sock = sock
@@ -43,6 +65,7 @@ class Channel:
         self.minor = protocol.MINOR  # what both sides know
         self.closed = False
         self.fault = ""  # what the other side said that nobody understands, which has ended the connection
+        self._strange = True  # nothing has come that a host or a worker says
 
     def exchange(self) -> Exchange:
         """Begin an exchange."""
@@ -125,10 +148,15 @@ class Channel:
                 self._sock.close()
 
     def _read_frame(self, cancelled: Callable[[Json], object]) -> None:
-        text_size, size = HEAD.unpack(self._exactly(HEAD.size))
+        head = self._exactly(HEAD.size)
+        text_size, size = HEAD.unpack(head)
+        if self._strange and text_size > protocol.LARGEST_FIRST:
+            # What a shell or a service greets with, taken for lengths, is always larger.
+            raise ValueError(f"it began with {(head + self._input.peek(1))[:_SHOWN]!r}, which is no frame")
         if text_size > protocol.LARGEST_TEXT or size > CHUNK:
             raise ValueError("a frame is too large")
         message = protocol.decode(self._exactly(text_size))
+        self._strange = False
         exchange = self.exchanges.get(message["id"])
         if message["type"] == DATA:
             if exchange is None:

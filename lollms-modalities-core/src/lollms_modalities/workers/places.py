@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from lollms_modalities.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
-    import socket
-
+    from lollms_modalities.workers.channel import Connection
     from lollms_modalities.workers.policy import Spec
 
 
@@ -23,7 +22,7 @@ class Running(Protocol):
     """
 
     @property
-    def sock(self) -> socket.socket:
+    def sock(self) -> Connection:
         """The connected stream socket whose other end the worker serves. The host closes it."""
 
     @property

@@ -43,6 +43,8 @@ class WorkerProcess:
         pid: of the process, which leads a process group of its own.
     """
 
+    program = "lollms_modalities.workers.worker"  # the module that is run
+
     def __init__(
         self, python: Path, output: Output, variables: Mapping[str, str], *, own: bool, lock: Path | None = None
     ) -> None:
@@ -58,7 +60,7 @@ class WorkerProcess:
             "-X",
             "faulthandler",
             "-m",
-            "lollms_modalities.workers.worker",
+            self.program,
         ]
 
         def start(theirs: socket.socket, printed: int) -> subprocess.Popen[bytes]:

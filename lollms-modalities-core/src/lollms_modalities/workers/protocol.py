@@ -44,6 +44,8 @@ ITEMS_IN: Final = 16
 
 HEAD: Final = struct.Struct(">II")
 LARGEST_TEXT: Final = 256 << 20
+LARGEST_FIRST: Final = 16 << 20
+"""Bytes of text of the first frame: what comes may be from somebody else."""
 
 # From the host.
 HELLO = "hello"  # protocol, minor, core, modality, name, directory: the first message; find the binding's class

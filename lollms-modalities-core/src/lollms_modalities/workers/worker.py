@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
@@ -30,7 +30,7 @@ from lollms_modalities.errors import LollmsError
 from lollms_modalities.settings.shown import shown
 from lollms_modalities.workers import aligning, protocol
 from lollms_modalities.workers.carrying import without_files
-from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.channel import Channel, Connection
 from lollms_modalities.workers.exchange import Disconnected, Exchange
 from lollms_modalities.workers.feeding import Incoming
 from lollms_modalities.workers.memory import memory_of
@@ -196,7 +196,7 @@ class _Relay(hooks.Relay):
 class Worker:
     """What the process holds: one binding and the requests under way."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Connection) -> None:
         self.binding: LollmsBinding | None = None
         self.shares_files = True
         self.host_minor = 0
@@ -223,12 +223,7 @@ class Worker:
 
         from lollms_modalities.version import __version__
 
-        ready: Json = {
-            "type": protocol.READY,
-            "protocol": protocol.VERSION,
-            "core": __version__,
-            "minor": protocol.MINOR,
-        }
+        ready = {"type": protocol.READY, "protocol": protocol.VERSION, "minor": protocol.MINOR, "core": __version__}
         if hello["protocol"] != protocol.VERSION:
             return ready  # which tells the host all that it can understand
         self.shares_files = hello.get("shares_files", True)
@@ -329,10 +324,15 @@ def _pass_on_warnings() -> None:
 
 def main() -> None:
     """Serve the host at the other end of the socket whose descriptor is the first argument."""
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
+    serve(sock)
+
+
+def serve(sock: Connection) -> NoReturn:
+    """Serve the host at the other end of a connection; then this process ends."""
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a host that ignores it would have its engines' programs do so
     hooks.replace(_Relay())
     # Which distributions cannot be read has been told in the host.
     logging.getLogger("lollms_modalities.entry_points").addHandler(logging.NullHandler())

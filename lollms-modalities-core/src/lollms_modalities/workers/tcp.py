@@ -1,0 +1,139 @@
+"""A worker that is reached over TCP: what its starter tells it, how the host gets there, a place on this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from lollms_modalities.errors import WorkerCrashedError
+from lollms_modalities.workers.listening import line_of, read_line
+from lollms_modalities.workers.process import WorkerProcess
+from lollms_modalities.workers.tls import Identity, TlsLink, make_identity, secure
+
+if TYPE_CHECKING:
+    from lollms_modalities.workers.policy import Spec
+
+
+def tell_listener(starter: socket.socket, other: str, *, address: str, limit: float) -> tuple[int, str]:
+    """Tell a worker that has been started with ``listening`` who it is. On its machine; the key goes no further.
+
+    Args:
+        starter: the socket whose other end it inherited.
+        other: the host's certificate.
+        address: an IP address of this machine, at which it is to listen.
+        limit: seconds that the host may take to come.
+
+    Returns:
+        The port at which it listens, and the certificate to know it by.
+
+    Raises:
+        OSError: it ended instead.
+    """
+    own = make_identity()
+    told = {"address": address, "certificate": own.certificate, "key": own.key, "other": other, "limit": limit}
+    starter.settimeout(limit)
+    starter.sendall(line_of(told))
+    return int(read_line(starter.recv)["port"]), own.certificate
+
+
+def enter(
+    sock: socket.socket, own: Identity, certificate: str, variables: Mapping[str, str], *, limit: float
+) -> tuple[TlsLink, dict[str, Any]]:
+    """The host's side: prove who it is to a worker that listens.
+
+    Args:
+        sock: connected to it.
+        own: whose certificate the worker was told.
+        certificate: the worker's.
+        variables: of the environment, which the worker sets before it imports anything of a binding.
+        limit: seconds that it may take.
+
+    Returns:
+        The connection, and what the worker said of itself: ``core``, its version.
+
+    Raises:
+        OSError: it is another, does not answer, or has ended.
+    """
+    link = secure(sock, own, certificate, server=False, limit=limit)
+    try:
+        sock.settimeout(limit)
+        told = read_line(link.recv)
+        link.sendmsg([line_of({"variables": dict(variables)})])
+        sock.settimeout(None)
+    except BaseException:
+        link.close()
+        raise
+    return link, told
+
+
+class TcpProcess(WorkerProcess):
+    """A process of this machine whose worker is reached over TCP. Made by ``TcpPlace``."""
+
+    program = "lollms_modalities.workers.listening"
+
+    def meet(self, place: TcpPlace, host: Identity, limit: float) -> None:
+        """Have ``place`` reach it. Raises OSError."""
+        starter = self.sock
+        with starter:
+            port, certificate = tell_listener(starter, host.certificate, address=place.address, limit=limit)
+            sock = place.connect(port, limit)
+            link, _ = enter(sock, host, certificate, {}, limit=limit)
+            starter.recv(1)  # it closes its end when it has let us in, and ends when we close ours before
+        self.sock = cast("socket.socket", link)  # it is one as far as a channel uses it
+
+    def cause(self) -> str:
+        """Why it ended, or that the network has cut it off."""
+        lost: str = getattr(self.sock, "lost", "")
+        return lost or super().cause()
+
+
+class TcpPlace:
+    """Processes of this machine that are reached over TCP and TLS, as those of another machine are.
+
+    Good for trying what such a place is like, and for testing a binding there. Needs the extra ``network``.
+
+    Args:
+        address: the IP address of this machine at which workers listen.
+        shares_files: whether the two sides are to use the same files, as they could.
+    """
+
+    name = "tcp"
+
+    def __init__(self, address: str = "127.0.0.1", *, shares_files: bool = False) -> None:
+        self.address = address
+        self.shares_files = shares_files
+
+    def connect(self, port: int, limit: float) -> socket.socket:
+        """Connect to a worker that listens at ``port``. Raises OSError."""
+        return socket.create_connection((self.address, port), limit)
+
+    def start(self, spec: Spec, *, own: bool) -> TcpProcess:
+        """Start the interpreter of ``spec``, and connect."""
+        host = make_identity()  # or nothing is started
+        process = TcpProcess(spec.python, spec.output(), spec.variables(own=own), own=own, lock=spec.lock)
+        try:
+            process.meet(self, host, spec.policy.start_timeout)
+        except BaseException as exc:
+            process.reap(lambda: None)
+            if isinstance(exc, ConnectionError):
+                process.wait(1.0)  # it may be about to end, and say why
+            process.kill("it could not be reached")
+            process.wait(5.0)
+            if not isinstance(exc, ConnectionError):
+                raise
+            lines = process.last_lines()
+            said = "".join(f"\n  {line}" for line in lines)
+            raise WorkerCrashedError(
+                f"{spec} could not be reached: {str(exc).rstrip('.')}." + (f" It last printed:{said}" if lines else ""),
+                hint="" if lines else "It printed nothing.",
+                cause=process.cause(),
+                exit_code=process.exit_code,
+                last_lines=lines,
+            ) from exc
+        return process
+
+
+def loopback() -> TcpPlace:
+    """The place that is called ``tcp``."""
+    return TcpPlace()

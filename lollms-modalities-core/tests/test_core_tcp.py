@@ -1,0 +1,321 @@
+"""Workers over TCP: encrypted, known to each other, and told of a cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from distributions import install
+from lollms_modalities import (
+    BindingDependencyError,
+    LollmsTTSBindingManager,
+    Spec,
+    WorkerCrashedError,
+    WorkerPolicy,
+)
+from lollms_modalities.workers import tcp
+from lollms_modalities.workers.tcp import TcpPlace
+from lollms_modalities.workers.tls import TlsLink, make_identity, secure
+from waiting import wait_until
+
+SUPPORT = Path(__file__).parent / "support"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nasty")
+    shutil.copy(SUPPORT / "nasty_bindings.py", folder)
+    install(folder, "nasty", "[lollms_client.tts_bindings]\nnasty = nasty_bindings:NastyTTSBinding\n")
+    return folder
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(folder: Path) -> Iterator[Open]:
+    """Makes bindings that are closed at the end."""
+    made: list[Any] = []
+
+    def make(place: Any = None, **settings: Any) -> Any:
+        place = place or TcpPlace(shares_files=True)
+        policy = WorkerPolicy(grace=0.5)
+        made.append(LollmsTTSBindingManager(folder).require_binding("nasty", place=place, policy=policy, **settings))
+        return made[-1]
+
+    yield make
+    for binding in made:
+        binding.close()
+
+
+def pid_of(tts: Any) -> int:
+    return int(tts.generate_audio("who").provenance.usage["pid"])
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+class Proxied(TcpPlace):
+    """Through something that passes on what both sides say until it is told to hold."""
+
+    def __init__(self) -> None:
+        super().__init__(shares_files=True)
+        self.seen = bytearray()
+        self.holds = False
+        self._sockets: list[socket.socket] = []
+
+    def connect(self, port: int, limit: float) -> socket.socket:
+        there = super().connect(port, limit)
+        there.settimeout(None)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ours = socket.create_connection(server.getsockname())
+            near, _ = server.accept()
+        for one, other in ((near, there), (there, near)):
+            threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+        self._sockets += [near, there]
+        return ours
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while not self.holds and (data := one.recv(1 << 16)):
+                self.seen += data[: 1 << 16]
+                other.sendall(data)
+            if self.holds:
+                return
+        for sock in (one, other):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+# --- as a process ---------------------------------------------------------------------------------------------------
+
+
+def test_a_binding_over_tcp_is_as_one_in_a_process(opened: Open) -> None:
+    tts = opened(api_key="sesame-open")
+    assert isinstance(tts._workers._workers[0].process.sock, TlsLink)
+    assert len(tts.generate_audio("hi", do="size", size=10_000_000)) == 10_000_044
+    assert tts.generate_audio("hi", do="sample", sample=os.urandom(9_000_001)).provenance.extra["sample"]
+    assert len(list(tts.stream_audio("hi", count=200))) == 200
+    with pytest.raises(WorkerCrashedError, match="exit code 3") as caught:
+        tts.generate_audio("hi", do="exit", code=3)
+    assert caught.value.last_lines == ["the engine says goodbye"]
+    assert tts.generate_audio("hi")
+
+
+def test_nothing_of_a_call_can_be_read_on_the_way(opened: Open) -> None:
+    place = Proxied()
+    with contextlib.closing(place):
+        opened(place, api_key="sesame-open").generate_audio("a word")
+        assert len(place.seen) > 1000
+        for said in (b"sesame-open", b"a word", b"generate_audio", b"settings"):
+            assert said not in place.seen
+
+
+def test_nothing_secret_stands_where_others_can_read_it(opened: Open) -> None:
+    keys: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tcp, "make_identity", lambda: keys.append((made := make_identity()).key) or made)
+        pid = pid_of(opened())
+    process = psutil.Process(pid)
+    told = "\0".join([*process.cmdline(), *process.environ().values()])
+    assert len(keys) == 2
+    assert not any(line in told for key in keys for line in key.split("\n")[1:-2])
+
+
+# --- strangers ------------------------------------------------------------------------------------------------------
+
+
+class Listening:
+    """A worker that waits for its host."""
+
+    def __init__(self) -> None:
+        self.host = make_identity()
+        self.starter, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lollms_modalities.workers.listening", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], start_new_session=True, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        self.port, self.certificate = tcp.tell_listener(
+            self.starter, self.host.certificate, address="127.0.0.1", limit=60
+        )
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 30)
+
+    def close(self) -> str:
+        self.starter.close()
+        with self.process:
+            return self.process.communicate(timeout=30)[1].decode()
+
+
+def test_strangers_are_not_served_and_hold_up_nobody() -> None:
+    listening = Listening()
+    with contextlib.closing(listening):
+        silent = listening.connect()
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + os.urandom(70_000), b"\0" * 8):
+            with listening.connect() as sock, contextlib.suppress(ConnectionError):
+                sock.sendall(garbage)
+                while sock.recv(1 << 16):
+                    pass
+        with pytest.raises(OSError, match=r"(?i)alert|closed|expected|decrypt|unknown|certificate"):
+            tcp.enter(listening.connect(), make_identity(), listening.certificate, {}, limit=30)
+        with pytest.raises(ConnectionError, match="not the one that was expected"):
+            tcp.enter(listening.connect(), listening.host, make_identity().certificate, {}, limit=30)
+        link, told = tcp.enter(listening.connect(), listening.host, listening.certificate, {"A": "1"}, limit=30)
+        assert told["core"]
+        assert listening.starter.recv(1) == b"", "it has let us in"
+        with pytest.raises(ConnectionError):
+            listening.connect()
+        silent.close()
+        link.close()
+        assert listening.process.wait(30) == -9, "it ends with its host"
+
+
+def test_a_worker_whose_starter_is_gone_ends() -> None:
+    listening = Listening()
+    assert "Whoever started this worker is gone" in listening.close()
+    assert listening.process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(b"SSH-2.0-OpenSSH_9.2\r\n", "it began with b'SSH-2.0"), (b"", "closed the connection"), (None, "in time")],
+)
+def test_what_answers_instead_is_told(said: bytes | None, told: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname())
+        there, _ = server.accept()
+        with there:
+            if said is not None:
+                there.sendall(said)
+                there.shutdown(socket.SHUT_WR)
+            with pytest.raises(OSError, match=told):
+                secure(
+                    sock, make_identity(), make_identity().certificate, server=False, limit=0.3 if said is None else 30
+                )
+        assert sock.fileno() == -1
+
+
+def test_a_greeting_before_the_first_frame_is_told(folder: Path) -> None:
+    class Greeted(TcpPlace):
+        def start(self, spec: Spec, *, own: bool) -> Any:
+            running = super().start(spec, own=own)
+            ours, theirs = socket.socketpair()
+            theirs.sendall(b"Last login: Friday.\nWelcome!\n")
+            theirs.shutdown(socket.SHUT_WR)
+            running.sock.close()
+            theirs.close()
+            running.sock = ours
+            return running
+
+    with pytest.raises(WorkerCrashedError, match=r"it began with b'Last login: Friday\.\\nWelcome!"):
+        LollmsTTSBindingManager(folder).require_binding("nasty", place=Greeted())
+
+
+def test_what_is_missing_is_told(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(BindingDependencyError, match=r"lollms-modalities-core\[network\]"):
+        opened()
+
+
+# --- cuts -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_hears_nothing_ends_when_its_connection_does(opened: Open) -> None:
+    tts = opened()
+    pid = pid_of(tts)
+
+    def speak() -> None:
+        with pytest.raises(WorkerCrashedError):
+            tts.generate_audio("hi", do="sleep with the GIL", seconds=600.0)
+
+    speaking = threading.Thread(target=speak)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("os.killpg", lambda *args: None)  # the host, as if it were on another machine
+        speaking.start()
+        wait_until(lambda: tts._workers._workers[0].calls)
+        tts._workers._workers[0].channel.close()
+        wait_until(lambda: is_gone(pid))
+    speaking.join(30)
+
+
+def test_a_connection_that_takes_nothing_any_more_is_told(opened: Open) -> None:
+    place = Proxied()
+    with contextlib.closing(place):
+        tts = opened(place)
+        tts.generate_audio("hi")
+        place.holds = True
+        began = time.monotonic()
+        with pytest.raises(WorkerCrashedError, match="was cut"):
+            tts.generate_audio("hi", do="sample", sample=bytes(40_000_000))
+        assert time.monotonic() - began < 30, "not the minutes that TCP takes by itself"
+        place.holds = False
+        assert tts.generate_audio("hi"), "by another worker"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("does", ["waits", "sends"])
+def test_a_network_that_is_cut_is_told_within_seconds(opened: Open, does: str) -> None:
+    class Noted(TcpPlace):
+        def connect(self, port: int, limit: float) -> socket.socket:
+            self.port = port
+            return super().connect(port, limit)
+
+    place = Noted(shares_files=True)
+    tts = opened(place)
+    pid = pid_of(tts)
+    rules = [["INPUT", "-i", "lo", "-p", "tcp", f"--{end}port", str(place.port), "-j", "DROP"] for end in ("s", "d")]
+    asked = {"do": "sleep", "seconds": 600.0} if does == "waits" else {"do": "sample", "sample": bytes(20_000_000)}
+    errors: list[Any] = []
+
+    def speak() -> None:
+        with pytest.raises(WorkerCrashedError) as caught:
+            tts.generate_audio("hi", **asked)
+        errors.append((time.monotonic(), caught.value))
+
+    speaking = threading.Thread(target=speak)
+    for rule in rules:
+        subprocess.run(["iptables", "-I", *rule], check=True)
+    try:
+        began = time.monotonic()
+        speaking.start()
+        speaking.join(60)
+        wait_until(lambda: is_gone(pid))
+    finally:
+        for rule in rules:
+            subprocess.run(["iptables", "-D", *rule], check=True)
+    ((when, error),) = errors
+    assert "was cut" in str(error)
+    assert when - began < 8, "5 s, and what a busy machine adds"
+    assert tts.generate_audio("hi")
+
+
+@pytest.mark.full
+def test_the_isolation_suite_holds_over_tcp() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "over_tcp", "-p", "no:cacheprovider",
+         str(Path(__file__).with_name("test_core_isolation.py"))],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])},
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:]
