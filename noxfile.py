@@ -262,6 +262,7 @@ def soak(session: nox.Session) -> None:
     session.run("python", "soak/serving_room.py")
     session.run("python", "soak/serving.py")
     session.run("python", "soak/serving_jobs.py")
+    # Of another's program, and gigabytes of it: nox -s soak -- open_webui
     # Gigabytes: every binding in an environment of its own.
     session.run("python", "soak/environments.py", "--from", str(WHEELS))
 

@@ -103,7 +103,7 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """A published client in an environment of its own: its version, and the Python there."""
     version: str = request.param
     folder = tmp_path_factory.mktemp("published") / "venv"
-    uv = [sys.executable, "-m", "uv"]
+    uv = [sys.executable, "-m", "uv", "--no-config"]  # by which that distribution is ours
     subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     wanted = [f"lollms_client=={version}", *PUBLISHED[version]]

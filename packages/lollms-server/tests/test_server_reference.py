@@ -30,6 +30,15 @@ def test_its_example_is_a_configuration(configure: Callable[..., Configuration])
     assert set(configuration.models) == {"narrator", "ears", "painter"}
 
 
+@pytest.mark.parametrize("name", ["lollms", "automatic1111"])
+def test_what_a_clients_page_has_one_write_is_a_configuration(
+    name: str, configure: Callable[..., Configuration]
+) -> None:
+    page = (ROOT / "docs" / "serving" / f"{name}.md").read_text("utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert any(surface.startswith(name) for surface in configure(text).serve.surfaces)
+
+
 @pytest.mark.parametrize("line", re.findall(r"^lollms (serve key .*)$", PAGE, re.MULTILINE))
 def test_its_commands_are_understood(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
