@@ -81,7 +81,7 @@ Seconds = Annotated[
 Pool = Annotated[int | tuple[int, int], BeforeValidator(_pool)]
 Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 Modality = Literal["tts", "stt", "tti", "ttm", "ttv"]
-Surface = Literal["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111"]
+Surface = Literal["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111", "elevenlabs"]
 
 
 class _Table(BaseModel):

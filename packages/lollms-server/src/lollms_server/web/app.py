@@ -126,6 +126,7 @@ class _Exchange:
         self._started = False
         self._asked: Asked | None = None
         self._ours = False
+        self._shaped: Callable[[errors.Told], errors.Told] = lambda told: told
         self._cors: list[tuple[bytes, bytes]] = []
 
     async def run(self) -> None:
@@ -158,6 +159,7 @@ class _Exchange:
             if method == "OPTIONS" and headers.get("access-control-request-method"):
                 return Answer(b"", 204, preflight(headers, ()))
         route, params = app.routes.find(method, raw_path)
+        self._shaped = route.shaped
         key = None if route.access == "open" else route.key_of(headers)
         late = bool(route.key_field) and key is None
         caller = enter(app, scope, headers, "open" if late else route.access, key)
@@ -186,6 +188,7 @@ class _Exchange:
             # The half of an answer must not pass for the whole: the connection is cut.
             _log.info("request %s was cut: %s", self._id, type(exc).__name__)
             return
+        answer = self._shaped(answer)
         await json_answer(answer.body, answer.status, answer.headers).send(self._forward)
 
 

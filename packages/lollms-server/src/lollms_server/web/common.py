@@ -128,6 +128,21 @@ def check_hops(hops: int, chosen: Chosen) -> None:
         )  # fmt: skip
 
 
+def default_model(room: Room, modality: str, caller: Caller) -> Chosen:
+    """The model that is meant where none is named: the modality's default, or the first that is for this caller.
+
+    Raises:
+        ModelNotServed: there is none.
+    """
+    try:
+        return room.find(None, modality, caller)
+    except ModelNotServed:
+        for model in room.models(caller):
+            if model.modality == modality:
+                return room.find(model.name, modality, caller)
+        raise
+
+
 async def meant(asked: Asked, name: str | None, modality: str, verb: str) -> Meant:
     """The model of that name, for this caller.
 

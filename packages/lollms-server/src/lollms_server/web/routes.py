@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from lollms_server.web.entering import KeyOf, bearer
-from lollms_server.web.errors import Refused
+from lollms_server.web.errors import Refused, Told
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,6 +44,7 @@ class Route:
         query: names of what may stand after the question mark, and what that is.
         key_of: where its clients put their key.
         key_field: of a JSON body, in which some put it instead; "" where they do not.
+        shaped: an error as its clients read it.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     key_of: KeyOf = bearer
     key_field: str = ""
+    shaped: Callable[[Told], Told] = lambda told: told
 
     @property
     def parameters(self) -> list[str]:

@@ -1,14 +1,19 @@
-"""Speech as raw samples, as OpenAI's API has them. Files of sound are the core's to encode: ``stream_encoded``."""
+"""Sound of a stream in another form: of another rate, as raw samples, or as a file with the times of its words.
+
+Files of sound as the engine's own rate has them are the core's to encode: ``stream_encoded``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities import AudioChunk
+from lollms_modalities import AudioChunk, EncodedStream, Word
 
 from lollms_server.web import sse
 
@@ -18,28 +23,44 @@ if TYPE_CHECKING:
 
 PCM_RATE = 24000  # samples have no header to say it: clients take it for granted, and one channel
 _RESAMPLING = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "lollms-resampling")
+# Each waits for its stream, as long as that is.
+_ENCODING = ThreadPoolExecutor(256, "lollms-encoding")
 
 
-class _Raw:
-    """Raw samples: 24 kHz, one channel, int16, little endian."""
+class Resampled:
+    """Samples of another rate: int16, little endian.
 
-    def __init__(self, first: AudioChunk) -> None:
+    Args:
+        first: a chunk that says of what kind the sound is.
+        rate: that is wanted; None for its own.
+        mono: whether its channels become one.
+    """
+
+    def __init__(self, first: AudioChunk, rate: int | None, *, mono: bool) -> None:
+        self.rate = rate or first.sample_rate
+        self.channels = 1 if mono else first.channels
         self._resampler: Any = None
-        if first.sample_rate != PCM_RATE:
+        if first.sample_rate != self.rate:
             import soxr
 
-            self._resampler = soxr.ResampleStream(first.sample_rate, PCM_RATE, 1, dtype="float32")
+            self._resampler = soxr.ResampleStream(first.sample_rate, self.rate, self.channels, dtype="float32")
 
     def feed(self, chunk: AudioChunk) -> bytes:
+        """What becomes of a chunk, as far as that can be told yet."""
         import numpy as np
 
-        samples = np.frombuffer(chunk.pcm, "<i2").reshape(-1, chunk.channels).mean(axis=1, dtype=np.float32)
-        return self._bytes(samples, last=False)
+        samples = np.frombuffer(chunk.pcm, "<i2").reshape(-1, chunk.channels)
+        if chunk.channels != self.channels:
+            samples = samples.mean(axis=1, dtype=np.float32)
+        elif self._resampler is None:
+            return bytes(chunk.pcm)
+        return self._bytes(samples.astype(np.float32).reshape(-1, self.channels), last=False)
 
     def finish(self) -> bytes:
+        """The rest."""
         import numpy as np
 
-        return self._bytes(np.zeros(0, np.float32), last=True)
+        return self._bytes(np.zeros((0, self.channels), np.float32), last=True)
 
     def _bytes(self, samples: npt.NDArray[np.float32], *, last: bool) -> bytes:
         import numpy as np
@@ -50,20 +71,103 @@ class _Raw:
 
 
 async def raw(chunks: AsyncIterator[AudioChunk]) -> AsyncIterator[bytes]:
-    """Chunks of speech as raw samples, off the event loop.
+    """Chunks of speech as raw samples of 24 kHz and one channel, off the event loop.
 
     Raises:
         Exception: what the chunks raise.
     """
     loop = asyncio.get_running_loop()
-    samples: _Raw | None = None  # once the first chunk says of what kind the sound is
+    samples: Resampled | None = None  # once the first chunk says of what kind the sound is
     try:
         async for chunk in chunks:
             if samples is None:
-                samples = await loop.run_in_executor(_RESAMPLING, _Raw, chunk)
+                samples = await loop.run_in_executor(_RESAMPLING, partial(Resampled, chunk, PCM_RATE, mono=True))
             if part := await loop.run_in_executor(_RESAMPLING, samples.feed, chunk):
                 yield part
         if samples is not None and (part := await loop.run_in_executor(_RESAMPLING, samples.finish)):
             yield part
     finally:
         await sse.close(chunks)
+
+
+async def encoded(
+    chunks: AsyncIterator[AudioChunk], output_format: str, rate: int | None, *, mono: bool = False
+) -> AsyncIterator[tuple[bytes, list[Word]]]:
+    """Chunks of sound as the bytes of a file, with the words that have begun by then.
+
+    Args:
+        output_format: as of ``stream_encoded``.
+        rate: of what is written; None for the engine's.
+
+    Raises:
+        Exception: what the chunks raise.
+    """
+    loop = asyncio.get_running_loop()
+    source = _Source(chunks, rate, loop, mono=mono)
+    stream = EncodedStream(source, output_format)
+    try:
+        while (part := await loop.run_in_executor(_ENCODING, next, stream, None)) is not None:
+            yield part, source.words()
+    finally:
+        await source.stop()
+        await sse.close(chunks)
+
+
+class _Source(Iterator[AudioChunk]):
+    """A stream of the event loop, as a thread takes it."""
+
+    def __init__(
+        self, chunks: AsyncIterator[AudioChunk], rate: int | None, loop: asyncio.AbstractEventLoop, *, mono: bool
+    ) -> None:
+        self._chunks = chunks
+        self._rate = rate
+        self._mono = mono
+        self._loop = loop
+        self._samples: Resampled | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = False
+        self._ended = False
+        self._at = 0.0  # seconds
+        self._words: list[Word] = []
+
+    def words(self) -> list[Word]:
+        """Those that came since they were asked for, with times from the first chunk on."""
+        found, self._words = self._words, []
+        return found
+
+    def __next__(self) -> AudioChunk:
+        while not self._ended:
+            chunk = None if self._stopped else asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            if chunk is None:
+                self._ended = True
+                pcm = b"" if self._samples is None else self._samples.finish()
+            else:
+                if self._samples is None:
+                    self._samples = Resampled(chunk, self._rate, mono=self._mono)
+                self._words += (
+                    replace(word, start=word.start + self._at, end=word.end + self._at) for word in chunk.words
+                )
+                self._at += len(chunk.pcm) / (2 * chunk.channels * chunk.sample_rate)
+                pcm = self._samples.feed(chunk)
+            if pcm:
+                assert self._samples is not None
+                return AudioChunk(pcm, self._samples.rate, self._samples.channels)
+        raise StopIteration
+
+    async def _next(self) -> AudioChunk | None:
+        if self._stopped:
+            return None
+        self._task = asyncio.current_task()
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            return None
+        finally:
+            self._task = None
+
+    async def stop(self) -> None:
+        """No more is wanted: who waits for a chunk waits no longer."""
+        self._stopped = True
+        if (task := self._task) is not None:
+            task.cancel()
+            await asyncio.wait((task,))

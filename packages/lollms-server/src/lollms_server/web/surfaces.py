@@ -7,6 +7,7 @@ from typing import Any
 
 from lollms_server.web import operating, page
 from lollms_server.web.automatic1111.table import AUTOMATIC1111
+from lollms_server.web.elevenlabs.table import ELEVENLABS
 from lollms_server.web.jobs import LISTED
 from lollms_server.web.lollms.table import CLASSIC, MODERN
 from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
@@ -98,6 +99,7 @@ SURFACES = {
     "lollms-modern": MODERN,
     "lollms-classic": CLASSIC,
     "automatic1111": AUTOMATIC1111,
+    "elevenlabs": ELEVENLABS,
 }
 # Of each: whose clients speak it, and what it answers.
 ABOUT = {
@@ -111,6 +113,7 @@ ABOUT = {
                        "`/text2Audio`, `/tts/file`, `/transcribe`, `/audio2text`, `/generate_image` and their lists"),
     "automatic1111": ("Open WebUI and other clients of [AUTOMATIC1111's web UI](serving/automatic1111.md)",
                       "`/sdapi/v1`: `txt2img`, `img2img`, `sd-models`, `options`, `progress`, `interrupt`"),
+    "elevenlabs": ("ElevenLabs' SDK", "`/elevenlabs`: [speech, voices, transcription, music](serving/elevenlabs.md)"),
 }  # fmt: skip
 
 

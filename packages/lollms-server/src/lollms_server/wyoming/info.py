@@ -15,9 +15,9 @@ from lollms_modalities.kit import WHISPER_LANGUAGES
 
 import lollms_server
 from lollms_server.room.callers import Caller
-from lollms_server.room.errors import ModelNotServed
 from lollms_server.room.models import Chosen, ServedModel
 from lollms_server.room.room import Room
+from lollms_server.web.common import default_model
 
 PROGRAM = "lollms"  # which speaks
 _URL = "https://github.com/ParisNeo/lollms_client"
@@ -68,20 +68,6 @@ class Directory:
             "handle": [], "intent": [], "wake": [], "mic": [], "snd": [],
         }  # fmt: skip
 
-    def default(self, modality: str, caller: Caller) -> Chosen:
-        """The model that is meant where none is named: the modality's default, or the first that is for this caller.
-
-        Raises:
-            ModelNotServed: there is none.
-        """
-        try:
-            return self._room.find(None, modality, caller)
-        except ModelNotServed:
-            for model in self._room.models(caller):
-                if model.modality == modality:
-                    return self._room.find(model.name, modality, caller)
-            raise
-
     async def streams(self, chosen: Chosen, caller: Caller) -> bool:
         """Whether a transcription model tells the beginning before it has heard the end."""
         if (known := self._of(chosen.served)) is None:
@@ -115,7 +101,7 @@ class Directory:
         """Those of one modality, the default first."""
         found = [each for model in models if model.modality == modality and (each := self._of(model)) is not None]
         if found:
-            default = self.default(modality, caller).served.key
+            default = default_model(self._room, modality, caller).served.key
             found.sort(key=lambda each: each.chosen.served.key != default)
         return found
 

@@ -13,7 +13,7 @@ from lollms_modalities import LollmsError
 from lollms_server.room.callers import Caller
 from lollms_server.room.room import Room
 from lollms_server.web import errors
-from lollms_server.web.common import Descriptions
+from lollms_server.web.common import Descriptions, default_model
 from lollms_server.web.errors import Refused
 from lollms_server.wyoming.events import Event, Limits, read, written
 from lollms_server.wyoming.hearing import Hearing, Held, Wanted
@@ -195,7 +195,7 @@ class Session:
         shared, event = self._shared, self._transcribe
         caller = shared.enter(self._address)
         name = event.text("name") or self._program
-        chosen = shared.room.find(name, "stt", caller) if name else shared.directory.default("stt", caller)
+        chosen = shared.room.find(name, "stt", caller) if name else default_model(shared.room, "stt", caller)
         known = await shared.descriptions.of(chosen, caller, "transcribe_audio")
         options: dict[str, Any] = {}
         if (language := event.text("language")) and known.has("language"):

@@ -13,7 +13,7 @@ from lollms_server.room.callers import Caller
 from lollms_server.room.errors import ModelNotServed
 from lollms_server.room.models import Chosen
 from lollms_server.room.room import Room
-from lollms_server.web.common import Descriptions
+from lollms_server.web.common import Descriptions, default_model
 from lollms_server.web.errors import Refused
 from lollms_server.wyoming.events import Event, Limits
 from lollms_server.wyoming.info import Directory
@@ -58,7 +58,7 @@ class Voices:
         return Voice(chosen, voice, options)
 
     async def _named(self, name: str | None, caller: Caller, program: str | None) -> tuple[Chosen, str | None]:
-        default = self._directory.default("tts", caller)
+        default = default_model(self._room, "tts", caller)
         if program is not None:
             default = self._room.find(program, "tts", caller)
         if not name:

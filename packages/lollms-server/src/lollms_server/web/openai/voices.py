@@ -32,7 +32,7 @@ async def list_voices(asked: Asked) -> Answer:
         models = [find(asked, name, "tts").served]
     else:
         models = [model for model in asked.room.models(asked.caller) if model.modality == "tts"]
-    found = await asyncio.gather(*(_rows(asked, model) for model in models), return_exceptions=True)
+    found = await asyncio.gather(*(rows_of(asked, model) for model in models), return_exceptions=True)
     rows: list[dict[str, Any]] = []
     for each in found:
         if isinstance(each, list):
@@ -43,7 +43,8 @@ async def list_voices(asked: Asked) -> Answer:
     return await big_json_answer({"object": "list", "data": rows, "voices": rows, "items": rows})
 
 
-async def _rows(asked: Asked, model: ServedModel) -> list[dict[str, Any]]:
+async def rows_of(asked: Asked, model: ServedModel) -> list[dict[str, Any]]:
+    """The voices of a model that are for whoever asks."""
     known = await asked.room.recorded.rows(find(asked, model.name, "tts"), asked.caller)
     names = {row["id"] for row in known}
     aliases = [{"id": name, "name": name, "own": False} for name in model.voices if name not in names]

@@ -1,0 +1,85 @@
+"""What ``output_format`` names: a codec, a rate, and a bit rate, which is the encoder's own here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+from lollms_modalities import AudioChunk, Word
+
+from lollms_server.web import sound
+from lollms_server.web.errors import Refused
+
+DEFAULT = "mp3_44100_128"
+_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
+_KNOWN = {
+    "mp3": (22050, 24000, 44100, 48000), "opus": (48000,), "pcm": _RATES, "wav": _RATES, "ulaw": (8000,),
+    "alaw": (8000,),
+}  # fmt: skip
+_TYPES = {
+    "mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus", "pcm": "audio/pcm", "wav": "audio/wav",
+    "ulaw": "audio/basic", "alaw": "audio/x-alaw-basic",
+}  # fmt: skip
+_NAME = re.compile(r"([a-z0-9]+)_([0-9]{4,5})(?:_[0-9]{2,3})?")
+
+
+class Output(NamedTuple):
+    """What is wanted.
+
+    Attributes:
+        codec: "mp3", "opus" (in Ogg), "wav"; "pcm", "ulaw" or "alaw" without any header.
+        rate: samples a second.
+    """
+
+    codec: str
+    rate: int
+
+    @property
+    def media_type(self) -> str:
+        """Of the answer."""
+        return f"{_TYPES[self.codec]}; rate={self.rate}" if self.codec in ("pcm", "alaw") else _TYPES[self.codec]
+
+
+def output_of(name: str | None) -> Output:
+    """What a name means; "auto" and none are MP3.
+
+    Raises:
+        Refused: nothing.
+    """
+    name = DEFAULT if name in (None, "", "auto") else str(name)
+    found = _NAME.fullmatch(name)
+    if found is None or int(found[2]) not in _KNOWN.get(found[1], ()):
+        names = [f"{codec}_{rate}" for codec, rates in _KNOWN.items() for rate in rates]
+        raise Refused(
+            f"There is no output_format {name!r:.60}.", code="invalid_value", param="output_format",
+            hint=f"There are {', '.join(names)}; a bit rate may follow.",
+        )  # fmt: skip
+    return Output(found[1], int(found[2]))
+
+
+async def made(chunks: AsyncIterator[AudioChunk], output: Output) -> AsyncIterator[tuple[bytes, list[Word]]]:
+    """Sound as it is wanted, in parts, with the words that have begun by then."""
+    bare = output.codec in ("pcm", "ulaw", "alaw")
+    coder = _Companded(output) if output.codec in ("ulaw", "alaw") else None
+    async for part, words in sound.encoded(chunks, "pcm" if bare else output.codec, output.rate, mono=bare):
+        yield part if coder is None else coder.feed(part), words
+
+
+class _Companded:
+    """Eight bits a sample, as telephones have them (G.711)."""
+
+    def __init__(self, output: Output) -> None:
+        import av
+
+        self._codec: Any = av.CodecContext.create("pcm_mulaw" if output.codec == "ulaw" else "pcm_alaw", "w")
+        self._codec.sample_rate, self._codec.layout, self._codec.format = output.rate, "mono", "s16"
+        self._rate = output.rate
+
+    def feed(self, pcm: bytes) -> bytes:
+        import av
+        import numpy as np
+
+        frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), "s16", "mono")
+        frame.sample_rate = self._rate
+        return b"".join(bytes(packet) for packet in self._codec.encode(frame))
