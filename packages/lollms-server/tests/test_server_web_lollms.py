@@ -190,7 +190,14 @@ def test_settings_are_an_admins(keyed: tuple[Server, dict[str, str]]) -> None:
 
 def test_a_clients_id_is_a_key_where_there_are_keys(keyed: tuple[Server, dict[str, str]]) -> None:
     server, keys = keyed
-    for held in ({}, {"client_id": "wrong"}, {"client_id": 7}, {"client_id": ""}, {"client_id": [keys["bob"]]}):
+    for held in (
+        {},
+        {"client_id": "wrong"},
+        {"client_id": 7},
+        {"client_id": ""},
+        {"client_id": [keys["bob"]]},
+        {"client_id": "\ud800é\0"},
+    ):
         assert server.ask("POST", "/text2Audio", JSON | held).status == 401, held
     told = server.ask("POST", "/text2Audio", JSON | {"client_id": keys["bob"], "fn": "mine.wav"}).json
     assert seconds(server.ask("GET", told["url"])) == pytest.approx(0.05), "the address lets in, which nobody can guess"
