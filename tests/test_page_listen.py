@@ -11,7 +11,7 @@ import pytest
 import srt
 import webvtt
 from browsing import Visit, barriers, chromium, visiting
-from lollms_client import LollmsClient
+from harvard import spoken
 from playwright.sync_api import Browser, Page, expect
 from serving import Server, serving
 from various_options import HOSTILE
@@ -43,9 +43,7 @@ isolated = false
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("recording") / "glue sheet.wav"
-    with LollmsClient(tts_binding_name="piper") as lc:
-        assert lc.tts is not None
-        lc.tts.generate_audio(SENTENCE).save(file)
+    spoken(SENTENCE).save(file)
     return file
 
 
@@ -100,10 +98,10 @@ def test_a_file_is_written_down_heard_word_by_word_mended_and_saved(
     result(page, "whole")
     words = page.locator(".word")
     assert heard(" ".join(words.all_inner_texts())) >= 4
-    blue = page.locator(".word", has_text="blue")
-    start = float(blue.get_attribute("data-start") or 0)
+    dark = page.locator(".word", has_text="dark")
+    start = float(dark.get_attribute("data-start") or 0)
     assert start > 0.5
-    blue.click()
+    dark.click()
     expect(page.locator(".word.lit").last).to_be_visible()
     assert page.evaluate("document.querySelector('audio').currentTime") >= start
     page.get_by_role("button", name="Edit the part at 0:00").click()
@@ -194,6 +192,20 @@ def test_segments_of_a_long_recording_are_text_and_stay_quick(visit: Visit, reco
     row.locator("textarea").fill("mended")
     page.keyboard.press("Control+Enter")
     expect(row.locator(".said")).to_have_text("mended")
+
+
+@pytest.mark.full
+def test_each_part_has_its_speaker_where_that_is_asked_for(visit: Visit, recording: Path) -> None:
+    page = visit.go("listen")
+    choose(page, "ears")
+    page.get_by_label("Tell who speaks").check()
+    give(page, recording)
+    result(page, "whole")
+    expect(page.locator(".speaker")).to_have_text("speaker_1")
+    words = page.locator(".word").all_inner_texts()
+    page.reload()
+    page.locator(".word").first.wait_for()
+    assert page.locator(".word").all_inner_texts() == words
 
 
 @pytest.mark.full

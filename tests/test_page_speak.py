@@ -304,6 +304,20 @@ def test_text_from_right_to_left_is_laid_out_so(visit: Visit) -> None:
 
 
 @pytest.mark.full
+def test_a_view_that_cannot_be_loaded_says_so_and_takes_no_other_along(visit: Visit) -> None:
+    visit.allow("status of 404")
+    page = visit.go("speak")
+    choose(page, "various")
+    gone = {"status": 404, "content_type": "text/javascript", "body": ""}
+    visit.context.route("**/views/compare.js", lambda route: route.fulfill(**gone))
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
+    page.get_by_role("link", name="Speak").click()
+    speak(page, "Hello.")
+    result(page, "whole")
+
+
+@pytest.mark.full
 def test_the_switch_of_colours_is_every_tabs(visit: Visit) -> None:
     page = visit.go("speak")
     page.get_by_role("button", name="Colours: As the system").click()
