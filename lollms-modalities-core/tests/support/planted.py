@@ -23,7 +23,6 @@ from lollms_examples.ttv import BallTTVBinding
 from lollms_modalities import (
     Audio,
     AudioChunk,
-    BindingSettings,
     CallOptions,
     Diarize,
     Image,
@@ -383,7 +382,7 @@ class TakesAnyOption(Whole):
 class TakesAnySetting(Whole):
     """Its setting has no type."""
 
-    class Settings(BindingSettings):
+    class Settings(ToneTTSBinding.Settings):
         default_voice: Any = setting("low", description="Voice to use when none is named.")
 
 

@@ -81,13 +81,10 @@ _FIRST = (
     Fault("LeavesPartialFiles", "TTS", "no_partial_file_is_left"),
     Fault("TakesAnyOption", "TTS", "an_option_of_a_wrong_type_is_refused"),
     Fault("TakesAnySetting", "TTS", "a_setting_of_a_wrong_type_is_refused"),
-    Fault("ForgetsItsDefault", "TTS", "defaults_are_filled_in"),
+    Fault("ForgetsItsDefault", "TTS", "defaults_are_filled_in", SEEN_BY_ALL),
     Fault("SaysNothingOfItself", "TTS", "it_describes_itself"),
     Fault("CallsHome", "TTS", "nobody_on_the_network_is_asked"),
-    Fault("CutsLongTexts", "TTS", "a_long_text_is_taken_whole", (
-        "cancelled_while_it_runs", "out_of_time", "cancelled_by_another_thread",
-        "a_stream_closed_early_frees_everything", "a_stream_stops_when_it_is_told_to", "no_partial_file_is_left",
-        "cancelling_the_task_cancels_the_call")),
+    Fault("CutsLongTexts", "TTS", "a_long_text_is_taken_whole", SEEN_BY_ALL),
     Fault("KnowsAsciiOnly", "TTS", "text_in_other_scripts"),
     Fault("GivesMp3", "TTS", "without_a_format_it_is_wav", _STREAMS),
     Fault("IsSilent", "TTS", "the_result_is_what_it_says", SEEN_BY_ALL),
@@ -203,7 +200,9 @@ _ARGUMENTS = (
     Fault("DrawsBlack", "TTI", "it_is_not_black", SEEN_BY_ALL, module="planted_arguments", isolated=True),
     Fault("DrawsFractions", "TTI", "it_is_not_black", SEEN_BY_ALL, module="planted_arguments", isolated=True),
     Fault("FilmsAStill", "TTV", "it_shows_something_that_moves", module="planted_arguments", isolated=True),
-    Fault("FilmsInTheDark", "TTV", "it_shows_something_that_moves", module="planted_arguments", isolated=True),
+    Fault(
+        "FilmsInTheDark", "TTV", "it_shows_something_that_moves", SEEN_BY_ALL, module="planted_arguments", isolated=True
+    ),
     Fault("ListsNumpysVoices", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
     Fault("TellsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
     Fault("ReportsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
@@ -233,7 +232,7 @@ _TIMES = (
         ("times_are_where_the_speech_is", "the_first_part_comes_before_the_whole_is_done", "what_is_asked_for_differs"),
         module="planted_times",
     ),
-    Fault("HearsThreeSeconds", "STT", "times_are_where_the_speech_is", module="planted_times"),
+    Fault("HearsThreeSeconds", "STT", "times_are_where_the_speech_is", SEEN_BY_ALL, module="planted_times"),
     Fault("IgnoresTheRate", "STT", "the_rate_of_the_recording_is_heeded", module="planted_times"),
     Fault("TakesStereoForLonger", "STT", "the_rate_of_the_recording_is_heeded", module="planted_times"),
     Fault("MixesRecordings", "STT", "eight_threads_each_get_their_answer", module="planted_times"),
@@ -248,7 +247,7 @@ _TIMES = (
         "WritesBeside",
         "STT",
         "a_recording_is_left_as_it_was",
-        ("two_calls_share_no_file",),
+        ("two_calls_share_no_file", "no_shell_reads_what_is_given"),
         module="planted_times",
         isolated=True,
     ),
@@ -269,7 +268,13 @@ _PROCESS = (
     Fault("TurnsLoggingOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
     Fault("TurnsLoggersOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
     Fault("SetsUpTheRootLogger", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
-    Fault("ReplacesItsOutput", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
+    Fault(
+        "ReplacesItsOutput",
+        "TTS",
+        "the_process_is_left_as_it_was",
+        ("nothing_grows_with_calls", *_LEAKS),
+        module="planted_process",
+    ),
     Fault("SetsTheTimeOfSockets", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
     Fault("TurnsTheCollectorOff", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
     Fault("SetsTheUmask", "TTS", "the_process_is_left_as_it_was", module="planted_process"),
@@ -278,7 +283,13 @@ _PROCESS = (
     Fault("EatsStandardInput", "TTS", "standard_input_is_the_callers", module="planted_process"),
     Fault("ReadsStandardInput", "TTS", "standard_input_is_the_callers", module="planted_process"),
     Fault("SwallowsControlC", "TTS", "control_c_ends_the_call", module="planted_process"),
-    Fault("IgnoresControlC", "TTS", "control_c_ends_the_call", module="planted_process"),
+    Fault(
+        "IgnoresControlC",
+        "TTS",
+        "control_c_ends_the_call",
+        ("the_process_is_left_as_it_was",),
+        module="planted_process",
+    ),
     Fault("TakesControlCForAFailure", "TTS", "control_c_ends_the_call", module="planted_process"),
     Fault("LeavesZombies", "TTS", "no_process_is_left", module="planted_process"),
     Fault("LeavesItsProgram", "TTS", "no_process_is_left", module="planted_process", isolated=True),
@@ -295,7 +306,9 @@ _PROCESS = (
     Fault(
         "LeaksWhenStopped", "TTS", "nothing_grows_with_calls_that_are_stopped", module="planted_process", isolated=True
     ),
-    Fault("LeaksMemoryWhenStopped", "TTS", "nothing_grows_with_calls_that_are_stopped", module="planted_process"),
+    Fault(
+        "LeaksMemoryWhenStopped", "TTS", "nothing_grows_with_calls_that_are_stopped", _LEAKS, module="planted_process"
+    ),
     Fault("LeaksWhenRefused", "TTS", "nothing_grows_with_calls_that_are_refused", module="planted_process"),
     Fault("LeaksThreadsWhenRefused", "TTS", "nothing_grows_with_calls_that_are_refused", module="planted_process"),
     Fault("LeaksWhenStreamed", "TTS", "nothing_grows_with_streams", module="planted_process"),
@@ -352,7 +365,7 @@ _SUBTLE = (
     Fault("KeepsItsSpeedWhenStopped", "TTS", "a_cancelled_call_leaves_nothing_to_the_next", SEEN_BY_ALL, module="planted_subtle"),
     Fault("KeepsItsVoiceWhenClosed", "TTS", "a_stream_closed_early_leaves_nothing_to_the_next", SEEN_BY_ALL, module="planted_subtle"),
     Fault("KeepsItsModelBeside", "TTS", "unloaded_and_used_again", module="planted_subtle"),
-    Fault("EndsInSilence", "TTS", "it_can_be_heard", module="planted_subtle", isolated=True),
+    Fault("EndsInSilence", "TTS", "it_can_be_heard", (_IN_ORDER,), module="planted_subtle", isolated=True),
     Fault("PlaysOnOneSide", "TTM", "it_can_be_heard", module="planted_subtle", isolated=True),
     Fault("DescribesInNumpy", "TTS", "numbers_are_pythons_own", module="planted_subtle"),
     Fault("TellsWordsOfALaterWindow", "STT", _WORDS_LIE, ("times_lie_in_the_recording",), module="planted_subtle"),
@@ -367,7 +380,7 @@ _SUBTLE = (
     Fault("PrintsNumbersItsWay", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
     Fault("SeedsRandomOnLoading", "TTS", "the_random_numbers_of_the_process_are_left_alone", module="planted_subtle"),
     Fault("SharesAFileElsewhere", "TTS", "two_calls_share_no_file", module="planted_subtle"),
-    Fault("ChangesBytes", "STT", "a_recording_is_left_as_it_was", module="planted_subtle", isolated=True),
+    Fault("ChangesBytes", "STT", "a_recording_is_left_as_it_was", module="planted_subtle"),
     Fault("SetsTheEnvironmentAtImport", "TTS", "its_import_has_no_side_effects", module="planted_at_import"),
 )  # fmt: skip
 

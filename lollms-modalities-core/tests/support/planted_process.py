@@ -180,7 +180,7 @@ class ReadsStandardInput(Does):
 
 
 class SwallowsControlC(ToneTTSBinding):
-    """Catches everything."""
+    """Catches everything, Ctrl-C among it, and goes on."""
 
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
         chunks = super().stream_audio(text, voice, **kwargs)
