@@ -199,6 +199,7 @@ FRAMES: dict[str, Callable[[Raw], bytes | str]] = {
     "deep": lambda raw: raw.frame(None, text=b'{"type": "call", "id": 3, "name": "x", "arguments": ' + b"[" * 200_000),
     "no type": lambda raw: raw.frame({"id": 3}),
     "unknown type": lambda raw: raw.frame({"type": "exec", "id": 3}),
+    "a type of other letters": lambda raw: raw.frame({"type": "\u00e9" * 300, "id": 3}),
     "of a worker": lambda raw: raw.frame({"type": "result", "id": 2, "value": 1}),
     "an aligner": lambda raw: raw.frame({"type": "aligner", "id": 2, "distribution": "x", "version": "1"}),
     "no id": lambda raw: raw.frame({"type": "call", "name": "generate_audio", "arguments": {}}),

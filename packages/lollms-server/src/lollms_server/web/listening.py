@@ -133,6 +133,7 @@ def _websocket(limits: Limits) -> type[WebSocketsSansIOProtocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._stuck = _stopped(self._stuck)
             super().connection_lost(exc)
+            self.writable.set()  # nobody takes anything any more: whoever waits for that is told
 
         def pause_writing(self) -> None:
             super().pause_writing()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
@@ -48,8 +49,10 @@ class Entrance:
                 self._app, session_id(request_id(headers)), hops_of(headers), enter, _receiving(receive), _sending(send)
             )
             ended = await session.run()
-            await send({"type": "websocket.close", "code": ended.code, "reason": ended.reason[:120]})
-        except OSError:  # nobody is there
+            reason = ended.reason.encode("ascii", "replace")[:120].decode()  # a frame of the end holds 123 bytes
+            with suppress(OSError, RuntimeError):  # nobody is there, or it is closed already
+                await send({"type": "websocket.close", "code": ended.code, "reason": reason})
+        except OSError:
             pass
         finally:
             self._having[caller.who] -= 1
