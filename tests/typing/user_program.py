@@ -6,7 +6,7 @@ from lollms_client import LollmsClient
 from lollms_client.lollms_tts_binding import LollmsTTSBinding, LollmsTTSBindingManager
 from lollms_client.stt_bindings.faster_whisper import FasterWhisperSTTBinding
 from lollms_client.tts_bindings.piper_tts import PiperTTSBinding
-from lollms_modalities import Audio, CancelToken, OptionError, Progress, Transcript
+from lollms_modalities import Audio, CancelToken, OptionError, Place, Progress, SshPlace, Transcript
 
 
 def show(progress: Progress) -> None:
@@ -41,6 +41,14 @@ def main() -> None:
     made: LollmsTTSBinding | None = LollmsTTSBindingManager().create_binding("piper")
     required: LollmsTTSBinding = LollmsTTSBindingManager().require_binding("piper")
     print(made, required)
+
+
+async def elsewhere() -> None:
+    manager = LollmsTTSBindingManager()
+    made: LollmsTTSBinding | None = await manager.acreate_binding("piper", place="ssh://gpu-box")
+    required: LollmsTTSBinding = await manager.arequire_binding("piper", place=SshPlace("ssh://me@gpu-box"))
+    place: Place = SshPlace("ssh://gpu-box")
+    print(made, required, place.shares_files)
 
 
 async def twins(tts: LollmsTTSBinding) -> float:
