@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import os
@@ -344,6 +345,25 @@ def test_what_answers_instead_of_a_worker_is_told(
     assert re.search(said, str(error)), str(error)
     assert len(str(error)) < 1000
     wait_until(lambda: {process.pid for process in box.inside()} <= before)
+
+
+def test_a_task_that_is_cancelled_while_it_connects_leaves_nothing(box: Sshd) -> None:
+    (box.home / ".bashrc").write_text("echo menu; cat >/dev/null\n")
+    before = {process.pid for process in box.inside()}
+
+    async def main() -> None:
+        making = asyncio.ensure_future(LollmsTTSBindingManager().acreate_binding("far", place=box.address))
+        while not {process.pid for process in box.inside()} - before:
+            await asyncio.sleep(0.01)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+
+    try:
+        asyncio.run(main())
+        wait_until(lambda: {process.pid for process in box.inside()} <= before)
+    finally:
+        (box.home / ".bashrc").write_text("")
 
 
 # --- ends -----------------------------------------------------------------------------------------------------------

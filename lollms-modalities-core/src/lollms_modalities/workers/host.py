@@ -16,7 +16,7 @@ from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
 from lollms_modalities.workers.paths_here import paths_here
-from lollms_modalities.workers.places import is_service
+from lollms_modalities.workers.places import STARTING, is_service
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
 
@@ -49,6 +49,7 @@ class Worker:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.begun = False
+        self._starting: Running | None = None  # what its place has started so far
         self._unwanted = ""  # why it is not to be begun any more
         self.ready: Json = {}
         self.started = False
@@ -70,6 +71,7 @@ class Worker:
         """
         # The place may pass them on in ways of its own.
         self.spec.secrets.note_variables(self.spec.policy.variables)
+        told = STARTING.set(self._starts)
         try:
             self.process = self.spec.place.start(self.spec, own=own)
         except LollmsError:
@@ -80,6 +82,8 @@ class Worker:
                 hint="Look whether its interpreter is still there, and whether the system has room for a process.",
                 cause=str(exc),
             ) from exc
+        finally:
+            STARTING.reset(told)
         self.channel = Channel(self.process.sock)
         self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
         self._read.start()
@@ -88,6 +92,16 @@ class Worker:
         self.begun = True
         if self._unwanted:
             self.process.kill(self._unwanted, 0.0)
+
+    def abandon(self) -> None:
+        """Whoever waits for its start does so no more. One that has begun is told by its requests."""
+        if not self.begun:
+            self.kill("it is not wanted any more", 0.0)
+
+    def _starts(self, process: Running) -> None:
+        self._starting = process
+        if self._unwanted:
+            process.kill(self._unwanted, 0.0)
 
     def _ended(self) -> None:
         self.channel.close()
@@ -99,6 +113,8 @@ class Worker:
         self._unwanted = because
         if self.begun:
             self.process.kill(because, wait)
+        elif self._starting is not None:
+            self._starting.kill(because, wait)
 
     def forget(self) -> None:
         """In a forked child: it is the parent's."""

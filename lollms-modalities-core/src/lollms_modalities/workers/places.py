@@ -6,6 +6,7 @@ A process of this machine is the first place. ``finding_places`` finds the other
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lollms_modalities.workers.process import WorkerProcess
@@ -111,4 +112,6 @@ class ProcessPlace:
 
 
 PROCESS = ProcessPlace()
+STARTING: ContextVar[Callable[[Running], object] | None] = ContextVar("lollms_starting", default=None)
+"""While a place's ``start`` runs, takes what it has begun, which may have to be killed before."""
 PlaceGiven = Place | str | Mapping[str, Any]  # as ``finding_places.find_place`` takes it

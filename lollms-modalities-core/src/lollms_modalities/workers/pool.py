@@ -45,8 +45,9 @@ class Workers:
     def open(self, cancel: CancelToken | None = None) -> None:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
         worker = Worker(self.spec)
-        self._begin(worker)
         with _creating(cancel) as call:
+            call.on_cancel(worker.abandon)
+            self._begin(worker)
             worker.open(call)
         self.ready = worker.ready
         self._workers.append(worker)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.errors import LollmsError, PlaceError
+from lollms_modalities.workers.places import STARTING
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.ssh_address import SshAddress
 from lollms_modalities.workers.ssh_command import GREETING, program, ssh_command
@@ -56,6 +57,8 @@ class SshProcess(WorkerProcess):
             ),
         )
         try:
+            if (starting := STARTING.get()) is not None:
+                starting(self)
             self._meet(text, mark.encode(), spec)
         except BaseException:
             self._stop()
