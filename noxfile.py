@@ -259,6 +259,7 @@ def soak(session: nox.Session) -> None:
         return
     session.run("python", "soak/run.py")
     session.run("python", "soak/isolation.py")
+    session.run("python", "soak/pools.py")
     session.run("python", "soak/serving_room.py")
     session.run("python", "soak/serving.py")
     session.run("python", "soak/serving_jobs.py")

@@ -62,9 +62,10 @@ class ElasticWorkers(Workers):
 
     def _serve(self) -> None:
         super()._serve()
-        if self._closed or not self._made:
+        now = time.monotonic()
+        if self._closed or not self._made or self._is_settled(now):
             return
-        now, queue = time.monotonic(), self._queue()
+        queue = self._queue()
         held = self._losses.left()
         if not held:
             for _ in range(self._rule.starts(now, queue)):
@@ -82,6 +83,12 @@ class ElasticWorkers(Workers):
             if self._look is not None:
                 self._look[1].cancel()
             self._look = when, scheduler.at(when, weakly(self._due))
+
+    def _is_settled(self, now: float) -> bool:
+        """Whether there is nothing to do before it is looked again: most calls come and go like that."""
+        over = len(self._workers) - self._rule.least
+        looked = self._look is not None and self._look[0] <= now + self._rule.idle
+        return not self._waiting and (over == 0 or (over > 0 and looked))
 
     def _queue(self) -> Queue:
         """As the rule sees it."""
