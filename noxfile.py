@@ -37,7 +37,7 @@ OF_TORCH = (
 )
 SLOW = ("lollms-whispercpp", "lollms-faster-whisper", "lollms-modalities-core")
 LIGHT.sort(key=lambda d: SLOW.index(d.name) if d.name in SLOW else len(SLOW))
-LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,enhance,lollms,server,speakers,marks"
+LIGHT_EXTRAS = "align,piper,kokoro,faster-whisper,moonshine,whispercpp,dalle,enhance,lollms,server,speakers,marks,ray"
 
 
 def group(name: str) -> list[str]:

@@ -155,7 +155,7 @@ class Listening:
                 [sys.executable, "-m", "lollms_modalities.workers.listening", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], start_new_session=True, stderr=subprocess.PIPE,
             )  # fmt: skip
-        self.port, self.certificate = tcp.tell_listener(
+        self.port, self.certificate = tcp.tell_worker(
             self.starter, self.host.certificate, address="127.0.0.1", limit=60
         )
 
@@ -178,10 +178,10 @@ def test_strangers_are_not_served_and_hold_up_nobody() -> None:
                 while sock.recv(1 << 16):
                     pass
         with pytest.raises(OSError, match=r"(?i)alert|closed|expected|decrypt|unknown|certificate"):
-            tcp.enter(listening.connect(), make_identity(), listening.certificate, {}, limit=30)
+            tcp.reach_worker(listening.connect(), make_identity(), listening.certificate, {}, limit=30)
         with pytest.raises(ConnectionError, match="not the one that was expected"):
-            tcp.enter(listening.connect(), listening.host, make_identity().certificate, {}, limit=30)
-        link, told = tcp.enter(listening.connect(), listening.host, listening.certificate, {"A": "1"}, limit=30)
+            tcp.reach_worker(listening.connect(), listening.host, make_identity().certificate, {}, limit=30)
+        link, told = tcp.reach_worker(listening.connect(), listening.host, listening.certificate, {"A": "1"}, limit=30)
         assert told["core"]
         assert listening.starter.recv(1) == b"", "it has let us in"
         with pytest.raises(ConnectionError):

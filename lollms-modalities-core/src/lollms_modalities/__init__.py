@@ -169,6 +169,14 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
     from lollms_modalities.workers.server_place import ServerPlace as ServerPlace
     from lollms_modalities.workers.ssh import SshPlace as SshPlace
+    from lollms_modalities.workers.tcp import TcpPlace as TcpPlace
+    from lollms_modalities.workers.tcp import TcpProcess as TcpProcess
+    from lollms_modalities.workers.tcp import reach_worker as reach_worker
+    from lollms_modalities.workers.tcp import start_listening as start_listening
+    from lollms_modalities.workers.tcp import tell_worker as tell_worker
+    from lollms_modalities.workers.tls import Identity as Identity
+    from lollms_modalities.workers.tls import TlsLink as TlsLink
+    from lollms_modalities.workers.tls import make_identity as make_identity
     from lollms_modalities.workers.turns import PoolState as PoolState
 
 
@@ -244,6 +252,8 @@ __getattr__, __dir__, __all__ = exported(
         "workers.server_place": "ServerPlace",
         "workers.ssh": "SshPlace",
         "workers.policy": "Spec WorkerPolicy",
+        "workers.tcp": "TcpPlace TcpProcess reach_worker start_listening tell_worker",
+        "workers.tls": "Identity TlsLink make_identity",
         "workers.turns": "PoolState",
     },
 )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities.errors import WorkerCrashedError
 from lollms_modalities.workers.listening import line_of, read_line
+from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.tls import Identity, TlsLink, make_identity, secure
+from lollms_modalities.workers.variables import is_secret_variable
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec
 
 
-def tell_listener(starter: socket.socket, other: str, *, address: str, limit: float) -> tuple[int, str]:
+def tell_worker(starter: socket.socket, other: str, *, address: str, limit: float) -> tuple[int, str]:
     """Tell a worker that has been started with ``listening`` who it is. On its machine; the key goes no further.
 
     Args:
@@ -37,7 +42,7 @@ def tell_listener(starter: socket.socket, other: str, *, address: str, limit: fl
     return int(read_line(starter.recv)["port"]), own.certificate
 
 
-def enter(
+def reach_worker(
     sock: socket.socket, own: Identity, certificate: str, variables: Mapping[str, str], *, limit: float
 ) -> tuple[TlsLink, dict[str, Any]]:
     """The host's side: prove who it is to a worker that listens.
@@ -76,9 +81,9 @@ class TcpProcess(WorkerProcess):
         """Have ``place`` reach it. Raises OSError."""
         starter = self.sock
         with starter:
-            port, certificate = tell_listener(starter, host.certificate, address=place.address, limit=limit)
+            port, certificate = tell_worker(starter, host.certificate, address=place.address, limit=limit)
             sock = place.connect(port, limit)
-            link, _ = enter(sock, host, certificate, {}, limit=limit)
+            link, _ = reach_worker(sock, host, certificate, {}, limit=limit)
             starter.recv(1)  # it closes its end when it has let us in, and ends when we close ours before
         self.sock = cast("socket.socket", link)  # it is one as far as a channel uses it
 
@@ -86,6 +91,19 @@ class TcpProcess(WorkerProcess):
         """Why it ended, or that the network has cut it off."""
         lost: str = getattr(self.sock, "lost", "")
         return lost or super().cause()
+
+
+def start_listening(python: Path | None, variables: Mapping[str, str], *, lock: Path | None = None) -> TcpProcess:
+    """Start a worker that waits to be told, by ``tell_worker``, for whom: on the machine where it is to run.
+
+    Args:
+        python: the interpreter; None for the one that runs here.
+        variables: its environment variables, of which those that look like secrets are left out.
+        lock: a file on which it holds a shared lock, or None.
+    """
+    passed = {name: value for name, value in variables.items() if not is_secret_variable(name)}
+    output = Output(logging.getLogger("lollms_modalities.workers.listening"), lambda text: text)
+    return TcpProcess(python or Path(sys.executable), output, passed, own=python is None, lock=lock)
 
 
 class TcpPlace:
