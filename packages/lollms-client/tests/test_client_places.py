@@ -66,6 +66,7 @@ def test_a_place_in_the_file_is_a_string(tmp_path: Path) -> None:
             configured(read_configuration(file))
 
 
+@pytest.mark.full
 def test_the_command_line_says_where(lollms: Shell) -> None:
     speak = ("speak", "hi", "-b", "example")
     assert lollms(*speak, "-o", "-", "--place", "process").stdout != b""
