@@ -141,6 +141,11 @@ def test_no_text_can_end_an_event() -> None:
     assert json.loads(written[6:])["delta"] == hostile
 
 
+@pytest.mark.parametrize("name", ["lollms-faster-whisper", "lollms-modalities-core", "sk-learn-contributions"])
+def test_a_name_of_a_distribution_is_no_key(name: str) -> None:
+    assert errors.masked(f"{name} 2.0.0") == f"{name} 2.0.0"
+
+
 def test_folders_and_keys_are_masked() -> None:
     said = errors.masked(
         "No '/home/me/models/x.onnx', C:\\Users\\me\\x.onnx, ~/voices/a/b.bin or /etc/passwd with "
