@@ -30,7 +30,7 @@ def test_its_example_is_a_configuration(configure: Callable[..., Configuration])
     assert set(configuration.models) == {"narrator", "ears", "painter"}
 
 
-@pytest.mark.parametrize("name", ["lollms", "automatic1111"])
+@pytest.mark.parametrize("name", ["lollms", "automatic1111", "elevenlabs"])
 def test_what_a_clients_page_has_one_write_is_a_configuration(
     name: str, configure: Callable[..., Configuration]
 ) -> None:
