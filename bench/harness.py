@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
+
+from lollms_modalities import hooks
 
 
 class Pair(NamedTuple):
@@ -17,6 +20,18 @@ class Pair(NamedTuple):
     ratio: float
     low: float
     high: float
+
+
+@contextmanager
+def without_plugins(*names: str) -> Iterator[None]:
+    """As if those plug-ins were switched off: what is measured is the call, and not what they do to its result."""
+    hooks.limit(None, without=names)
+    hooks.replace(None)  # it looks again
+    try:
+        yield
+    finally:
+        hooks.limit(None)
+        hooks.replace(None)
 
 
 def seconds(fn: Callable[[], object], number: int = 1) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lollms_modalities import CallCancelled, CancelToken, LollmsTTSBinding, LollmsTTSBindingManager
 
-from bench.harness import paired, seconds, show, show_extra
+from bench.harness import paired, seconds, show, show_extra, without_plugins
 from bench.idle_binding import install
 
 TEXT = (
@@ -92,6 +92,7 @@ def all_three(binding: LollmsTTSBinding) -> Iterator[dict[str, Work]]:
         channel.close()
 
 
+@without_plugins("marks")
 def transport(manager: LollmsTTSBindingManager) -> None:
     """Calls, large results and streams beside grpc and FastAPI."""
     goals = {"small": (2000, 120e-6), "large": (30, 0.040), "stream": (30, 0.100)}

@@ -14,7 +14,7 @@ from typing import Any
 from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, Speed
 
 from bench.first_hour import first_hour
-from bench.harness import paired, seconds, show, show_extra
+from bench.harness import paired, seconds, show, show_extra, without_plugins
 from bench.isolation import isolation
 from bench.listing_peers import command_line, listing_peers
 from bench.live import live
@@ -88,6 +88,7 @@ def importing() -> None:
     show_extra("import lollms_client", extra, 0.015, 1e3, "ms", f"over python -c pass ({bare * 1e3:.1f} ms)")
 
 
+@without_plugins("marks")
 def calls() -> None:
     """A binding that does nothing: what a call costs in all."""
     result, chunk = Audio.from_pcm(b"\0\0", 8000), AudioChunk(b"\0\0", 8000)
