@@ -77,7 +77,7 @@ class Helper:
             self.close()
             raise PlaceError(
                 f"Ray could not be held for {address!r}: {said or exc or 'the process that holds it has ended'}.",
-                hint="lollms env create ray makes the environment that it needs.",
+                hint="Install lollms-ray[ray] into an environment of its own, and name that: docs/ray.md.",
                 place="ray",
                 reason="program",
             ) from exc

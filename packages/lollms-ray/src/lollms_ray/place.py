@@ -102,7 +102,7 @@ class RayPlace:
         address: "local" starts Ray on this machine, reached by nobody else, which ends with the program; "auto" is the
             cluster that runs on this machine; "HOST:PORT", or "ray://HOST:PORT", is the head of another.
         num_gpus, num_cpus, resources, memory: what Ray keeps for each worker (memory in bytes).
-        environment: the environment of this machine that holds Ray (``lollms env create ray``), by name or folder.
+        environment: the environment of this machine that holds Ray (with ``lollms-ray[ray]``), by name or folder.
         token: the file with the cluster's token; else what ``RAY_AUTH_TOKEN_PATH`` or ``~/.ray/auth_token`` names.
         allow_open: join a cluster that asks nobody for a token, on which whoever reaches it runs code.
     """
