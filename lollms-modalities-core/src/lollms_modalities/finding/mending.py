@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 CLIENT = "lollms-client"
 # Extras that bring something else.
-_NO_BINDINGS = {"align", "all", "live", "marks", "microphone", "server", "speakers", "template"}
+_NO_BINDINGS = {
+    "align", "all", "live", "marks", "microphone", "ray", "server", "speakers", "template", "websocket",
+}  # fmt: skip
 # Names of bindings whose extra is called otherwise.
 OTHERWISE = {"piper-tts": "piper", "openai": "dalle", "remote": "lollms"}
 

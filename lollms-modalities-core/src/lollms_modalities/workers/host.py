@@ -74,8 +74,10 @@ class Worker:
         told = STARTING.set(self._starts)
         try:
             self.process = self.spec.place.start(self.spec, own=own)
-        except LollmsError:
-            raise  # also where it is an OSError
+        except LollmsError as exc:  # also where it is an OSError
+            if self._unwanted:  # which is why it failed
+                raise WorkerCrashedError(f"{self.spec} is gone: {self._unwanted}.", cause=self._unwanted) from exc
+            raise
         except OSError as exc:
             raise WorkerCrashedError(
                 f"{self.spec} could not be started: {exc}.",
