@@ -94,7 +94,10 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # also if it went while it was looked at
+        return True
 
 
 # --- addresses ------------------------------------------------------------------------------------------------------
