@@ -305,7 +305,8 @@ def test_a_network_that_is_cut_is_told_within_seconds(opened: Open, does: str) -
         for rule in rules:
             subprocess.run(["iptables", "-D", *rule], check=True)
     ((when, error),) = errors
-    assert "was cut" in str(error)
+    # Both ends notice it; on one machine that of the worker, which then kills itself, may be known first.
+    assert "was cut" in str(error) or "was ended by SIGKILL" in str(error)
     assert when - began < 8, "5 s, and what a busy machine adds"
     assert tts.generate_audio("hi")
 
