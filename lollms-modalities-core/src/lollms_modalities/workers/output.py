@@ -78,7 +78,7 @@ class Output:
             self._log.log(logging.DEBUG if passing else logging.INFO, "%s", part)
 
 
-def _above(descriptor: int) -> int:
+def above_two(descriptor: int) -> int:
     """A descriptor above 2. Where this program has closed some of its first three, what is opened next gets their
     numbers, which mean input and output to a child, and to whatever here prints."""
     if descriptor > 2:

@@ -13,15 +13,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lollms_modalities.errors import UnsupportedError
 from lollms_modalities.workers.memory import memory_with_programs
-from lollms_modalities.workers.output import _above
-
-if TYPE_CHECKING:
-    from lollms_modalities.workers.memory import memory_with_programs
-from lollms_modalities.workers.output import Output
+from lollms_modalities.workers.output import Output, above_two
 
 _DRAIN = 0.03  # seconds to wait for a dead worker's last lines
 _ending = False
@@ -81,7 +77,7 @@ class WorkerProcess:
         if os.name != "posix":
             raise UnsupportedError(f"Isolated bindings need Linux or macOS; this is {sys.platform}.")
         self.sock, theirs = map(_socket_above, socket.socketpair())
-        printed_here, printed = map(_above, os.pipe())
+        printed_here, printed = map(above_two, os.pipe())
         try:
             self._popen = start(theirs, printed)
         except BaseException:
@@ -189,7 +185,7 @@ class WorkerProcess:
 
 
 def _socket_above(sock: socket.socket) -> socket.socket:
-    above = sock if sock.fileno() > 2 else socket.socket(fileno=_above(sock.detach()))
+    above = sock if sock.fileno() > 2 else socket.socket(fileno=above_two(sock.detach()))
     # Whatever ``socket.setdefaulttimeout`` says: with a time limit it does not block, in the worker neither.
     above.settimeout(None)
     return above
@@ -198,7 +194,7 @@ def _socket_above(sock: socket.socket) -> socket.socket:
 def _shared_lock(path: Path) -> int:
     import fcntl
 
-    descriptor = _above(os.open(path, os.O_RDONLY))
+    descriptor = above_two(os.open(path, os.O_RDONLY))
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
@@ -227,7 +223,7 @@ def _watch(line: str) -> None:
             program = str(Path(__file__).with_name("watcher.py"))
             if _to_watcher >= 0:
                 os.close(_to_watcher)
-            read, _to_watcher = map(_above, os.pipe())
+            read, _to_watcher = map(above_two, os.pipe())
             _watcher = subprocess.Popen(
                 [sys.executable, "-I", "-S", program, str(os.getpid())],
                 stdin=read, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

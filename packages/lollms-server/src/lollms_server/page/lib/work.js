@@ -22,14 +22,18 @@ export class Work {
     this.results = []; // Blobs
     this.provenance = null;
     this.problem = null;
+    this.wholeAfter = null; // seconds
+    this.shown = ""; // the address of the first result, once it was asked for
     this.ends = new AbortController();
     this.pace = new Pace();
   }
 
   async make(onJob = () => {}) {
+    const begin = performance.now();
     try {
       if (this.asJob) await this.follow(onJob);
       else await this.watch();
+      this.wholeAfter = (performance.now() - begin) / 1000;
       this.state.set(this.ends.signal.aborted ? "stopped" : "whole");
     } catch (problem) {
       this.problem = problem;
@@ -108,8 +112,23 @@ export class Work {
     if (address) URL.revokeObjectURL(address);
   }
 
+  // "image", "audio" or "video": what the first result is, and its address for an element of that kind.
+  get kind() {
+    return this.results[0]?.type.split("/")[0] ?? "";
+  }
+
+  get address() {
+    if (!this.shown && this.results.length) this.shown = URL.createObjectURL(this.results[0]);
+    return this.shown;
+  }
+
   stop() {
     this.ends.abort();
+  }
+
+  close() {
+    this.stop();
+    this.drop(this.shown);
   }
 }
 

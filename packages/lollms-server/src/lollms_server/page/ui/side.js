@@ -17,7 +17,7 @@ export function Side({ kind, run, other, label }) {
   const turn = useSignal(run.turn);
   useSignal(other.state); // its words are what ours differ from
   const progress = useSignal(run.progress ?? NONE);
-  const share = progress?.total ? progress.done / progress.total : undefined;
+  const share = progress?.fraction ?? (progress?.total ? progress.done / progress.total : undefined);
   const runs = turn && (state === "waiting" || state === "coming");
   const told = !turn && state === "waiting" ? S.compare.waits : state === "stopped" ? S.act.cancelled : "";
   return html`
@@ -75,7 +75,7 @@ function Text({ run, other, state }) {
 function Seen({ run, state }) {
   if (state !== "whole") return null;
   const { kind, address } = run;
-  const alt = run.request.text;
+  const alt = run.request.title;
   if (kind === "image") return html`<img class="made" src=${address} alt=${alt} />`;
   if (kind === "video") return html`<video class="made" controls src=${address} aria-label=${alt}></video>`;
   return html`<audio controls src=${address} aria-label=${alt}></audio>`;

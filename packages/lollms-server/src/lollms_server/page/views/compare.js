@@ -3,11 +3,11 @@ import { get } from "../lib/api.js";
 import { html, useEffect, useId, useRef, useState } from "../lib/html.js";
 import { useKept } from "../lib/kept.js";
 import { Listening } from "../lib/listening.js";
-import { Making } from "../lib/making.js";
 import { listsOf, useDescription, useModels } from "../lib/models.js";
 import { fieldsOf } from "../lib/schema.js";
 import { Signal } from "../lib/signal.js";
 import { Speech } from "../lib/speech.js";
+import { Work } from "../lib/work.js";
 import { S } from "../strings.js";
 import { ModelChooser, OwnModel } from "../ui/choosers.js";
 import { formArguments, Options } from "../ui/form.js";
@@ -17,6 +17,7 @@ import { Side } from "../ui/side.js";
 import { Source } from "../ui/source.js";
 
 const KINDS = ["tts", "stt", "tti", "ttm", "ttv"];
+const VERBS = { tti: "generate_image", ttm: "generate_music", ttv: "generate_video" };
 const OURS = ["text", "voice", "prompt", "audio_path", "model", "output_format", "n"];
 const SIDES = ["a", "b"];
 
@@ -55,7 +56,7 @@ export default function Compare({ shown }) {
       }
       run.cold = !(await isLoaded(kind, run.request.name));
       run.turn.set(true);
-      await run.make({ play: false });
+      await (run instanceof Speech ? run.make({ play: false }) : run.make());
     }
     if (ends.current === runs) setRunning(false);
   };
@@ -116,7 +117,7 @@ function runOf(kind, { model: name, own, fields, typed }, text, file) {
   const options = formArguments(fields, typed);
   const made = kind === "tts" ? new Speech({ name, text, voice: "", options })
     : kind === "stt" ? new Listening({ name, file, model: own, options })
-    : new Making({ modality: kind, name, text, options: own ? { ...options, model: own } : options });
+    : new Work({ modality: kind, name, verb: VERBS[kind], args: { ...options, ...(own ? { model: own } : {}), prompt: text }, title: text });
   made.turn = new Signal(false);
   return made;
 }
