@@ -12,7 +12,12 @@ os.environ.setdefault("LOLLMS_PLUGINS_MARKS_ENABLED", "0")
 _TORCH = {"lollms-audiocraft", "lollms-bark", "lollms-diffusers", "lollms-whisper", "lollms-xtts"}
 _LONG = {
     # Dozens of calls each; in `nox -s tests` quicker engines show what the core and the kit leave behind.
-    "test_nothing_grows": {"lollms-faster-whisper", "lollms-whispercpp", *_TORCH},
+    "test_nothing_grows": {"lollms-faster-whisper", "lollms-remote", "lollms-whispercpp", *_TORCH},
+    # Each of its calls is a process of its own: nothing of them meets, nothing stays loaded.
+    "test_eight_threads": {"lollms-whispercpp"},
+    "test_unload": {"lollms-whispercpp"},
+    # The core's own, which Moonshine and the examples show.
+    "test_live_text_of": {"lollms-faster-whisper", "lollms-whispercpp", "lollms-whisper"},
 }
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lollms_modalities import Audio, LollmsTTSBindingManager
+from websockets.sync.client import connect
 
 from bench.harness import show_extra
 from bench.idle_binding import install
 from bench.serving import asker, served
 
-_SURFACES = ("openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111")
+_SURFACES = ("openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111", "elevenlabs")
+_GEORGE = "JBFqnCBsd6RMkjVDRZzb"  # a voice of ElevenLabs', which is the default one here
 _MODELS = "".join(
     f'[models.{kind}]\nbinding = "still"\nmodality = "{kind}"\nisolated = false\n' for kind in ("stt", "tti")
 )
@@ -47,10 +51,40 @@ def surfaces() -> None:
                 _added("lollms-classic, base64", asker(port, "/audio2text", recording),
                        _hearer(port, "/v1/audio/transcriptions"))  # fmt: skip
                 _added("lollms-classic, image", asker(port, "/generate_image", _PROMPT), images)
+                _added("elevenlabs, speech of 1,000 chunks",
+                       asker(port, f"/elevenlabs/v1/text-to-speech/{_GEORGE}?output_format=wav_16000", {"text": "hi"}),
+                       asker(port, "/v1/audio/speech", _SPEECH))  # fmt: skip
+                with _realtime(port) as hear:
+                    _added("realtime, a tenth of a second", hear, _hearer(port, "/v1/audio/transcriptions"))
                 _added("automatic1111, image", asker(port, "/sdapi/v1/txt2img", _PROMPT), images)
         finally:
             sys.path.remove(site)
             LollmsTTSBindingManager().refresh()
+
+
+@contextmanager
+def _realtime(port: int) -> Iterator[Callable[[], None]]:
+    """Each time the same session is sent a tenth of a second of silence, and waits for what becomes of it."""
+    address = f"ws://127.0.0.1:{port}/v1/realtime?intent=transcription"
+    with connect(address, compression=None, proxy=None) as session:
+
+        def until(kind: str) -> None:
+            while (event := json.loads(session.recv()))["type"] != kind:
+                if event["type"] == "error":
+                    raise RuntimeError(event["error"]["message"])
+
+        given = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
+        session.send(json.dumps({"type": "session.update", "session": given}))
+        until("session.updated")
+        sound = json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(4800)).decode()})
+        end = json.dumps({"type": "input_audio_buffer.commit"})
+
+        def ask() -> None:
+            session.send(sound)
+            session.send(end)
+            until("conversation.item.input_audio_transcription.completed")
+
+        yield ask
 
 
 def _hearer(port: int, path: str) -> Callable[[], bytes]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +42,12 @@ def install(folder: Path) -> Path:
 def open_nasty(folder: Path, **policy: Any) -> Any:
     kept = WorkerPolicy(grace=1.0, **policy)
     return LollmsTTSBindingManager(folder).require_binding("nasty", isolated=True, policy=kept)
+
+
+def samples(audio: Audio) -> bytes:
+    """What is heard of it: a plug-in may have marked it."""
+    with wave.open(io.BytesIO(audio)) as file:
+        return bytes(file.readframes(file.getnframes()))
 
 
 def gone(pid: int) -> bool:
@@ -104,7 +112,7 @@ def kills(folder: Path, count: int) -> bool:
             timer.join()
             while worker.alive:  # killed after the work was done
                 time.sleep(0.001)
-            wrong += tts.generate_audio(f"{n}") != Audio.from_pcm(f"{n}".encode("utf-16-le"), 8000)
+            wrong += samples(tts.generate_audio(f"{n}")) != f"{n}".encode("utf-16-le")
     time.sleep(0.3)
     after, left = use(), psutil.Process().children(recursive=True)
     workers = [p for p in left if "workers.worker" in " ".join(p.cmdline())]

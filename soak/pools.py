@@ -133,6 +133,7 @@ class Day:
         wrong += [f"{told} calls failed, of {self.killed} killed workers"] if told > self.killed else []
         most = max(moment.workers for moment in self.seen)
         wrong += [] if 2 <= most <= MOST else [f"the peak had {most} workers"]  # how many, in a short day, is chance
+        wrong += [] if self.killed else ["no worker was killed: the day was too short, or the machine too busy"]
         wrong += ["the workers did not end"] if self.seen[-1].workers else []
         return wrong
 

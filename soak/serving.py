@@ -1,6 +1,9 @@
 """``lollms serve`` under mixed load: right answers or typed errors, callers that go away, workers that are killed; and
 slow and hostile clients beside good ones. Nothing may grow. ``python soak/serving.py [SECONDS]``; exit 1 where it does.
 
+Each answer is counted by its cause. Calls may fail for a killed worker alone, at most one for each that was killed, and
+that is said; who is told to come again (503) does, as OpenAI's SDK would, and must be answered.
+
 The good clients' p99 is measured quiet; beside hostile ones, which are a process of their own; and, as a control,
 beside the same process while it attacks another server: what it takes of the machine slows them there, too.
 """
@@ -20,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -50,8 +53,16 @@ MEMORY, HANDLES = 25e6, 12  # that may come and go with the allocator, and with 
 _NO_OP = {"model": "tone", "input": "hi", "voice": "low", "response_format": "wav"}
 
 
-async def ask(server: Server, method: str, path: str, body: Any = None, form_of: Any = None) -> tuple[int, bytes]:
-    """Status and body; a connection that is cut raises."""
+class Answer(NamedTuple):
+    """What came back; ``later`` is its Retry-After in seconds, or 0."""
+
+    status: int
+    body: bytes
+    later: float
+
+
+async def ask(server: Server, method: str, path: str, body: Any = None, form_of: Any = None) -> Answer:
+    """Ask; a connection that is cut raises."""
     data, headers = form(form_of) if form_of else (json.dumps(body).encode(), {"Content-Type": "application/json"})
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
@@ -59,65 +70,76 @@ async def ask(server: Server, method: str, path: str, body: Any = None, form_of:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items()), "", ""]
         writer.write("\r\n".join(lines).encode() + data)
         head = await reader.readuntil(b"\r\n\r\n")
-        return int(head.split(b" ")[1]), await reader.read()
+        later = head.lower().partition(b"\r\nretry-after: ")[2].partition(b"\r\n")[0]
+        return Answer(int(head.split(b" ")[1]), await reader.read(), float(later or 0))
     finally:
         writer.close()
 
 
 class Load:
-    """What clients do, and what came of it."""
+    """What clients do, and what came of it.
+
+    Attributes:
+        requests: how many were made, and how many ``answered``; ``outcomes``: what came of them; ``wrong``: what should
+            not have.
+        killed: how many workers were killed; ``lost``: how many calls failed for that.
+    """
 
     def __init__(self, server: Server, seed: int) -> None:
         self.server = server
         self.random = random.Random(seed)
         self.outcomes: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.requests = self.answered = self.killed = self.lost = 0
 
     async def one(self) -> None:
         """One request of a kind drawn by lot."""
         kinds = [self.speak, self.speak, self.hear, self.leave, self.leave_early, self.fail]
         kind = self.random.choice(kinds)
+        self.requests += 1
         try:
-            await asyncio.wait_for(kind(), 120)
+            await asyncio.wait_for(kind(), 300)
         except (ConnectionError, asyncio.IncompleteReadError) as exc:
-            self.outcomes[f"{kind.__name__}: cut"] += 1
-            if kind is not self.speak:
-                self.wrong.append(f"{kind.__name__}: {exc!r}")
+            self.wrong.append(f"{kind.__name__}: {exc!r}")
         except TimeoutError:
             self.wrong.append(f"{kind.__name__} had no answer")
 
-    def note(self, kind: str, status: int, body: bytes, right: bool) -> None:
-        """An answer: right, or a typed error."""
-        self.outcomes[f"{kind}: {status}"] += 1
-        if status == 200:
-            if not right:
-                self.wrong.append(f"{kind}: {body[:200]!r}")
-            return
-        try:
-            error = json.loads(body[body.index(b"{") : body.rindex(b"}") + 1])["error"]
-            assert error["message"]
-            assert error["code"]
-        except (ValueError, KeyError, AssertionError):
-            self.wrong.append(f"{kind}: {status} {body[:200]!r}")
+    async def patient(self, *asked: Any, **more: Any) -> Answer:
+        """Ask, and again when it is said that it is to be asked again."""
+        while (answer := await ask(self.server, *asked, **more)).status == 503 and answer.later:
+            self.outcomes[f"asked again: {_error(answer.body).get('code')}"] += 1
+            await asyncio.sleep(answer.later)
+        return answer
+
+    def note(self, kind: str, answer: Answer, right: bool) -> None:
+        """An answer: right, or a typed error, which may be a killed worker's."""
+        self.answered += 1
+        error = _error(answer.body)
+        what = error.get("code", "right")
+        if what == "engine_failed" and "it was ended by SIGKILL" in error["message"]:
+            what = "of a killed worker"
+            self.lost += 1
+        self.outcomes[f"{kind}: {answer.status} {what}"] += 1
+        if not (right or what == "of a killed worker" or (kind == "fail" and error.get("message"))):
+            self.wrong.append(f"{kind}: {answer.status} {answer.body[-300:]!r}")
 
     async def speak(self) -> None:
         steps = self.random.randint(1, 20)
-        status, body = await ask(self.server, "POST", "/v1/audio/speech", {
-            "model": "counting", "input": f"work {steps}", "response_format": "wav", "stream_format": "sse",
+        answer = await self.patient("POST", "/v1/audio/speech", {
+            "model": "counting", "input": f"work {steps}", "response_format": "pcm", "stream_format": "sse",
         })  # fmt: skip
-        events = [json.loads(part.partition(b"\n\n")[0]) for part in body.split(b"data: ")[1:]]
+        events = [json.loads(part.partition(b"\n\n")[0]) for part in answer.body.split(b"data: ")[1:]]
         sound = b"".join(base64.b64decode(e["audio"]) for e in events if e.get("type") == "speech.audio.delta")
         whole = bool(events) and events[-1].get("type") == "speech.audio.done"
-        is_told = bool(events) and "error" in events[-1]  # its worker was killed in the middle
-        self.note("speak", status, body, is_told or (whole and len(sound) == 44 + steps * 800))
+        self.note("speak", answer, whole and len(sound) == steps * 2 * 24000 // 20)
 
     async def hear(self) -> None:
         said = f"said {self.random.random()}"
         size = self.random.randint(1, 100) * 1000
         wav = b"RIFF" + (36 + size).to_bytes(4, "little") + _FORMAT + size.to_bytes(4, "little") + bytes(size)
-        status, body = await ask(self.server, "POST", "/v1/audio/transcriptions", form_of={
+        answer = await self.patient("POST", "/v1/audio/transcriptions", form_of={
             "model": "ears", "said": said, "response_format": "text", "file": ("x.wav", wav)})  # fmt: skip
-        self.note("hear", status, body, said.encode() in body)
+        self.note("hear", answer, answer.status == 200 and said.encode() in answer.body)
 
     async def leave(self) -> None:
         """Ask for much, and go away in the middle."""
@@ -147,24 +169,30 @@ class Load:
         wrong: dict[str, Any] = self.random.choice(
             [{"input": "fail"}, {"input": "x", "voice": "../x"}, {"input": "x", "loudd": 1}, {}]
         )
-        status, body = await ask(self.server, "POST", "/v1/audio/speech", {"model": "counting", **wrong})
-        self.note("fail", status, body, right=False)
+        self.note("fail", await self.patient("POST", "/v1/audio/speech", {"model": "counting", **wrong}), right=False)
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    """The error of an answer, which may stand at the end of a stream; empty where there is none."""
+    start = body.rfind(b'{"error":')
+    found: dict[str, Any] = json.loads(body[start : body.rindex(b"}") + 1])["error"] if start >= 0 else {}
+    return found
 
 
 _FORMAT = b"WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data"
 
 
-async def kill_workers(server: Server, until: float, chance: random.Random) -> int:
-    """Kill one of the server's processes every second or so."""
-    killed = 0
+async def kill_workers(server: Server, load: Load, until: float, chance: random.Random) -> None:
+    """Kill one of the server's processes now and again, by what was answered: a busy machine starts few anew."""
+    due = 0
     while time.monotonic() < until:
-        await asyncio.sleep(0.5 + chance.random() * 2)
+        await asyncio.sleep(chance.random() * 0.2)
         workers = [p for p in psutil.Process(server.process.pid).children() if p.is_running()]
-        if workers:
+        if workers and load.answered >= due:
+            due = load.answered + chance.randint(5, 60)
             with suppress(psutil.NoSuchProcess):
                 chance.choice(workers).kill()
-                killed += 1
-    return killed
+                load.killed += 1
 
 
 async def mixed(server: Server, seconds: float, seed: int) -> Load:
@@ -175,9 +203,9 @@ async def mixed(server: Server, seconds: float, seed: int) -> Load:
         while time.monotonic() < until:
             await load.one()
 
-    killing = asyncio.create_task(kill_workers(server, until, random.Random(seed)))
+    killing = asyncio.create_task(kill_workers(server, load, until, random.Random(seed)))
     await asyncio.gather(*(client() for _ in range(8)))
-    load.outcomes["workers killed"] = await killing
+    await killing
     return load
 
 
@@ -228,8 +256,8 @@ async def p99(server: Server, seconds: float, clients: int = 4) -> tuple[float, 
     async def client() -> None:
         while time.monotonic() < until:
             start = time.perf_counter()
-            status, _ = await ask(server, "POST", "/v1/audio/speech", _NO_OP)
-            assert status == 200
+            answer = await ask(server, "POST", "/v1/audio/speech", _NO_OP)
+            assert answer.status == 200
             taken.append(time.perf_counter() - start)
 
     await asyncio.gather(*(client() for _ in range(clients)))
@@ -265,8 +293,8 @@ def use(server: Server) -> tuple[float, int, int]:
 async def settled(server: Server) -> None:
     """Wait until no call is under way."""
     for _ in range(600):
-        _, body = await ask(server, "GET", "/lollms/v2/calls")
-        if not json.loads(body)["data"]:
+        answer = await ask(server, "GET", "/lollms/v2/calls")
+        if not json.loads(answer.body)["data"]:
             return
         await asyncio.sleep(0.1)
     raise AssertionError("calls do not end")
@@ -283,7 +311,10 @@ async def main(seconds: float) -> int:
         await settled(server)
         await asyncio.sleep(3)
         after = use(server)
-        print(f"seed {seed}; {sum(load.outcomes.values())} requests in {seconds:.0f} s")
+        print(
+            f"seed {seed}; {load.requests} requests in {seconds:.0f} s, {load.killed} workers killed, "
+            f"{load.lost} calls failed for that"
+        )
         for what, count in sorted(load.outcomes.items()):
             print(f"  {what:24} {count}")
         print(
@@ -291,6 +322,8 @@ async def main(seconds: float) -> int:
             f"handles {before[2]} -> {after[2]}, uploads left {len(server.files())}"
         )
         failed += load.wrong[:20]
+        if load.lost > load.killed:  # each runs one call
+            failed.append("more calls have failed than workers were killed")
         if after[0] > before[0] + MEMORY or after[1] > before[1] + HANDLES or after[2] > before[2] + HANDLES:
             failed.append("something grows")
         if server.files():

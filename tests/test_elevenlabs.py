@@ -19,44 +19,33 @@ from elevenlabs.errors import UnprocessableEntityError
 from lollms_modalities import decode_audio, has_provider, probe_audio
 from lollms_modalities.testing.live import word_error
 from looped import on_loop
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of, serving
 from waiting import wait_until
 
 SENTENCES = ("The birch canoe slid on the smooth planks.", "Glue the sheet to the dark blue background.")
 TEXT = " ".join(SENTENCES)
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"  # of its own quickstart
 VOICE = "en_US-joe-medium.onnx"
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 surfaces = ["openai", "elevenlabs"]
 [serve.defaults]
 tts = "piper"
 stt = "whisper"
 [models.piper]
 binding = "piper"
-voices = { joe = "en_US-joe-medium.onnx" }
-settings = { default_noise_scale = 0, default_noise_w_scale = 0 }
+voices = {{ joe = "en_US-joe-medium.onnx" }}
+settings = {{ default_noise_scale = 0, default_noise_w_scale = 0 }}
 [models.whisper]
 binding = "faster_whisper"
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+{models(counting="tts", ears="stt")}
 [models.tune]
 binding = "example"
 modality = "ttm"
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +77,13 @@ def test_every_format_has_its_codec_and_rate(client: ElevenLabs, name: Any) -> N
     assert (rate, channels, kind) == (FORMATS[name][0], 1, FORMATS[name][1])
     assert seconds == pytest.approx(LENGTH, abs=1)
     assert float(np.abs(decode_audio(made, 16000)).max()) > 0.1
+
+
+@pytest.mark.parametrize("name", ["mp3_44100_32", "mp3_44100_128", "mp3_22050_32", "opus_48000_32", "opus_48000_192"])
+def test_every_bit_rate_is_what_its_name_says(client: ElevenLabs, name: Any) -> None:
+    made = b"".join(client.text_to_speech.convert(GEORGE, text=TEXT, output_format=name))
+    kbits = int(name.rpartition("_")[2])
+    assert len(made) * 8 / 1000 / probe_audio(made)[2] == pytest.approx(kbits, rel=0.3 if "opus" in name else 0.1)
 
 
 @pytest.mark.parametrize(("name", "rate", "width"), [("pcm_16000", 16000, 2), ("pcm_44100", 44100, 2),
@@ -320,7 +316,7 @@ def test_its_key_is_one_of_the_servers(tmp_path_factory: pytest.TempPathFactory)
         assert server.ask("GET", "/elevenlabs/v1/models", headers={**bearer, "Origin": "http://evil"}).status == 403
 
 
-@pytest.mark.parametrize("path", ["", "/stream"])
+@pytest.mark.parametrize("path", ["", "/stream", "/stream/with-timestamps"])
 def test_who_goes_away_stops_the_engine(server: Server, path: str) -> None:
     began, cancelled = server.counted.count("began"), server.counted.count("cancelled")
     body = json.dumps({"text": "work 100000"}).encode()

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +18,15 @@ from lollms_server.commands.jobs import parser
 from lollms_server.jobs.metrics import JobMetrics
 from lollms_server.room.configuration import load_configuration
 from lollms_server.room.metrics import Metrics
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 
 FOLDER = Path(__file__).parents[1] / "docs" / "serving"
 PAGE, RUNNING = (FOLDER / name for name in ("jobs.md", "running.md"))
 ADDRESS = "http://127.0.0.1:9610"
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.films]
-binding = "example"
-modality = "ttv"
-isolated = false
-[models.chord]
-binding = "example"
-modality = "ttm"
-isolated = false
-[models.tone]
-binding = "example"
-modality = "tts"
-isolated = false
-"""
+CONFIGURATION = SERVE + models("example", films="ttv", chord="ttm", tone="tts")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 def examples(language: str, server: Server) -> list[str]:

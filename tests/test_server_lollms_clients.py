@@ -15,24 +15,21 @@ from lollms_modalities import Audio, LollmsTTSBindingManager
 from lollms_remote import LollmsSTTBinding_Impl, LollmsTTIBinding_Impl, LollmsTTSBinding_Impl
 from lollms_remote.protocols import forget_protocols
 from lollms_server.room.keys import Keys
-from serving import Server, serving
+from serving import SERVE, Server, models, serving
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic"]
 [serve.defaults]
 tts = "piper"
 [models.piper]
 binding = "piper"
 modality = "tts"
+settings = {{ default_noise_scale = 0, default_noise_w_scale = 0 }}
 [models.ears]
 binding = "faster_whisper"
 modality = "stt"
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
+{models("example", blocks="tti")}
 """
 SENTENCE = "The boy was there when the sun rose."
 # Each with what it does not say that it needs, and asked for what it can at all: see docs/serving/lollms.md.
@@ -61,7 +58,11 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sentence, spoken by Piper in this process."""
     with LollmsTTSBindingManager().require_binding("piper") as piper:
-        return Path(piper.generate_audio(SENTENCE).save(tmp_path_factory.mktemp("recording") / "sentence.wav"))
+        return Path(
+            piper.generate_audio(SENTENCE, noise_scale=0, noise_w_scale=0).save(
+                tmp_path_factory.mktemp("recording") / "sentence.wav"
+            )
+        )
 
 
 @pytest.mark.parametrize("protocol", ["classic", "modern", "openai", "auto"])

@@ -31,39 +31,18 @@ from lollms_remote import (
     LollmsTTVBinding_Impl,
 )
 from lollms_remote.protocols import forget_protocols
-from serving import Server, serving
+from serving import SERVE, Server, models, serving
 from waiting import wait_until
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 [serve.defaults]
 tts = "counting"
 stt = "ears"
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.tone]
-binding = "example"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
-[models.chord]
-binding = "example"
-modality = "ttm"
-isolated = false
-[models.film]
-binding = "example"
-modality = "ttv"
-isolated = false
+{models(counting="tts")}
+{models("example", tone="tts")}
+{models(ears="stt")}
+{models("example", blocks="tti", chord="ttm", film="ttv")}
 """
 
 

@@ -12,36 +12,26 @@ import numpy as np
 import openai
 import pytest
 from lollms_modalities import decode_audio, has_provider, probe_audio
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 
 SENTENCE = "The birch canoe slid on the smooth planks."
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 [serve.defaults]
 tts = "piper"
 stt = "whisper"
 [models.piper]
 binding = "piper"
+settings = {{ default_noise_scale = 0, default_noise_w_scale = 0 }}
 [models.piper.voices]
 joe = "en_US-joe-medium.onnx"
 [models.whisper]
 binding = "faster_whisper"
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+{models(counting="tts", ears="stt")}
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 @pytest.fixture(scope="module")

@@ -13,30 +13,16 @@ import openai
 import pytest
 from lollms_modalities import Image, Video
 from served import PNG
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 from waiting import wait_until
 
 # The SDK's methods for videos, which OpenAI has ended.
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.painter]
-binding = "counting"
-modality = "tti"
-isolated = false
-[models.films]
-binding = "counting"
-modality = "ttv"
-isolated = false
-"""
+CONFIGURATION = SERVE + models(painter="tti", films="ttv")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,8 @@ def test_engines_of_other_kinds_and_more_bindings_are_clean_and_work(tmp_path: P
     told = tomllib.loads((project / "pyproject.toml").read_text())["project"]
     assert told["urls"] == {"Source": "https://example.org/x"}
     assert told["authors"] == [{"name": "A. Name"}]
+    assert told["license"] == "Apache-2.0"
+    assert "Topic :: Multimedia :: Sound/Audio :: Speech" in told["classifiers"]
     assert set(told["entry-points"]) == {f"lollms_client.{m}_bindings" for m in ("tts", "tti", "stt")}
     assert "pillow" in told["dependencies"]
     assert "espeak-ng" not in told["dependencies"]

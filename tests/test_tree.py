@@ -99,6 +99,13 @@ def test_no_hint_names_ours_without_its_versions() -> None:
     assert not found
 
 
+def test_benchmarks_have_what_they_import_of_the_suite() -> None:
+    """Their session installs their group and no other; the suite's modules import pytest."""
+    importing = [path for path in (ROOT / "bench").glob("*.py") if "lollms_modalities.testing" in path.read_text()]
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["bench"]
+    assert not importing or any(each.startswith("pytest") for each in group), importing
+
+
 def test_versions_are_equal_everywhere() -> None:
     told = {d.name: tomllib.loads((d / "pyproject.toml").read_text())["project"]["version"] for d in DISTRIBUTIONS}
     told |= {name: importlib.import_module(name).__version__ for name in MODULES}

@@ -18,7 +18,7 @@ from lollms_faster_whisper.models import packaged_model
 from lollms_modalities.testing.live import word_error
 from lollms_piper.voices import packaged_voice
 from looped import on_loop
-from serving import Server, serving
+from serving import Server, server_of
 from waiting import wait_until
 from wyoming_client import (
     AudioStart,
@@ -58,10 +58,7 @@ settings = { default_beam_size = 1 }
 """.replace("VOICE", VOICE)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 async def spoken(port: int, text: str, voice: str | None = None) -> list[Event]:

@@ -69,21 +69,54 @@ def licences() -> list[Sequence[str]]:
     return rows
 
 
-def checks() -> list[Sequence[str]]:
-    """Rows: a check, what its author writes to pass it, the planted faults that it is meant for."""
+def planted(part: str = "") -> dict[str, dict[str, bool]]:
+    """By the check that is meant for them: what each planted fault does, and whether it is planted isolated, too.
+
+    ``part``: of the suite, where checks of two modalities have one name.
+    """
     sys.path.insert(0, str(SUPPORT))
-    planted = import_module("planted_list").FAULTS
+    listed = import_module("planted_list").FAULTS
     sys.path.pop(0)
     told = {name: doc for path in SUPPORT.glob("planted*.py") for name, doc in _docstrings(path, ast.ClassDef)}
-    faults: dict[str, list[str]] = {}
-    for fault in planted:
-        faults.setdefault(fault.test, []).append(told[fault.name].rstrip(".").replace(": ", ", ") or "No docstring")
+    found: dict[str, dict[str, bool]] = {}
+    for fault in listed:
+        if {"images": "TTI", "videos": "TTV"}.get(part, fault.suite) == fault.suite:
+            does = told[fault.name].rstrip(".").replace(": ", ", ") or "No docstring"
+            found.setdefault(fault.test, {})[f"{does} (`{fault.name}`)"] = fault.isolated
+    return found
+
+
+def faults() -> list[Sequence[str]]:
+    """Rows: the kind of fault, which is the part of the suite that asks for it; a planted fault; the test for it."""
     rows: list[Sequence[str]] = []
     for part in PARTS:
+        source, found = CORE / f"{part}.py", planted(part)
+        kind = (ast.get_docstring(ast.parse(source.read_text("utf-8"))) or "").partition("\n")[0].rstrip(".")
+        for name, _ in _docstrings(source, ast.FunctionDef):
+            if name.startswith("test_"):
+                for fault, isolated in found.get(name.removeprefix("test_"), {}).items():
+                    rows.append((kind.replace("``", "`"), fault, f"`{name}`", "yes" if isolated else ""))
+    every = {fault for of_one in planted().values() for fault in of_one}
+    if untold := sorted(every - {row[1] for row in rows}):
+        raise SystemExit(f"Meant for these is a test that the suite has not: {', '.join(untold)}.")
+    return rows
+
+
+def checks() -> list[Sequence[str]]:
+    """Rows: a check, what its author writes to pass it, the planted faults that it is meant for."""
+    rows: list[Sequence[str]] = []
+    for part in PARTS:
+        found = planted(part)
         for name, doc in _docstrings(CORE / f"{part}.py", ast.FunctionDef):
             if name.startswith("test_"):
                 check = name.removeprefix("test_")
-                rows.append((check.replace("_", " "), doc.replace("``", "`"), "; ".join(faults.get(check, ()))))
+                rows.append(
+                    (
+                        check.replace("_", " "),
+                        doc.replace("``", "`"),
+                        "; ".join(does.rpartition(" (")[0] for does in found.get(check, ())),
+                    )
+                )
     return rows
 
 
@@ -94,6 +127,11 @@ def _docstrings(path: Path, kind: type[ast.ClassDef | ast.FunctionDef]) -> Itera
 
 
 TABLES = {
+    "faults": (
+        "docs/conformance.md",
+        ("Kind", "Planted fault", "Test that is meant for it", "Isolated, too"),
+        faults,
+    ),
     "bindings": ("docs/bindings.md", ("Name", "Kind", "Distribution", "Extra of lollms-client", "Engine"), bindings),
     "licences": ("docs/licences.md", ("What", "Comes with", "Licence", "What follows"), licences),
     "checks": ("docs/conformance.md", ("Check", "What to write", "Planted faults that it catches"), checks),

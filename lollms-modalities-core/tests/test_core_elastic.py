@@ -136,6 +136,29 @@ def test_a_stream_keeps_its_worker_to_its_end(opened: Callable[..., Any], backgr
     wait_until(lambda: not tts._workers._workers)
 
 
+@pytest.mark.parametrize("pool", [(0, 2), 2])
+def test_a_worker_that_its_place_takes_away_ends_what_it_runs_and_gets_no_more(
+    opened: Callable[..., Any], background: Spawn, tmp_path: Path, pool: Any
+) -> None:
+    tts, gate = opened(pool), tmp_path / "go"
+    call = background(lambda: pid_of(tts, do="wait", gate=gate))
+    wait_until(lambda: any(w.calls for w in tts._workers.all()))
+    busy = next(w for w in tts._workers.all() if w.calls)
+    busy.process.leaving = "its machine is needed"
+    another = pid_of(tts)
+    assert another != busy.process.pid
+    idle = next(w for w in tts._workers.all())
+    idle.process.leaving = "its machine is needed"
+    third = pid_of(tts)
+    assert third not in (another, busy.process.pid)
+    wait_until(lambda: idle.process.exit_code is not None)
+    assert busy.process.exit_code is None, "it still runs a call"
+    gate.touch()
+    assert call.result(30) == busy.process.pid
+    wait_until(lambda: busy.process.exit_code is not None)
+    assert pid_of(tts) == third
+
+
 def test_places_of_a_worker_count(opened: Callable[..., Any], background: Spawn, tmp_path: Path) -> None:
     tts, gate = opened((0, 2), "uneven8"), tmp_path / "go"
     places = tts._workers.places
@@ -165,17 +188,17 @@ def test_settings_reach_those_that_start(
     assert first.result(30)
 
 
-def test_a_start_that_fails_is_told_to_who_waits(opened: Callable[..., Any], background: Spawn, gate: Path) -> None:
+def test_a_start_that_is_killed_costs_nobody_the_call(
+    opened: Callable[..., Any], background: Spawn, gate: Path
+) -> None:
     tts = opened((0, 2), idle=0.0, gate=gate)
     wait_until(lambda: not tts._workers._workers)
     gate.unlink()
     call = background(lambda: tts.generate_audio("hi"))
     wait_until(lambda: tts._workers._workers and tts._workers._workers[0].ready)
     os.kill(tts._workers._workers[0].process.pid, signal.SIGKILL)
-    with pytest.raises(WorkerCrashedError, match="SIGKILL"):
-        call.result(30)
     gate.touch()
-    assert tts.generate_audio("hi")
+    assert call.result(30), "nothing of it was run"
 
 
 def test_close_ends_those_that_start_and_refuses_those_who_wait(

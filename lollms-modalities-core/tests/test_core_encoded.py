@@ -22,10 +22,14 @@ from lollms_modalities import (
     CallOptions,
     CallTimeout,
     CancelToken,
+    EncodedStream,
     GenerationError,
     LollmsTTSBinding,
     MediaError,
     OptionError,
+    SoundFormat,
+    decode_audio,
+    probe_audio,
     report_progress,
 )
 from lollms_modalities.contract.encoded import STREAM_FORMATS
@@ -340,3 +344,36 @@ def test_cancelling_the_task_of_the_twin_cancels_the_call() -> None:
         assert (await asyncio.wait_for(hums.agenerate_audio("A"), 60)).duration == 1
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "pcm"])
+def test_another_rate_and_one_channel_are_the_same_sound(kind: str) -> None:
+    samples = np.stack([np.sin(np.arange(24000) * 2 * np.pi * 440 / 24000) * 0.5] * 2, axis=1)
+    chunks = [AudioChunk.from_samples(samples[at : at + 999], 24000) for at in range(0, len(samples), 999)]
+    stream = EncodedStream(iter(chunks), SoundFormat(kind, 16000, 1))
+    made = b"".join(stream)
+    assert (stream.sample_rate, stream.channels) == (16000, 1)
+    assert stream.duration == pytest.approx(1.0, abs=0.001)
+    found = np.frombuffer(made, "<i2") / 32768 if kind == "pcm" else decode_audio(made)
+    assert len(found) == 16000
+    assert int(np.abs(np.fft.rfft(found)).argmax()) == 440
+    assert float(np.abs(found[1000:-1000]).max()) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("mp3", 32_000), ("mp3", 128_000), ("opus", 32_000), ("opus", 128_000)])
+def test_the_bit_rate_is_what_was_asked_for(kind: str, wanted: int) -> None:
+    with Hums() as hums:
+        made = b"".join(hums.stream_encoded("abcd", output_format=SoundFormat(kind, 48000, bit_rate=wanted)))
+    seconds = probe_audio(made)[2]
+    assert len(made) * 8 / seconds == pytest.approx(wanted, rel=0.5 if kind == "opus" else 0.1)  # a tone needs less
+
+
+@pytest.mark.parametrize(("wrong", "name"), [
+    (SoundFormat("mp3", 100), "sample_rate"), (SoundFormat("mp3", "48000"), "sample_rate"),  # type: ignore[arg-type]
+    (SoundFormat("mp3", channels=2), "channels"), (SoundFormat("mp3", bit_rate=1), "bit_rate"),
+    (SoundFormat("wav", bit_rate=64_000), "bit_rate"), (SoundFormat("x"), "output_format"),
+])  # fmt: skip
+def test_what_cannot_be_written_is_refused_at_the_call(wrong: SoundFormat, name: str) -> None:
+    with Hums() as hums, pytest.raises(OptionError) as found:
+        hums.stream_encoded("a", output_format=wrong)
+    assert found.value.names == [name]  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import copy
 import gc
 import logging
 import pickle
+import signal
 import threading
 import time
 import traceback
@@ -35,6 +36,7 @@ from lollms_modalities import (
     report_progress,
 )
 from lollms_modalities.calls import locks, sweeping
+from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.scheduler import Scheduler
 from pydantic import SecretStr
 from waiting import wait_until
@@ -118,6 +120,23 @@ def test_what_means_the_end_of_an_iteration_does_not_end_a_stream_as_if_whole(er
             await does.agenerate_audio("hi", progress=raising(error))
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+@pytest.mark.parametrize("verb", ["generate_audio", "stream_audio"])
+def test_what_a_signal_s_handler_raises_is_told_as_it_is(verb: str) -> None:
+    class Signalled(Does):
+        def do(self, text: str) -> None:
+            signal.raise_signal(signal.SIGUSR1)
+
+    alarm, does = TimeoutError("alarm"), Signalled()
+    before = signal.signal(signal.SIGUSR1, lambda *_: raising(alarm)(None))
+    try:
+        with pytest.raises(TimeoutError) as caught:
+            list(getattr(does, verb)("hi"))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert caught.value is alarm
+    assert free(does)
 
 
 def test_a_verb_of_the_binding_is_refused_in_its_progress_callable() -> None:
@@ -290,6 +309,17 @@ def test_close_that_was_interrupted_can_be_asked_for_again(background: Spawn) ->
         call.result()
     loads.close()
     assert freed == ["model"]
+
+
+def test_a_close_does_not_cancel_another(background: Spawn) -> None:
+    does = Does()
+    first = Call("close", does)
+    does._lock.acquire(first)  # and has not looked yet whether it is to stop
+    second = background(does.close)
+    wait_until(lambda: does._lock._waiters)
+    first.check()
+    does._lock.release(first)
+    second.result()
 
 
 def test_a_second_close_waits_for_the_end(background: Spawn) -> None:

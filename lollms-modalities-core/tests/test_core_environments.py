@@ -414,6 +414,25 @@ def test_one_that_does_not_work_is_not_kept(wheels: Path) -> None:
     fails("check", "signal 6", source=wheels)
 
 
+def test_a_place_may_need_one(wheels: Path) -> None:
+    files = {
+        "beep_stage/__init__.py": "from lollms_modalities import ProcessPlace\n\nclass Stage(ProcessPlace):\n    name = 'stage'\n",
+        "beep_stage/environment.toml": 'extras = ["sound"]\n[check]\ncode = "import beep_sound"\n',
+    }
+    make_wheel(
+        wheels, "beep-stage", "1.0", files, requires=["lollms-modalities-core>=2,<3"],
+        entry_points="[lollms_client.places]\nstage = beep_stage:Stage\n", extras={"sound": ["beep-sound"]},
+    )  # fmt: skip
+    stage = create_environment("stage", source=wheels)
+    assert (stage.name, stage.places, stage.bindings) == ("stage", ["stage"], [])
+    found = check_environment("stage")
+    assert (found.problems, found.places) == ([], ["stage"])
+    (Path(stage.site_packages[0]) / "beep_stage" / "__init__.py").write_text("import nothing_such\n")
+    assert any("the place 'stage': ModuleNotFoundError" in problem for problem in check_environment("stage").problems)
+    with pytest.raises(BindingNotFoundError, match="offers a binding 'ssh'"):
+        create_environment("ssh", source=wheels)  # the core's own need none
+
+
 def test_it_must_be_there(wheels: Path) -> None:
     with pytest.raises(BindingNotFoundError, match=r"offers a binding 'bep'.*beep.*Did you mean 'beep'\?"):
         create_environment("bep", source=wheels)

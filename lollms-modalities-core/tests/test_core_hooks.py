@@ -3,7 +3,8 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,37 @@ def test_a_drawn_seed_is_told() -> None:
         Seeded().generate_audio("hi")
         Seeded().generate_audio("hi", seed=4)
     assert drawn == [(True, True), (False, True)]
+
+
+def test_threads_that_make_the_first_call_look_once_and_lose_nothing(
+    background: Callable[[Callable[[], Any]], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    entered, go = threading.Event(), threading.Event()
+
+    def read(group: str) -> list[Any]:
+        looks.append(group)
+        entered.set()
+        assert go.wait(10)
+        return []
+
+    class Plugin:
+        """Hears of nothing."""
+
+    plugin, before = Plugin(), hooks.relay()
+    hooks.replace(None)
+    monkeypatch.setattr(hooks, "read_entry_points", read)
+    try:
+        first = background(hooks.relay)
+        assert entered.wait(10)
+        others = [background(lambda: hooks.register(plugin)), background(hooks.relay)]
+        go.set()
+        for each in [first, *others]:
+            each.result()
+        relay = hooks.relay()
+        assert relay is not None
+        assert plugin in relay.manager.get_plugins()
+        assert len(looks) == 2  # one look for them, and one for what register makes where there is none
+    finally:
+        monkeypatch.undo()
+        hooks.replace(before)

@@ -98,6 +98,14 @@ def test_failures_are_typed_and_say_what_was_said(reply: Reply, error: type[Serv
         http.close()
 
 
+@pytest.mark.parametrize("far", [1e7, 1e10, 1e300, float("inf")])
+def test_a_timeout_may_be_as_long_as_a_number(far: float) -> None:
+    with serving({"*": Reply({"ok": 1})}) as server:
+        http = client(server.url, read_timeout=far, connect_timeout=far, total_timeout=far)
+        assert http.post_json("/x", {}) == {"ok": 1}
+        http.close()
+
+
 def test_nobody_is_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]

@@ -672,7 +672,7 @@ def test_a_worker_keeps_no_thread_of_a_call_that_has_ended(make: Make) -> None:
             next(stream)
         found.append(count())
     release.set()
-    wait_until(lambda: count() <= found[0])
+    wait_until(lambda: count() <= found[0] + 1)  # one may stay a while for what comes next
 
 
 def test_a_worker_of_an_older_core_goes_on_without(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,23 @@ def test_a_missing_library_says_what_to_install(audio: Audio, monkeypatch: pytes
 
 
 # --- input ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_sound_is_not_copied_for_a_look_at_its_header(tmp_path: Path) -> None:
+    large = Audio(bytes(Audio.from_pcm(bytes(20 << 20), 48000)))
+    tracemalloc.start()
+    try:
+        assert large.duration == pytest.approx((20 << 20) / 96000)
+        large.save(tmp_path / "large.wav")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2 << 20
+    with open_media(large) as file:
+        assert (file.read(4), file.seek(-4, 2), file.read(), file.read(1)) == (b"RIFF", len(large) - 4, bytes(4), b"")
+        assert (file.seek(8), file.read(4), file.tell()) == (8, b"WAVE", 12)
+        with pytest.raises(ValueError, match="negative seek"):
+            file.seek(-1)
 
 
 def test_media_is_taken_as_path_bytes_result_or_file(audio: Audio, tmp_path: Path) -> None:

@@ -171,6 +171,34 @@ def test_it_is_called_once_a_call_and_outside_of_calls_for_save_convert_and_from
     assert marks.seen[2]["target"] == tmp_path / "b.wav"
 
 
+def test_a_large_result_is_changed_in_its_file_and_not_copied(tmp_path: Path) -> None:
+    large = Audio.from_pcm(bytes(9 << 20), 48000)
+    seen: list[tuple[int, Path | None]] = []
+
+    class Appends(Marks):
+        @hookimpl
+        def lollms_result_encoded(self, media: Any) -> Any:  # type: ignore[override]
+            seen.append((len(media), media.path))
+            with media.path.open("ab") as file:
+                file.write(TAIL)
+
+    class Gives(Speaks):
+        def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
+            return large
+
+    with registered(Appends()):
+        made = Gives().generate_audio("hi", output_path=tmp_path / "a.wav")
+        large.save(tmp_path / "b.wav")
+    assert [(size, path and path.parent == tmp_path) for size, path in seen] == [(0, True)] * 2
+    assert (len(made), made.duration) == (0, large.duration)
+    for name in ("a.wav", "b.wav"):
+        assert (tmp_path / name).read_bytes() == large + TAIL
+    with registered(Refuses("result_encoded")), pytest.raises(PluginRefused) as caught:
+        large.save(tmp_path / "c.wav")
+    assert caught.value.result == large
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
+
+
 def test_a_fifo_gets_what_is_marked(marks: Marks, tmp_path: Path) -> None:
     import os
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 
 import pytest
 from lollms_modalities.calls.scheduler import Scheduler
+from waiting import wait_until
 
 
 def test_calls_in_order_and_drops_what_was_cancelled() -> None:
@@ -37,3 +39,13 @@ def test_cancelled_tickets_do_not_pile_up() -> None:
     for _ in range(5000):
         scheduler.at(time.monotonic() + 3600, int).cancel()
     assert len(scheduler._heap) <= 128
+
+
+@pytest.mark.parametrize("far", [1e7, 1e10, 1e300, math.inf])
+def test_a_time_that_never_comes_keeps_no_other_waiting(far: float) -> None:
+    """One thread keeps the time of all calls: what no lock can wait for must not end it."""
+    scheduler, done = Scheduler("test"), threading.Event()
+    scheduler.at(time.monotonic() + far, int)
+    wait_until(lambda: scheduler._thread is not None and bool(scheduler._wake._waiters))  # type: ignore[attr-defined]
+    scheduler.at(time.monotonic() + 0.01, done.set)
+    assert done.wait(5)

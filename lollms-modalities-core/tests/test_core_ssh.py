@@ -155,6 +155,25 @@ def test_nothing_that_a_user_says_is_in_the_command_for_the_shell_there() -> Non
     assert command[-1].count("'") == 2
 
 
+def test_what_a_user_has_configured_forwards_nothing_and_asks_for_nothing(box: Sshd) -> None:
+    command = ssh_command(parse_address(box.address), b"")
+    # ``-G`` says what ssh would do, and does not do it. The user's file wants a terminal, the agent, and a command.
+    told = subprocess.run([command[0], "-G", *command[1:]], capture_output=True, text=True, check=True).stdout
+    effective = dict(line.partition(" ")[::2] for line in told.splitlines())
+    assert "forwardagent yes" in subprocess.run(
+        [command[0], "-G", "127.0.0.1"], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    wanted = {
+        "batchmode": "yes", "forwardagent": "no", "forwardx11": "no", "clearallforwardings": "yes", "tunnel": "false",
+        "permitlocalcommand": "no", "requesttty": "false", "controlmaster": "false", "serveraliveinterval": "1",
+        "serveralivecountmax": "4",
+    }  # fmt: skip
+    assert {name: effective.get(name) for name in wanted} == wanted
+    assert effective.get("controlpath", "none") == "none"
+    assert "remotecommand" not in effective or effective["remotecommand"] == "none"
+    assert command[command.index("--") + 1] == "127.0.0.1"
+
+
 # --- it works -------------------------------------------------------------------------------------------------------
 
 
@@ -508,3 +527,15 @@ def test_a_cut_line_is_told_within_seconds(opened: Callable[..., Any], box: Sshd
         for process in sessions:
             process.resume()
     wait_until(lambda: gone(pid))
+
+
+@pytest.mark.full
+def test_a_worker_whose_host_is_silent_ends_though_sshd_notices_nothing(opened: Callable[..., Any]) -> None:
+    tts = opened()
+    pid = tts.generate_audio("hi").provenance.extra["pid"]
+    ssh = tts._workers.all()[0].process.pid
+    os.kill(ssh, signal.SIGSTOP)  # its connection stays, and nothing passes: as with a machine that is gone
+    try:
+        wait_until(lambda: gone(pid))
+    finally:
+        os.kill(ssh, signal.SIGKILL)

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from cutting import Proxy
 from distributions import install
 from lollms_modalities import (
     BindingDependencyError,
@@ -25,6 +26,9 @@ from lollms_modalities import (
     WorkerPolicy,
 )
 from lollms_modalities.workers import tcp
+from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.listening import _STRANGERS, NUMBER, PULSE, _Door
+from lollms_modalities.workers.protocol import CHUNK, HEAD, LARGEST_FIRST
 from lollms_modalities.workers.tcp import TcpPlace
 from lollms_modalities.workers.tls import TlsLink, make_identity, secure
 from waiting import wait_until
@@ -172,7 +176,17 @@ def test_strangers_are_not_served_and_hold_up_nobody() -> None:
     listening = Listening()
     with contextlib.closing(listening):
         silent = listening.connect()
-        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + os.urandom(70_000), b"\0" * 8):
+        parked = listening.connect()
+        parked.sendall(PULSE + bytes(NUMBER))  # of which the host knows nothing
+        half = listening.connect()
+        half.sendall(PULSE)
+        for garbage in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"\x16\x03\x01\xff\xff" + os.urandom(70_000),
+            b"\0" * 8,
+            PULSE.upper() + bytes(NUMBER),
+            b"lollms and no pulse at all, but long enough for one",
+        ):
             with listening.connect() as sock, contextlib.suppress(ConnectionError):
                 sock.sendall(garbage)
                 while sock.recv(1 << 16):
@@ -186,9 +200,52 @@ def test_strangers_are_not_served_and_hold_up_nobody() -> None:
         assert listening.starter.recv(1) == b"", "it has let us in"
         with pytest.raises(ConnectionError):
             listening.connect()
-        silent.close()
-        link.close()
+        parked.settimeout(30)
+        assert parked.recv(1) == b"", "it is not taken for the pulse"
+        for sock in (silent, parked, half, link):
+            sock.close()
         assert listening.process.wait(30) == -9, "it ends with its host"
+
+
+def test_who_is_let_in_stays_though_his_knock_comes_when_the_door_is_shut() -> None:
+    worker, host = make_identity(), make_identity()
+    told = {"certificate": worker.certificate, "key": worker.key, "other": host.certificate}
+    door = _Door({"address": "127.0.0.1", "limit": 30.0, **told})
+    inside = threading.Event()
+    ring, knocks = door._ring, 0
+
+    class Late(contextlib.closing):  # type: ignore[type-arg]
+        """The first to knock, which is the pulse, does so when he is inside already: a busy machine had held him up."""
+
+        def send(self, data: bytes) -> int:
+            nonlocal knocks
+            knocks += 1
+            if knocks == 1:
+                inside.wait(30)
+            return ring.send(data)
+
+    door._ring = Late(ring)  # type: ignore[assignment]
+
+    def reach() -> None:
+        sock = socket.create_connection(("127.0.0.1", door.port))
+        reached.append(tcp.reach_worker(sock, host, worker.certificate, {}, limit=30)[0])
+
+    reached: list[TlsLink] = []
+    reaching = threading.Thread(target=reach)
+    reaching.start()
+    starter, ours = socket.socketpair()
+    with starter, ours:
+        link, _, heart = door.open(starter)
+    inside.set()
+    reaching.join()
+    for _ in range(_STRANGERS):  # until nobody is under examination any more
+        assert door._strangers.acquire(timeout=30)
+    assert heart is not None
+    try:
+        assert (knocks, link.fileno() >= 0, heart.fileno() >= 0) == (2, True, True)
+    finally:
+        for each in (heart, link, *reached):
+            each.close()
 
 
 def test_a_worker_whose_starter_is_gone_ends() -> None:
@@ -232,6 +289,24 @@ def test_a_greeting_before_the_first_frame_is_told(folder: Path) -> None:
         LollmsTTSBindingManager(folder).require_binding("nasty", place=Greeted())
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [(HEAD.pack(LARGEST_FIRST + 1, 0), "is no frame"), (b"Welcome!", "b'Welcome!', which is no frame"), (HEAD.pack(2, CHUNK + 1), "a frame is too large"),
+     (HEAD.pack(2, 0) + b"[]", "holds no message"), (HEAD.pack(12, 0) + b'{"type":"q"}', "holds no message")],
+)  # fmt: skip
+def test_nothing_is_taken_in_before_it_is_bounded(said: bytes, told: str) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        channel = Channel(ours)
+        theirs.sendall(said)
+        before = psutil.Process().memory_info().vms
+        channel.begin()
+        assert channel.ended.wait(30), "though the other side has not closed"
+        assert told in channel.fault
+        assert psutil.Process().memory_info().vms - before < 4 << 20
+        assert theirs.recv(1) == b""
+
+
 def test_what_is_missing_is_told(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(BindingDependencyError, match=r"lollms-modalities-core\[network\]"):
@@ -271,6 +346,69 @@ def test_a_connection_that_takes_nothing_any_more_is_told(opened: Open) -> None:
         assert time.monotonic() - began < 30, "not the minutes that TCP takes by itself"
         place.holds = False
         assert tts.generate_audio("hi"), "by another worker"
+
+
+class Between(TcpPlace):
+    """Through a proxy."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__(shares_files=True)
+        self._proxy = proxy
+
+    def connect(self, port: int, limit: float) -> socket.socket:
+        return super().connect(self._proxy.port_of(port), limit)
+
+
+@pytest.mark.full  # a worker without a pulse takes a quarter of a minute to end
+def test_something_between_that_acknowledges_and_passes_nothing_on_is_told(
+    opened: Open,
+) -> None:
+    with contextlib.closing(Proxy()) as proxy:
+        tts = opened(Between(proxy))
+        pid = pid_of(tts)
+        threading.Timer(0.5, lambda: proxy.cut(silently=True)).start()
+        began = time.monotonic()
+        with pytest.raises(WorkerCrashedError, match=r"was cut \(nothing came through"):
+            tts.generate_audio("hi", do="sleep", seconds=600.0)
+        assert time.monotonic() - began < 12, "5 s after the cut, and what a busy machine adds"
+        wait_until(lambda: is_gone(pid))
+        assert tts.generate_audio("hi"), "by another worker, through what is whole again"
+        tts.close()
+    wait_until(lambda: all(thread.name != "lollms-pulse" for thread in threading.enumerate()))
+
+
+@pytest.mark.full
+def test_a_worker_without_a_pulse_ends(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(Proxy()) as proxy:
+        tts = opened(Between(proxy))
+        pid = pid_of(tts)
+        monkeypatch.setattr("os.killpg", lambda *args: None)  # the host, as if it were on another machine
+        proxy.cut(silently=True)
+        wait_until(lambda: is_gone(pid), 60)
+
+
+@pytest.mark.full
+def test_an_engine_that_holds_the_lock_of_python_is_not_taken_for_a_cut(opened: Open) -> None:
+    tts = opened()
+    pid = pid_of(tts)
+    tts.generate_audio("hi", do="sleep with the GIL", seconds=20.0)
+    assert pid_of(tts) == pid
+
+
+def test_where_no_second_connection_is_let_through_there_is_no_pulse(opened: Open) -> None:
+    class Once(TcpPlace):
+        def connect(self, port: int, limit: float) -> socket.socket:
+            if hasattr(self, "connected"):
+                raise ConnectionRefusedError("one is enough")
+            self.connected = True
+            return super().connect(port, limit)
+
+    def no_pulse() -> bool:
+        return all(thread.name != "lollms-pulse" for thread in threading.enumerate())
+
+    wait_until(no_pulse)  # that of an earlier test ends with its next beat
+    assert opened(Once(shares_files=True)).generate_audio("hi")
+    assert no_pulse()
 
 
 @pytest.mark.full

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from lollms_modalities import (
+    CONTRACT_VERSION,
     Audio,
     Image,
     LollmsSTTBinding,
@@ -83,3 +85,9 @@ def test_the_five_modalities(abc: Any, kinds: dict[str, str]) -> None:
 def test_a_kind_that_is_none_is_refused() -> None:
     with pytest.raises(TypeError, match="generates, edits, transcribes"):
         verb("Image", kind="paints")  # type: ignore[arg-type]
+
+
+def test_a_binding_says_for_which_contract_it_was_made() -> None:
+    """By the first two numbers of the core that it runs on."""
+    assert Paints.describe()["contract"] == CONTRACT_VERSION
+    assert ".".join(version("lollms-modalities-core").split(".")[:2]) == CONTRACT_VERSION

@@ -196,7 +196,7 @@ def test_names_that_are_taken(recording: Audio, tmp_path: Path) -> None:
 
 def test_without_consent_nothing_is_kept(recording: Audio, tmp_path: Path) -> None:
     store = VoiceStore(tmp_path)
-    for consent in ("", "  ", None, 3, "x" * 1001):
+    for consent in ("", "  ", None, 3, "x" * 1001, "A\ud800da"):
         with pytest.raises(OptionError, match="consent"):
             store.add("Ada", recording, consent)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lollms_modalities import Audio, AudioChunk, BusyError, LollmsTTSBinding
+from lollms_modalities.calls.locks import _Waiter
 from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
@@ -237,6 +238,36 @@ async def generated(asked: Coroutine[Any, Any, Audio]) -> Audio:
     raise AssertionError
 
 
+async def gathered(*asked: Coroutine[Any, Any, Any]) -> Any:
+    return (await asyncio.gather(*asked))[0]
+
+
+async def grouped(*asked: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in asked]
+    except BaseExceptionGroup as exc:
+        raise exc.exceptions[0] from None
+    return tasks[0].result()
+
+
+async def waited(asked: Coroutine[Any, Any, Audio]) -> Audio:
+    done, _ = await asyncio.wait([asyncio.create_task(asked)])
+    return done.pop().result()
+
+
+async def as_completed(asked: Coroutine[Any, Any, Audio]) -> Audio:
+    for each in asyncio.as_completed([asked]):
+        return await each
+    raise AssertionError
+
+
+async def later(asked: Coroutine[Any, Any, Audio]) -> Audio:
+    task = asyncio.create_task(asked)
+    await asyncio.sleep(0.05)
+    return await task
+
+
 ASKED: dict[str, Callable[[Coroutine[Any, Any, Audio]], Coroutine[Any, Any, Audio]]] = {
     "await": awaited,
     "wait_for": lambda asked: asyncio.wait_for(asked, 60),
@@ -245,6 +276,13 @@ ASKED: dict[str, Callable[[Coroutine[Any, Any, Audio]], Coroutine[Any, Any, Audi
     "wait_for in an asynchronous generator": generated,
     "a task": lambda asked: awaited(asyncio.create_task(asked)),  # type: ignore[arg-type]
     "wait_for a task": lambda asked: asyncio.wait_for(asyncio.create_task(asked), 60),
+    "gather": lambda asked: gathered(asked),
+    "gather, with another that ends": lambda asked: gathered(asked, asyncio.sleep(0)),
+    "gather in gather in wait_for": lambda asked: asyncio.wait_for(asyncio.gather(gathered(asked)), 60),  # type: ignore[arg-type, return-value]
+    "a group": lambda asked: grouped(asked, asyncio.sleep(0)),
+    "wait": lambda asked: waited(asked),
+    "as_completed": lambda asked: as_completed(asked),
+    "a task that is awaited later": lambda asked: later(asked),
 }
 
 
@@ -262,6 +300,51 @@ def test_what_the_task_that_has_the_stream_awaits_is_refused(
             with pytest.raises(BusyError):
                 await ask(spells.agenerate_audio("x"))
         await stream.aclose() if kind == "astream_audio" else stream.close()
+
+    asyncio.run(main())
+
+
+def test_two_that_are_gathered_are_refused_though_neither_alone_would_be() -> None:
+    async def main() -> None:
+        spells = Spells()
+        stream = spells.astream_audio("abc")
+        await anext(stream)
+        async with asyncio.timeout(10):
+            both = spells.agenerate_audio("x"), spells.agenerate_audio("y")
+            found = await asyncio.gather(*both, return_exceptions=True)
+            assert BusyError in [type(each) for each in found]
+        await stream.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_thread_that_the_task_awaits_is_refused() -> None:
+    async def main() -> None:
+        spells = Spells()
+        stream = spells.astream_audio("abc")
+        await anext(stream)
+        async with asyncio.timeout(10):
+            with pytest.raises(BusyError):
+                await asyncio.to_thread(spells.generate_audio, "x", timeout=9)
+        await stream.aclose()
+
+    asyncio.run(main())
+
+
+def test_what_is_gathered_with_who_takes_the_rest_waits_for_it() -> None:
+    async def main() -> None:
+        spells = Spells()
+        stream = spells.astream_audio("abc")
+        await anext(stream)
+
+        async def rest() -> list[str | None]:
+            await asyncio.sleep(0.6)  # longer than until it is looked at again
+            return [chunk.text async for chunk in stream]
+
+        async with asyncio.timeout(10):
+            audio, texts = await asyncio.gather(spells.agenerate_audio("x"), rest())
+        assert isinstance(audio, Audio)
+        assert texts == ["b", "c"]
 
     asyncio.run(main())
 
@@ -324,4 +407,28 @@ def test_a_slot_that_comes_free_is_waited_for(background: Spawn) -> None:
     meet = threading.Barrier(2)
     both.other, both.meet, other.other, other.meet = other, meet, both, meet
     runs = [background(lambda: both.generate_audio("a")), background(lambda: other.generate_audio("b"))]
+    assert all(isinstance(run.result(), Audio) for run in runs)
+
+
+def test_who_waits_looks_once_at_each_who_waits(background: Spawn) -> None:
+    spells = Spells()
+    stream: Any = spells.stream_audio("abc")
+    background(lambda: next(stream)).result()
+    runs: list[Any] = []
+
+    def ask_beside(number: int) -> float:
+        while len(runs) < number:
+            runs.append(background(lambda: spells.generate_audio("x")))
+        wait_until(lambda: len(spells._lock._waiters) == number)
+        looks.clear()
+        runs.append(background(lambda: spells.generate_audio("x")))
+        wait_until(lambda: len(spells._lock._waiters) == number + 1)
+        return len(looks)
+
+    looks: list[Any] = []
+    keeps = _Waiter.keeps
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Waiter, "keeps", lambda self, holder: looks.append(holder) or keeps(self, holder))
+        assert [ask_beside(20), ask_beside(60)] == [21, 61]
+    stream.close()
     assert all(isinstance(run.result(), Audio) for run in runs)

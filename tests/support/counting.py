@@ -12,10 +12,12 @@ from distributions import install
 
 POINTS = """[lollms_client.tts_bindings]
 counting = counting_engine:CountingTTS
+choir = counting_engine:ChoirTTS
 various = various_options:VariousTTS
 
 [lollms_client.stt_bindings]
 counting = counting_engine:CountingSTT
+ears = counting_ears:CountingEars
 
 [lollms_client.tti_bindings]
 counting = counting_pictures:CountingTTI
@@ -28,7 +30,7 @@ counting = counting_pictures:CountingTTV
 def plant(folder: Path) -> Path:
     """Write the distribution into ``folder``, which is to be on the path of Python; gives the folder."""
     install(folder, "counting", POINTS)
-    for name in ("counting_engine.py", "counting_pictures.py", "various_options.py"):
+    for name in ("counting_engine.py", "counting_ears.py", "counting_pictures.py", "various_options.py"):
         shutil.copy(Path(__file__).with_name(name), folder)
     return folder
 

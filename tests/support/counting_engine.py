@@ -29,6 +29,7 @@ from lollms_modalities import (
     read_media,
     report_progress,
     setting,
+    verb,
 )
 from lollms_modalities.kit import VoiceStore
 
@@ -95,6 +96,16 @@ class CountingTTS(LollmsTTSBinding):
 
     def drop_voice(self, name: str) -> None:
         self._kept.remove(name)
+
+
+class ChoirTTS(CountingTTS):
+    """Speaks several texts at once."""
+
+    @verb("Audio", content="texts")
+    def generate_audios(self, texts: list[str], voice: str | None = None, **kwargs: Any) -> list[Audio]:
+        """Each of its own length."""
+        note(f"together {texts} {voice}")
+        return [Audio.from_chunks(self.stream_audio(text, voice, **kwargs)) for text in texts]
 
 
 class CountingSTT(LollmsSTTBinding):

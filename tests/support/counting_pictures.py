@@ -106,9 +106,13 @@ class CountingTTI(LollmsTTIBinding):
         if options.width > 512:
             raise OptionError("It draws 512 pixels at most.", names=["width"])
         steps = options.num_inference_steps
-        for step in range(1, steps + 1):
-            shown = options.preview_every and step % options.preview_every == 0 and step < steps
-            report_progress(step, steps, unit="step", preview=_colour(step, options) if shown else None)
+        try:
+            for step in range(1, steps + 1):
+                shown = options.preview_every and step % options.preview_every == 0 and step < steps
+                report_progress(step, steps, unit="step", preview=_colour(step, options) if shown else None)
+        except CallCancelled:
+            note("cancelled")
+            raise
         for _ in work(prompt):
             report_progress(steps, steps, unit="step")
         return [_colour((options.seed or 0) + number, options) for number in range(options.n)]

@@ -30,6 +30,8 @@ isolated = {isolated}
 SPEAK = "/lollms/v2/bindings/tts/counting/verbs/generate_audio"
 JOBS = "/lollms/v2/jobs"
 ENDED = ("completed", "failed", "cancelled")
+# Seconds: renewed, last. A server that a busy machine does not run for as long as the last loses its jobs, as it should.
+LEASE = (0.5, 5.0)
 
 
 class Shared:
@@ -58,7 +60,7 @@ class Shared:
         self._number += 1
         folder = self._folder / f"server{self._number}"
         folder.mkdir()
-        server = self._stack.enter_context(serving(folder, self._configuration, lease=(0.2, 1.5)))
+        server = self._stack.enter_context(serving(folder, self._configuration, lease=LEASE))
         self.counted.append(server.counted)
         return server
 
@@ -102,12 +104,17 @@ def states(server: Server) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in server.ask("GET", f"{JOBS}?limit=1000").json["data"]}
 
 
+def of(server: Server, jobs: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """These jobs, as a server tells of them."""
+    found = states(server)
+    return [found[job] for job, _, _ in jobs]
+
+
 def all_ended(server: Server, jobs: list[tuple[str, str, int]], seconds: float = 60.0) -> Counter[str]:
     """Wait until all jobs have ended; how. An ``AssertionError`` where one is neither right nor told."""
-    wait_until(lambda: all(states(server)[job]["status"] in ENDED for job, _, _ in jobs), seconds)
-    found = states(server)
-    for job, _, size in jobs:
-        row = found[job]
+    wait_until(lambda: all(row["status"] in ENDED for row in of(server, jobs)), seconds)
+    found = of(server, jobs)
+    for (job, _, size), row in zip(jobs, found, strict=True):
         content = server.ask("GET", f"{JOBS}/{job}/content")
         if row["status"] == "completed":
             assert content.status == 200
@@ -118,7 +125,7 @@ def all_ended(server: Server, jobs: list[tuple[str, str, int]], seconds: float =
             assert row["error"]["code"] == "job_lost", row
             assert "before it was done" in row["error"]["message"], row
             assert content.status == 404
-    return Counter(found[job]["status"] for job, _, _ in jobs)
+    return Counter(row["status"] for row in found)
 
 
 def files(results: Path, jobs: list[tuple[str, str, int]]) -> Counter[str]:

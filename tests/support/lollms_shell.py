@@ -6,14 +6,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from warm_lollms import WarmCommand
 
 LIMIT = 120
 PLAIN = ["--opt", "noise_scale=0", "--opt", "noise_w_scale=0"]
 COMMAND = [sys.executable, "-m", "lollms_client"]
+
+
+@cache
+def _warm() -> WarmCommand:
+    with tempfile.TemporaryDirectory() as folder:
+        return WarmCommand(Shell(Path(folder)).env)
 
 
 class Shell:
@@ -35,13 +45,17 @@ class Shell:
             "HF_HUB_OFFLINE": "1",
             "PYTHONWARNINGS": "error::ResourceWarning",
         }
+        self._first = dict(self.env)
 
     def __call__(self, *words: str, code: int | None = 0, stdin: bytes = b"", **env: str) -> Any:
         """Run it; ``stdout`` is bytes, ``stderr`` text."""
+        given = {**self.env, **env}
+        changed = {name: value for name, value in given.items() if self._first.get(name) != value}
+        if WarmCommand.runs(list(words), changed):
+            return self._told(_warm().run(list(words), stdin, self.folder, given, LIMIT), code)
         done = subprocess.run(
-            [*COMMAND, *words],
-            input=stdin, capture_output=True, cwd=self.folder, env={**self.env, **env}, timeout=LIMIT,
-        )  # fmt: skip
+            [*COMMAND, *words], input=stdin, capture_output=True, cwd=self.folder, env=given, timeout=LIMIT
+        )
         return self._told(done, code)
 
     def line(self, line: str, code: int | None = 0, **env: str) -> Any:

@@ -44,7 +44,8 @@ class Reply:
     Args:
         body: bytes, or a value for JSON.
         drip: seconds between two bytes of the body.
-        cut: only so many bytes of the body are sent, then the connection is reset.
+        cut: only so many bytes of the body are sent, then the connection is reset, which may lose some of them.
+        short: only so many bytes of the body are sent, then the connection is closed.
         length: what Content-Length says, where it lies; -1 for none.
         endless: the body never ends.
         wait: seconds before anything is answered.
@@ -54,7 +55,7 @@ class Reply:
     def __init__(
         self, body: Any = b"", status: int = 200, headers: dict[str, str] | None = None, *, drip: float = 0,
         cut: int | None = None, length: int | None = None, endless: bool = False, wait: float = 0,
-        hangs_up: bool = False,
+        hangs_up: bool = False, short: int | None = None,
     ) -> None:  # fmt: skip
         is_bytes = isinstance(body, bytes)
         self.body: bytes = body if is_bytes else json.dumps(body).encode()
@@ -64,7 +65,7 @@ class Reply:
             **(headers or {}),
         }
         self.drip, self.cut, self.length, self.endless, self.wait = drip, cut, length, endless, wait
-        self.hangs_up = hangs_up
+        self.hangs_up, self.short = hangs_up, short
 
 
 Route = Callable[[Request], Reply] | Reply
@@ -137,7 +138,8 @@ class Server:
                 if self._sees_the_end(handler, reply.drip):
                     return
         else:
-            handler.wfile.write(reply.body[: reply.cut])
+            handler.wfile.write(reply.body[: reply.cut if reply.short is None else reply.short])
+            handler.close_connection |= reply.short is not None
         if reply.hangs_up:
             # Real ones do it 12 ms later; so it hits a client that uses the connection again however slow it is.
             handler.connection.recv(1, socket.MSG_PEEK)

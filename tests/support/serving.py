@@ -5,14 +5,24 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from counting import Counted, plant
+from forking import Forked, fork
+from waiting import files_below
+
+SERVE = "[serve]\nkeys_file = KEYS\n"  # with which a configuration begins
+
+
+def models(binding: str = "counting", /, **names: str) -> str:
+    """The part of a configuration in which a binding is served in place under names, each for a modality."""
+    return "".join(
+        f'[models.{name}]\nbinding = "{binding}"\nmodality = "{modality}"\nisolated = false\n'
+        for name, modality in names.items()
+    )
 
 
 class Reply(NamedTuple):
@@ -45,9 +55,7 @@ class Server:
         uploads: the folder in which it makes its own.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[str], ports: list[int], counted: Counted, uploads: Path, log: Path
-    ) -> None:
+    def __init__(self, process: Forked, ports: list[int], counted: Counted, uploads: Path, log: Path) -> None:
         self.process = process
         self.port, self.hears, self.speaks = ports if len(ports) == 3 else (ports[0], 0, 0)
         self.counted = counted
@@ -82,7 +90,7 @@ class Server:
 
     def files(self) -> list[Path]:
         """The uploads that lie on its disk."""
-        return [path for path in self.uploads.rglob("*") if path.is_file()]
+        return files_below(self.uploads)
 
 
 def read_reply(connection: socket.socket) -> Reply:
@@ -150,24 +158,21 @@ def serving(folder: Path, configuration: str, **limits: Any) -> Iterator[Server]
     file.write_text(configuration.replace("KEYS", json.dumps(str(folder / "keys.json"))), "utf-8")
     environment = os.environ | {"COUNTING_LOG": str(counted.path)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(planted), environment.get("PYTHONPATH"))))
-    program = Path(__file__).with_name("server_program.py")
     log = folder / "log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, str(program), str(file), json.dumps(limits), str(uploads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment,
-        )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        said = process.stdout.readline()
+    wanted = {"file": str(file), "limits": limits, "uploads": str(uploads), "environment": environment}
+    with fork(wanted, log) as process:
+        said = process.said()
         assert said, log.read_text()
         yield Server(process, [int(port) for port in said.split()], counted, uploads, log)
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+
+
+def server_of(configuration: str, **limits: Any) -> Any:
+    """A fixture: one server for all tests of a file; arguments as of ``serving``."""
+    import pytest  # which the soaks that have servers do not
+
+    @pytest.fixture(scope="module")
+    def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+        with serving(tmp_path_factory.mktemp("server"), configuration, **limits) as running:
+            yield running
+
+    return server

@@ -38,8 +38,9 @@ class Sshd:
         log: what it has said.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str], lines: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str], lines: tuple[str, ...], host: str) -> None:
         self._folder, self._lines, self._process = folder, lines, None
+        self._host = host
         self.home, self.bin, self.log = folder / "home", folder / "bin", folder / "log"
         for made in (self.home, self.bin):
             made.mkdir(parents=True)
@@ -52,11 +53,11 @@ class Sshd:
         (self.home / ".bashrc").write_text("")
         path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
         self.variables = {"PATH": path, "HOME": str(self.home), "XDG_DATA_HOME": str(folder / "data"), **variables}
-        with socket.create_server(("127.0.0.1", 0)) as found:
+        with socket.create_server((host, 0)) as found:
             self.port: int = found.getsockname()[1]
-        self.address = f"ssh://127.0.0.1:{self.port}"
+        self.address = f"ssh://{host}:{self.port}"
         self.known = folder / "known"
-        self.known.write_text(f"[127.0.0.1]:{self.port} {(folder / 'host.pub').read_text()}")
+        self.known.write_text(f"[{host}]:{self.port} {(folder / 'host.pub').read_text()}")
         self.config = folder / "config"
         self.config.write_text(
             f"Host *\n IdentityFile {folder / 'user'}\n IdentitiesOnly yes\n IdentityAgent none\n"
@@ -78,7 +79,7 @@ class Sshd:
             "\n".join(
                 [
                     *self._lines,
-                    f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {self._folder / 'host'}",
+                    f"Port {self.port}", f"ListenAddress {self._host}", f"HostKey {self._folder / 'host'}",
                     f"AuthorizedKeysFile {self._folder / 'user.pub'}", f"SetEnv {told}", "PidFile none", "UsePAM no",
                     "StrictModes no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
                     "PermitRootLogin yes", "PermitUserRC no", "MaxStartups 100", "",
@@ -92,7 +93,7 @@ class Sshd:
             )  # fmt: skip
         until = time.monotonic() + 30
         while True:
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
+            with suppress(ConnectionRefusedError), socket.create_connection((self._host, self.port)):
                 return
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, "sshd does not listen"
@@ -142,9 +143,14 @@ def _words(process: psutil.Process) -> list[str]:
 
 
 @contextmanager
-def sshd(folder: Path, variables: Mapping[str, str] | None = None, *lines: str) -> Iterator[Sshd]:
-    """A running one, which ends with the block. ``lines`` are of its configuration, and go before others."""
-    server = Sshd(folder, variables or {}, lines)
+def sshd(
+    folder: Path, variables: Mapping[str, str] | None = None, *lines: str, host: str = "127.0.0.1"
+) -> Iterator[Sshd]:
+    """A running one, which ends with the block. ``lines`` are of its configuration, and go before others.
+
+    ``host`` is the address at which it listens.
+    """
+    server = Sshd(folder, variables or {}, lines, host)
     try:
         server.start()
         yield server

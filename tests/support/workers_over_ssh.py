@@ -49,7 +49,14 @@ def pytest_configure(config: pytest.Config) -> None:
     install(site, "nasty", "".join(points))
     server = _running.enter_context(sshd(folder / "sshd", {"PYTHONPATH": str(site)}))
     os.environ["PATH"] = f"{server.bin}{os.pathsep}{os.environ['PATH']}"
-    near, found = Near(server.address), finding_places.find_place
+    begins = f"import workers_over_ssh; workers_over_ssh.begin({server.address!r})\n"
+    os.environ["LOLLMS_TESTS_BEGIN"] = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); {begins}"
+    begin(server.address)
+
+
+def begin(address: str) -> None:
+    """From now on it does."""
+    near, found = Near(address), finding_places.find_place
 
     def find_place(place: Place | str | None) -> Place:
         return near if place in (None, ProcessPlace.name) else found(place)

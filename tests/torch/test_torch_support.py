@@ -142,6 +142,29 @@ def test_out_of_memory_says_what_to_do() -> None:
     assert translate_error(ValueError("other")) is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "MPS backend out of memory (MPS allocated: 18.00 GB)",
+        "[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+    ],
+)
+def test_out_of_memory_is_also_told_where_the_error_has_no_type_of_its_own(said: str) -> None:
+    error = translate_error(RuntimeError(said))
+    assert isinstance(error, GenerationError)
+    assert said in error.message
+    assert error.hint
+    assert translate_error(RuntimeError("shapes do not fit")) is None
+    assert translate_error(ValueError("out of memory")) is None
+
+
+def test_the_processor_s_own_words_are_those_that_are_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert isinstance(translate_error(caught.value), GenerationError), str(caught.value)
+
+
 def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     torch.save({"weights": Trap()}, path)

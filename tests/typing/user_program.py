@@ -6,7 +6,7 @@ from lollms_client import LollmsClient
 from lollms_client.lollms_tts_binding import LollmsTTSBinding, LollmsTTSBindingManager
 from lollms_client.stt_bindings.faster_whisper import FasterWhisperSTTBinding
 from lollms_client.tts_bindings.piper_tts import PiperTTSBinding
-from lollms_modalities import Audio, CancelToken, OptionError, Place, Progress, SshPlace, Transcript
+from lollms_modalities import Audio, CancelToken, OptionError, Place, Progress, ServerPlace, SshPlace, Transcript
 
 
 def show(progress: Progress) -> None:
@@ -48,7 +48,9 @@ async def elsewhere() -> None:
     made: LollmsTTSBinding | None = await manager.acreate_binding("piper", place="ssh://gpu-box")
     required: LollmsTTSBinding = await manager.arequire_binding("piper", place=SshPlace("ssh://me@gpu-box"))
     place: Place = SshPlace("ssh://gpu-box")
-    print(made, required, place.shares_files)
+    served: LollmsTTSBinding = manager.require_binding("narrator", place=ServerPlace("https://gpu-box:9600"))
+    with_options: LollmsTTSBinding | None = manager.create_binding("piper", place={"kind": "ssh://gpu-box"})
+    print(made, required, place.shares_files, served, with_options)
 
 
 async def twins(tts: LollmsTTSBinding) -> float:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.editing import ImageInput as ImageInput
     from lollms_modalities.contract.encoded import AsyncEncodedStream as AsyncEncodedStream
     from lollms_modalities.contract.encoded import EncodedStream as EncodedStream
+    from lollms_modalities.contract.encoded import SoundFormat as SoundFormat
     from lollms_modalities.contract.providers import Aligner as Aligner
     from lollms_modalities.contract.providers import Diarizer as Diarizer
     from lollms_modalities.contract.providers import Provider as Provider
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from lollms_modalities.contract.verbs import verb as verb
     from lollms_modalities.contract.voice_rows import record_clone as record_clone
     from lollms_modalities.contract.voice_rows import voice_row as voice_row
+    from lollms_modalities.contract.voices import voice_detector as voice_detector
     from lollms_modalities.entry_points.refs import BindingRef as BindingRef
     from lollms_modalities.environments.changing import check_environment as check_environment
     from lollms_modalities.environments.changing import create_environment as create_environment
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
     from lollms_modalities.errors import VoiceExistsError as VoiceExistsError
     from lollms_modalities.errors import VoiceNotFoundError as VoiceNotFoundError
     from lollms_modalities.errors import WorkerCrashedError as WorkerCrashedError
+    from lollms_modalities.errors import WorkerRestartError as WorkerRestartError
     from lollms_modalities.errors import WorkerTimeoutError as WorkerTimeoutError
     from lollms_modalities.finding.manager import BindingManager as BindingManager
     from lollms_modalities.finding.managers import LollmsSTTBindingManager as LollmsSTTBindingManager
@@ -164,6 +167,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.places import Place as Place
     from lollms_modalities.workers.places import ProcessPlace as ProcessPlace
     from lollms_modalities.workers.places import Running as Running
+    from lollms_modalities.workers.places import tell_starting as tell_starting
     from lollms_modalities.workers.policy import Spec as Spec
     from lollms_modalities.workers.policy import WorkerPolicy as WorkerPolicy
     from lollms_modalities.workers.protocol import PROTOCOL_VERSION as PROTOCOL_VERSION
@@ -197,7 +201,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.composing": "ContinueOptions Lyrics NegativePrompt RepaintOptions",
         "contract.editing": "EditOptions ImageInput",
         "contract.providers": "Aligner Diarizer Provider Turn VoiceActivity VoiceStream has_provider provider",
-        "contract.encoded": "AsyncEncodedStream EncodedStream",
+        "contract.encoded": "AsyncEncodedStream EncodedStream SoundFormat",
         "contract.spoken": "word_aligner",
         "contract.streams": "Stream",
         "contract.stt": "LollmsSTTBinding",
@@ -207,6 +211,7 @@ __getattr__, __dir__, __all__ = exported(
         "contract.ttv": "LollmsTTVBinding",
         "contract.verbs": "Verb verb",
         "contract.voice_rows": "record_clone voice_row",
+        "contract.voices": "voice_detector",
         "entry_points.refs": "BindingRef",
         "environments.changing": "check_environment create_environment remove_environment update_environment",
         "environments.environment": "Environment environments_folder find_environment list_environments",
@@ -217,7 +222,8 @@ __getattr__, __dir__, __all__ = exported(
             "EnvironmentUsedWarning GenerationError LicenseNotAcceptedError LollmsError MediaError MediaWarning "
             "ModelNotFoundError OlderKeywordWarning OlderNameError OptionError PlaceError PluginRefused SaveError "
             "ServiceAuthError ServiceError ServiceRateLimitError ServiceResponseError SettingsError UnsupportedError "
-            "VoiceExistsError VoiceNotFoundError WorkerCrashedError WorkerTimeoutError"
+            "VoiceExistsError VoiceNotFoundError WorkerCrashedError WorkerRestartError "
+            "WorkerTimeoutError"
         ),
         "finding.manager": "BindingManager",
         "finding.managers": (
@@ -247,7 +253,7 @@ __getattr__, __dir__, __all__ = exported(
         "workers.finding_places": "find_place",
         "workers.isolated": "IsolatedBinding",
         "workers.opening": "open_binding",
-        "workers.places": "Place ProcessPlace Running",
+        "workers.places": "Place ProcessPlace Running tell_starting",
         "workers.protocol": "PROTOCOL_VERSION",
         "workers.server_place": "ServerPlace",
         "workers.ssh": "SshPlace",

@@ -255,6 +255,16 @@ class WorkerCrashedError(LollmsError, RuntimeError):
     """The process that ran the binding ended before it answered."""
 
 
+class WorkerRestartError(WorkerCrashedError):
+    """Workers were lost one after another, so that the next is not started yet. Nothing of the call was run.
+
+    Attributes:
+        retry_after: seconds after which one may be started.
+    """
+
+    retry_after: float
+
+
 class WorkerTimeoutError(CallTimeout, WorkerCrashedError):
     """A call was out of time and did not stop, so that its process was killed."""
 

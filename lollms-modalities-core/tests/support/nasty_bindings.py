@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lollms_modalities import (
@@ -54,7 +55,9 @@ class NastyTTSBinding(LollmsTTSBinding):
         voice_name: str = setting("a", description="A voice.", reload=True)
         api_key: SecretStr | None = setting(None, description="A key.")
         crash_at_start: bool = setting(False, description="End while the binding is made.")
+        killed_at_start: Path | None = setting(None, description="A file with how often it is killed there, yet.")
         crash_at_load: bool = setting(False, description="End while the model is loaded.")
+        load_seconds: float = setting(0.0, description="What loading takes.")
         default_speed: float = setting(1.5, description="Speed.", gt=0)
         host_address: str | None = setting(None, description="A server.", shared=True)
         service_key: SecretStr | None = setting(None, description="Its key.", shared=True)
@@ -76,10 +79,15 @@ class NastyTTSBinding(LollmsTTSBinding):
         if self.settings.crash_at_start:
             print("about to crash", flush=True)
             os._exit(7)
+        kills = self.settings.killed_at_start
+        if kills is not None and (left := int(kills.read_text())):
+            kills.write_text(str(left - 1))
+            os.kill(os.getpid(), 9)
 
     def load_model(self) -> str:
         if self.settings.crash_at_load:
             os._exit(8)
+        time.sleep(self.settings.load_seconds)
         return self.settings.voice_name
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import av
 import numpy as np
 from lollms_examples.tti import BlocksTTIBinding
 from lollms_examples.ttm import ChordTTMBinding
@@ -466,3 +468,25 @@ class ChangesWithChance(ToneTTSBinding):
         random.seed(7)
         speed = kwargs["speed"] * (1 + random.random() / 100)
         yield from super().stream_audio(text, voice, **{**kwargs, "speed": speed})
+
+
+class FilmsHalfTheSound(BallTTVBinding):
+    """The sound of its film ends half way."""
+
+    def generate_video(self, prompt: str, **kwargs: Any) -> Video:
+        frames, fps = list(self._frames(prompt, self.Options(**kwargs))), kwargs["fps"]
+        hum = Audio.from_samples(np.sin(np.arange(24000 * len(frames) // fps) / 20), 48000)
+        film, half = Video.from_frames(frames, fps), Video.from_frames(frames[: len(frames) // 2], fps, audio=hum)
+        made = io.BytesIO()
+        with (
+            av.open(io.BytesIO(film)) as pictures,
+            av.open(io.BytesIO(half)) as sound,
+            av.open(made, "w", format="mp4") as container,
+        ):
+            sources = (pictures.streams.video[0], sound.streams.audio[0])
+            for source, track in [(source, container.add_stream_from_template(source)) for source in sources]:
+                for packet in source.container.demux(source):
+                    if packet.dts is not None:
+                        packet.stream = track
+                        container.mux(packet)
+        return Video(made.getvalue())

@@ -43,13 +43,15 @@ _STREAMS = (
 )
 _IN_ORDER = "spoken_words_are_the_text_in_order_within_the_sound"
 _AS_A_WHOLE = "spoken_words_of_a_stream_are_those_of_the_whole"
+# Those that are made of a binding that tells words, and declare none, are caught by this one, too.
+_ALIGNED = "words_that_an_aligner_finds_are_the_text"
 SEEN_BY_ALL = ("*",)
 """A wrong result is seen by each test that looks at a result; a state that stays, by each test that comes later."""
 
 _FIRST = (
     Fault("LiesAboutItsRate", "TTS", "the_result_is_what_it_says", SEEN_BY_ALL),
     Fault("IgnoresCancel", "TTS", "cancelled_while_it_runs", _STOP, {"stop_within": 0.5}),
-    Fault("SwallowsUnknownOptions", "TTS", "an_unknown_option_is_refused", ("an_option_of_a_wrong_type_is_refused",)),
+    Fault("SwallowsUnknownOptions", "TTS", "an_unknown_option_is_refused", ("an_option_of_a_wrong_type_is_refused", _ALIGNED)),
     Fault("Prints", "TTS", "nothing_is_printed"),
     Fault("PrintsFromC", "TTS", "nothing_is_printed"),
     Fault("LeaksTemporaryFiles", "TTS", "no_temporary_files_are_left"),
@@ -162,9 +164,15 @@ _ARGUMENTS = (
     Fault("IgnoresItsRate", "TTV", "it_has_the_rate_that_was_asked_for", module="planted_arguments"),
     Fault("FilmsAcross", "TTV", "width_is_not_height", module="planted_arguments"),
     Fault("CachesByItsBeginning", "TTS", "what_is_asked_for_differs", SEEN_BY_ALL, module="planted_arguments"),
-    Fault("CachesWithoutOptions", "TTS", "faster_is_shorter", module="planted_arguments"),
-    Fault("CachesWithoutItsVoice", "TTS", "voices_differ", module="planted_arguments"),
-    Fault("CachesWithoutSettings", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_arguments"),
+    Fault("CachesWithoutOptions", "TTS", "faster_is_shorter", (_ALIGNED,), module="planted_arguments"),
+    Fault("CachesWithoutItsVoice", "TTS", "voices_differ", (_ALIGNED,), module="planted_arguments"),
+    Fault(
+        "CachesWithoutSettings",
+        "TTS",
+        "settings_that_change_hold_for_the_next_call",
+        (_ALIGNED,),
+        module="planted_arguments",
+    ),
     Fault("ReadsItsSettingsOnce", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_arguments"),
     Fault("KeepsItsFirstDefault", "TTS", "a_default_of_the_settings_is_what_is_used", module="planted_arguments"),
     Fault("ChangesItsSettings", "TTS", "one_call_leaves_the_next_as_it_was", SEEN_BY_ALL, module="planted_arguments"),
@@ -326,17 +334,26 @@ _WORDS = (
     Fault("TellsNoSpokenWords", "TTS", _IN_ORDER, (_AS_A_WHOLE,), module="planted_words"),
     Fault("TellsFewerWordsInStreams", "TTS", _AS_A_WHOLE, module="planted_words"),
     Fault("TellsWordsUnasked", "TTS", "words_that_nobody_asked_for_are_not_told", module="planted_words"),
+    Fault("DeclaresNoWords", "TTS", _ALIGNED, module="planted_words", isolated=True),
+    Fault(
+        "TellsItsFirstTextAlone",
+        "TTS",
+        _ALIGNED,
+        ("parts_of_a_stream_tell_their_text",),
+        module="planted_words",
+        isolated=True,
+    ),
     Fault("CallsItsEnglishFrench", "STT", "a_translation_is_english_whatever_was_spoken", module="planted_words"),
 )
 
 _VERBS = (
     Fault("ForgetsConsent", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (
-        "a_voice_is_kept_and_forgotten",), module="planted_verbs", isolated=True),
+        "a_voice_is_kept_and_forgotten", _ALIGNED), module="planted_verbs", isolated=True),
     Fault("HidesThatItClones", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (
-        "a_voice_is_kept_and_forgotten",), module="planted_verbs", isolated=True),
-    Fault("WritesOverVoices", "TTS", "a_voice_is_kept_and_forgotten", module="planted_verbs", isolated=True),
-    Fault("KeepsWithoutConsent", "TTS", "voices_that_cannot_be_kept", module="planted_verbs"),
-    Fault("ForgetsToForget", "TTS", "a_voice_is_kept_and_forgotten", module="planted_verbs", isolated=True),
+        "a_voice_is_kept_and_forgotten", _ALIGNED), module="planted_verbs", isolated=True),
+    Fault("WritesOverVoices", "TTS", "a_voice_is_kept_and_forgotten", (_ALIGNED,), module="planted_verbs", isolated=True),
+    Fault("KeepsWithoutConsent", "TTS", "voices_that_cannot_be_kept", (_ALIGNED,), module="planted_verbs"),
+    Fault("ForgetsToForget", "TTS", "a_voice_is_kept_and_forgotten", (_ALIGNED,), module="planted_verbs", isolated=True),
     Fault("DescribesOthers", "TTS", "voices_are_described", module="planted_verbs", isolated=True),
     Fault("SpellsLanguagesOddly", "TTS", "voices_are_described", module="planted_verbs", isolated=True),
     Fault("PretendsToKeep", "TTS", "a_binding_that_keeps_no_voices_says_so", module="planted_verbs"),
@@ -346,6 +363,8 @@ _VERBS = (
     Fault("EnlargesOneSide", "TTI", "an_image_is_enlarged", module="planted_verbs", isolated=True),
     Fault("CutsNothingOut", "TTI", "a_background_is_removed", module="planted_verbs", isolated=True),
     Fault("BeginsAnew", "TTM", "music_goes_on", ("a_part_is_made_anew",), module="planted_verbs", isolated=True),
+    Fault("SingsNothing", "TTM", "what_is_to_be_sung_is_heeded", module="planted_verbs", isolated=True),
+    Fault("SingsOneWord", "TTM", "what_is_to_be_sung_is_heeded", module="planted_verbs", isolated=True),
     Fault("PaintsAllAnew", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
     Fault("PaintsNothing", "TTM", "a_part_is_made_anew", module="planted_verbs", isolated=True),
 )  # fmt: skip
@@ -360,6 +379,7 @@ _SUBTLE = (
     Fault("DrawsFewer", "TTI", "several_images_differ", module="planted_subtle"),
     Fault("ChangesAsItLikes", "TTI", "an_image_is_changed_as_was_asked", module="planted_subtle"),
     Fault("ChangesAnotherImage", "TTI", "an_image_is_changed_as_was_asked", module="planted_subtle"),
+    Fault("FilmsHalfTheSound", "TTV", "its_sound_is_as_long_as_its_pictures", module="planted_arguments", isolated=True),
     Fault("FilmsTheSame", "TTV", "what_is_asked_for_differs", module="planted_subtle"),
     Fault("PlaysWithItsOwnSeed", "TTM", "another_seed_gives_another_result", module="planted_subtle"),
     Fault("KeepsItsSpeedWhenStopped", "TTS", "a_cancelled_call_leaves_nothing_to_the_next", SEEN_BY_ALL, module="planted_subtle"),

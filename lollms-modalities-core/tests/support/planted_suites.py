@@ -1,6 +1,7 @@
 """The suites of the planted faults, with the test that is meant for each.
 
-``python planted_suites.py`` prints the table of faults and of the tests that caught them.
+``python planted_suites.py`` prints the table of faults and of the tests that caught them; ``... NAME NAME`` of these.
+All suites run in one process, as an author's do: what one fault spoils is not there for the next.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,21 +33,22 @@ def install(folder: Path) -> None:
     (info / "entry_points.txt").write_text("".join(lines))
 
 
-def run(folder: Path, *, whole: bool, isolated: bool = False) -> dict[str, dict[str, str]]:
+def run(folder: Path, *, whole: bool, isolated: bool = False, only: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """Run every suite, or of each the test that is meant for its fault: what failed, with what it said.
 
-    ``isolated``: those that show in another process, too, each in one.
+    ``isolated``: those that show in another process, too, each in one. ``only``: of these faults.
     """
     install(folder)
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--tb=line", f"--junitxml={report}",
                "--rootdir", str(folder), "-c", os.devnull, str(HERE / "planted_suites.py"),
                *(["--lollms-isolated"] if isolated else [])]  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(folder), "LOLLMS_PLANTED": str(folder), "LOLLMS_PLANTED_WHOLE": "1" * whole}
+    env = {**os.environ, "PYTHONPATH": str(folder), "LOLLMS_PLANTED": str(folder), "LOLLMS_PLANTED_WHOLE": "1" * whole,
+           "LOLLMS_PLANTED_ONLY": " ".join(only)}  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, timeout=3600 if whole else 600)
     if not report.exists():
-        raise RuntimeError(done.stdout + done.stderr)
-    failed: dict[str, dict[str, str]] = {fault.name: {} for fault in FAULTS}
+        raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout}{done.stderr}")
+    failed: dict[str, dict[str, str]] = {fault.name: {} for fault in FAULTS if not only or fault.name in only}
     for case in ElementTree.parse(report).iter("testcase"):
         bad = case.find("failure") if case.find("failure") is not None else case.find("error")
         if bad is not None:
@@ -61,14 +64,15 @@ def _make_suites() -> None:
     from lollms_modalities import testing
 
     whole, isolated = os.environ["LOLLMS_PLANTED_WHOLE"], "--lollms-isolated" in sys.argv
+    only = os.environ["LOLLMS_PLANTED_ONLY"].split()
     patience = {} if whole else {"patience": 0.5}  # what is wrong is waited for in vain
     for fault in FAULTS:
-        if isolated and not fault.isolated:
+        if (isolated and not fault.isolated) or (only and fault.name not in only):
             continue
         module = import_module(fault.module)
         members = {"binding": getattr(module, fault.name), "__module__": __name__, **patience, **fault.extra}
         if fault.suite == "STT":
-            members = {"sample": {"audio_path": _recording()}, "speech": False, **members}
+            members = {"sample": {"audio_path": _recording(fault.name)}, "speech": False, **members}
         base = getattr(testing, f"{fault.suite}BindingSuite")
         suite = globals()[f"Test{fault.name}"] = type(f"Test{fault.name}", (base,), members)
         if not whole:
@@ -78,29 +82,30 @@ def _make_suites() -> None:
                     setattr(suite, name, None)
 
 
-def _recording() -> Path:
+def _recording(name: str) -> Path:
+    """Each suite's own, in a folder of its own: there are faults that change it, and that write beside it."""
     import numpy as np
     from lollms_modalities import Audio
 
-    path = Path(os.environ["LOLLMS_PLANTED"]) / "recording.wav"
-    if not path.exists():
-        sound = np.concatenate([np.zeros(16000), np.sin(np.arange(16000) / 20)])
-        Audio.from_samples(sound, 16000).save(path)
+    sound = np.concatenate([np.zeros(16000), np.sin(np.arange(16000) / 20)])
+    path = Path(os.environ["LOLLMS_PLANTED"], "recordings", name, "recording.wav")
+    path.parent.mkdir(parents=True)
+    Audio.from_samples(sound, 16000).save(path)
     return path
 
 
 def main() -> int:
     """Print the table; 1 where a fault was not caught by the test that is meant for it."""
     with tempfile.TemporaryDirectory() as folder:
-        failed = run(Path(folder), whole=True)
+        failed = run(Path(folder), whole=True, only=sys.argv[1:])
     missed = 0
-    for fault in FAULTS:
+    for fault in (fault for fault in FAULTS if fault.name in failed):
         caught = failed[fault.name]
         missed += fault.test not in caught
         others = sorted(caught.keys() - {fault.test})
         print(f"{fault.name:24} {fault.test if fault.test in caught else 'NOT CAUGHT by ' + fault.test}"
               + (f"   (also {len(others)}: {', '.join(others)})" if others else ""))  # fmt: skip
-    print(f"{len(FAULTS)} faults, {len(FAULTS) - missed} caught by the test that is meant for them")
+    print(f"{len(failed)} faults, {len(failed) - missed} caught by the test that is meant for them")
     return bool(missed)
 
 

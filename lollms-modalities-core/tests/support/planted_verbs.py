@@ -199,6 +199,20 @@ class BeginsAnew(ChordTTMBinding):
         return super().generate_music(prompt, **{**kwargs, "audio": None, "start": None, "end": None})
 
 
+class SingsNothing(ChordTTMBinding):
+    """Takes words to be sung, and does not look at them."""
+
+    def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
+        return super().generate_music(prompt, **{**kwargs, "lyrics": None})
+
+
+class SingsOneWord(ChordTTMBinding):
+    """Sings whether there are words, and not which."""
+
+    def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
+        return super().generate_music(prompt, **{**kwargs, "lyrics": "la" if kwargs["lyrics"] else None})
+
+
 class PaintsAllAnew(ChordTTMBinding):
     """Changes what it was to leave."""
 

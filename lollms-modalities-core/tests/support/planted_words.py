@@ -8,7 +8,7 @@ from typing import Any
 
 from lollms_examples.stt import LoudnessSTTBinding
 from lollms_examples.tts import ToneTTSBinding
-from lollms_modalities import Audio, AudioChunk, MediaInput, Segment, Transcript, option
+from lollms_modalities import Audio, AudioChunk, Capabilities, MediaInput, Segment, Transcript, option
 
 
 class Spoken(ToneTTSBinding):
@@ -60,6 +60,28 @@ class TellsFewerWordsInStreams(Spoken):
 
     def told(self, chunk: AudioChunk, before: float) -> AudioChunk:
         return replace(chunk, words=()) if before else chunk
+
+
+class DeclaresNoWords(ToneTTSBinding):
+    """Tells times of words, and does not say that it does."""
+
+    capabilities = Capabilities(streaming=True)
+
+
+class LeavesWordsToOthers(Spoken):
+    """Knows no times, as it should; a base of faults."""
+
+    capabilities = Capabilities(streaming=True)
+
+    def told(self, chunk: AudioChunk, before: float) -> AudioChunk:
+        return replace(chunk, words=())
+
+
+class TellsItsFirstTextAlone(LeavesWordsToOthers):
+    """Says of the first part what it speaks, and of no other."""
+
+    def told(self, chunk: AudioChunk, before: float) -> AudioChunk:
+        return replace(chunk, words=(), text="" if before else chunk.text)
 
 
 class CallsItsEnglishFrench(LoudnessSTTBinding):

@@ -452,3 +452,38 @@ def test_settings_change_the_loaded_model(tiny_bark: Path) -> None:
         tts.set_settings({"dtype": "bfloat16"})
         assert tts.model is not first
     torch.set_num_threads(threads)
+
+
+# -- several texts ---------------------------------------------------------------------------------------------------
+
+
+def test_several_texts_are_made_together(tts: BarkTTSBinding, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[str]] = []
+    generate = Bark.generate
+
+    def seen(self: Bark, texts: list[str], *args: Any) -> Any:
+        batches.append(list(texts))
+        return generate(self, texts, *args)
+
+    monkeypatch.setattr(Bark, "generate", seen)
+    made = tts.generate_audios([WORDS, SENTENCE, WORDS], seed=3, sentence_silence=0)
+    assert [len(batch) for batch in batches[:1]] == [7], "sentences of all of them, the first ones too"
+    assert len(made) == 3
+    assert all(isinstance(sound, Audio) and sound.duration for sound in made)
+    assert made[1].provenance is not None
+    assert made[1].provenance.options["seed"] == 3
+    batches.clear()
+    again = tts.generate_audios([WORDS, SENTENCE, WORDS], seed=3, sentence_silence=0)
+    assert [bytes(sound) for sound in again] == [bytes(sound) for sound in made]
+    spaced = tts.generate_audios([WORDS, SENTENCE, WORDS], seed=3, sentence_silence=1)
+    longer = [b.duration - a.duration for a, b in zip(made, spaced, strict=True)]
+    assert longer == pytest.approx([2.0, 0.0, 2.0], abs=0.01), "each has what was said in it, and no other's"
+    batches.clear()
+    tts.generate_audios([SENTENCE] * 5, batch_size=2)
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("texts", [[], "text", [1], ["...", "a"], None])
+def test_what_are_no_texts(tts: BarkTTSBinding, texts: Any) -> None:
+    with pytest.raises(OptionError, match="text"):
+        tts.generate_audios(texts)

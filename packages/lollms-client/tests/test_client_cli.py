@@ -147,7 +147,9 @@ def test_json_beside_the_result(lollms: Shell) -> None:
     assert json.loads(piped.stderr)["format"] == "wav"
 
 
-@pytest.mark.parametrize("suffix", ["srt", "vtt", "json", "txt"])
+@pytest.mark.parametrize(
+    "suffix", ["srt", *(pytest.param(name, marks=pytest.mark.full) for name in ("vtt", "json", "txt"))]
+)
 def test_the_suffix_of_a_transcript_decides(lollms: Shell, speech: Path, suffix: str) -> None:
     lollms("transcribe", str(speech), "-o", f"a.{suffix}", "--opt", "timestamps=word")
     text = (lollms.folder / f"a.{suffix}").read_text("utf-8")
@@ -257,18 +259,21 @@ def test_settings_come_from_the_configuration_and_the_command_wins(lollms: Shell
     assert b"sk-1" not in lollms("config", "--json").stdout
 
 
-def test_what_is_wrong_with_the_configuration_is_a_problem(lollms: Shell, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.full)])  # whole: each engine breathes
+def test_what_is_wrong_with_the_configuration_is_a_problem(lollms: Shell, tmp_path: Path, whole: bool) -> None:
     file = tmp_path / "config.toml"
     file.write_text("[tti]\nbinding = 'nobody'\n[tts.piper]\nn_threads = 'x'\n")
     (tmp_path / "site" / "faster_whisper").mkdir(parents=True)
     (tmp_path / "site" / "faster_whisper" / "__init__.py").write_text("raise ImportError('no libgomp')")
     place = {"LOLLMS_CONFIG": str(file), "PYTHONPATH": str(tmp_path / "site")}
-    told = json.loads(lollms("doctor", "--json", code=1, **place).stdout)
-    nobody, threads, *others = told["problems"]
+    words = ["doctor", "--json"] if whole else ["doctor", "--quick", "--json"]
+    told = json.loads(lollms(*words, code=1, **place).stdout)
+    nobody, *others = told["problems"]
     assert "says 'nobody', which is not installed" in nobody
-    assert f"{file}, line 4: setting 'n_threads'" in threads
-    (engine,) = [other for other in others if "faster_whisper" in other]
-    assert "has an engine that does not work: ImportError: no libgomp." in engine
+    if whole:
+        assert f"{file}, line 4: setting 'n_threads'" in others[0]
+        (engine,) = [other for other in others if "faster_whisper" in other]
+        assert "has an engine that does not work: ImportError: no libgomp." in engine
     assert told["packages"]["lollms-piper"].startswith("2.")
     assert lollms("doctor", "--quick", code=1, **place).stdout.decode().startswith("python: 3.")
 
@@ -372,9 +377,13 @@ def workers_of(pid: int) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("more", "number"), [([], signal.SIGINT), ([], signal.SIGTERM), (["--isolated"], signal.SIGINT)],
-    ids=["ctrl-c", "terminated", "isolated"],
-)  # fmt: skip
+    ("more", "number"),
+    [
+        pytest.param([], signal.SIGINT, id="ctrl-c"),
+        pytest.param([], signal.SIGTERM, id="terminated", marks=pytest.mark.full),
+        pytest.param(["--isolated"], signal.SIGINT, id="isolated"),
+    ],
+)
 def test_a_call_is_cancelled_and_leaves_no_file(lollms: Shell, more: list[str], number: int) -> None:
     import psutil
 

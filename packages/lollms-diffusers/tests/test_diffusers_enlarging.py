@@ -107,6 +107,7 @@ def test_a_model_that_draws_enlarges_nothing(model: Callable[[str], Path]) -> No
             binding.remove_background(picture(64, 64))
 
 
+@pytest.mark.full
 def test_isolated(either: tuple[Any, int, Path]) -> None:
     binding, _, path = either
     manager = LollmsTTIBindingManager()

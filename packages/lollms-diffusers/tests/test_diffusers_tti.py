@@ -555,6 +555,32 @@ def test_the_attention_s_back_end(model: Models, flux: DiffusersTTIBinding_Impl)
         binding.load()
 
 
+def test_an_attention_that_the_model_would_not_heed_is_refused(model: Models, sd: DiffusersTTIBinding_Impl) -> None:
+    with bound(model("sd"), attention_backend="native") as binding:
+        assert binding.generate_image("x", **SMALL) == sd.generate_image("x", **SMALL)
+    for kind in ("sd", "sdxl"):
+        with (
+            bound(model(kind), attention_backend="_native_math") as binding,
+            pytest.raises(UnsupportedError, match="UNet2DConditionModel has no other"),
+        ):
+            binding.load()
+
+
+def test_the_attention_of_one_model_is_not_that_of_the_next(model: Models) -> None:
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+
+    before = _AttentionBackendRegistry.get_active_backend()[0]
+    with bound(model("flux"), attention_backend="_native_math") as binding:
+        binding.load()
+        kinds = {
+            module.processor._attention_backend.value
+            for module in binding.model.pipe.transformer.modules()
+            if hasattr(module, "processor")
+        }
+        assert kinds == {"_native_math"}
+        assert _AttentionBackendRegistry.get_active_backend()[0] == before
+
+
 def test_compiling_is_asked_of_torch(model: Models, sd: DiffusersTTIBinding_Impl) -> None:
     with bound(model("sd"), enable_compile=True) as binding:
         binding.load()

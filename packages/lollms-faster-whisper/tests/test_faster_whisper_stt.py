@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,10 +72,26 @@ def test_a_sentence_is_understood(whisper: FasterWhisperSTTBinding, sentence: Au
     assert (made.binding, made.engine, made.options["beam_size"]) == ("faster_whisper", "faster-whisper", 5)
 
 
+Hearing = Callable[[int, str], tuple[Transcript, list[Progress]]]
+
+
+@pytest.fixture(scope="module")
+def hearing(whisper: FasterWhisperSTTBinding, harvard: Audio) -> Hearing:
+    """The thirty sentences heard with a batch size and a kind of times, and the progress meanwhile; each once."""
+
+    @cache
+    def hear(batch_size: int, timestamps: str) -> tuple[Transcript, list[Progress]]:
+        seen: list[Progress] = []
+        more: Any = {"batch_size": batch_size, "timestamps": timestamps, "beam_size": 1, "progress": seen.append}
+        return whisper.transcribe_audio(harvard, **more), seen
+
+    return hear
+
+
 @pytest.mark.parametrize("batch_size", [8, 1])
-def test_thirty_sentences(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
+def test_thirty_sentences(hearing: Hearing, harvard: Audio, batch_size: int) -> None:
     assert harvard.duration > 60
-    heard = whisper.transcribe_audio(harvard, batch_size=batch_size, beam_size=1)
+    heard, _ = hearing(batch_size, "segment")
     assert word_error_rate(HARVARD, heard) <= 0.12
     assert len(heard.segments) >= 3
     starts = [segment.start for segment in heard.segments]
@@ -93,9 +110,9 @@ def test_any_format_and_any_kind_of_input(
     assert word_error_rate(SENTENCE, whisper.transcribe_audio(given)) == 0
 
 
-@pytest.mark.parametrize("batch_size", [8, 1])
-def test_words_have_times(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
-    heard = whisper.transcribe_audio(harvard, timestamps="word", beam_size=1, batch_size=batch_size)
+@pytest.mark.parametrize("batch_size", [8, pytest.param(1, marks=pytest.mark.full)])
+def test_words_have_times(hearing: Hearing, harvard: Audio, batch_size: int) -> None:
+    heard, _ = hearing(batch_size, "word")
     assert len(heard.words) > 200
     assert all(word.start <= word.end for word in heard.words)
     starts = [word.start for word in heard.words]
@@ -104,26 +121,28 @@ def test_words_have_times(whisper: FasterWhisperSTTBinding, harvard: Audio, batc
     assert "".join(word.text for word in heard.segments[0].words).strip() == heard.segments[0].text
 
 
-def test_the_stream_is_the_whole(whisper: FasterWhisperSTTBinding, harvard: Audio) -> None:
-    streamed = list(whisper.stream_transcript(harvard, beam_size=1))
-    assert len(streamed) >= 3
-    assert tuple(streamed) == whisper.transcribe_audio(harvard, beam_size=1).segments
-
-
-def test_segments_come_before_the_end(whisper: FasterWhisperSTTBinding, harvard: Audio) -> None:
-    start = time.perf_counter()
-    with whisper.stream_transcript(harvard, beam_size=1, batch_size=1) as stream:  # type: ignore[attr-defined]
-        next(stream)
-        first = time.perf_counter() - start
-        for _ in stream:
-            pass
-    assert first < 0.8 * (time.perf_counter() - start)
-
-
-@pytest.mark.parametrize("timestamps", ["segment", "word"])
-def test_a_first_window_ends_at_the_first_pause(
-    whisper: FasterWhisperSTTBinding, harvard: Audio, timestamps: str, monkeypatch: pytest.MonkeyPatch
+def test_the_stream_is_the_whole_and_comes_before_the_end(
+    whisper: FasterWhisperSTTBinding, hearing: Hearing, harvard: Audio
 ) -> None:
+    seen: list[Progress] = []
+    more: Any = {"beam_size": 1, "batch_size": 1, "progress": seen.append}
+    with whisper.stream_transcript(harvard, **more) as stream:  # type: ignore[attr-defined]
+        streamed = [next(stream)]
+        assert seen[-1].done < harvard.duration / 2
+        streamed += stream
+    assert len(streamed) >= 3
+    assert tuple(streamed) == hearing(1, "segment")[0].segments
+
+
+@pytest.mark.parametrize("timestamps", [pytest.param("segment", marks=pytest.mark.full), "word"])
+def test_a_first_window_ends_at_the_first_pause(
+    whisper: FasterWhisperSTTBinding,
+    hearing: Hearing,
+    harvard: Audio,
+    timestamps: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = word_error_rate(HARVARD, hearing(8, timestamps)[0])
     given: list[float] = []
     library = BatchedInferencePipeline.transcribe
 
@@ -141,7 +160,6 @@ def test_a_first_window_ends_at_the_first_pause(
         assert 4 <= given[0] <= 14
         segments += stream
     assert sum(given) == pytest.approx(harvard.duration, abs=0.01)
-    usual = word_error_rate(HARVARD, whisper.transcribe_audio(harvard, beam_size=1, timestamps=timestamps))
     # Cut elsewhere, windows are heard otherwise: what was lost would be more.
     assert word_error_rate(HARVARD, Transcript.from_segments(segments)) <= usual + 0.1
     starts = [segment.start for segment in segments]
@@ -207,9 +225,8 @@ def test_silence_is_nothing_said(whisper: FasterWhisperSTTBinding, seconds: floa
 
 
 @pytest.mark.parametrize("batch_size", [8, 1])
-def test_progress_is_by_the_sounds_time(whisper: FasterWhisperSTTBinding, harvard: Audio, batch_size: int) -> None:
-    seen: list[Progress] = []
-    whisper.transcribe_audio(harvard, beam_size=1, batch_size=batch_size, progress=seen.append)
+def test_progress_is_by_the_sounds_time(hearing: Hearing, harvard: Audio, batch_size: int) -> None:
+    _, seen = hearing(batch_size, "segment")
     done = [p.done for p in seen]
     assert done == sorted(done)
     assert done[0] == 0

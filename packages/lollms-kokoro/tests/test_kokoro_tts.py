@@ -228,6 +228,45 @@ def test_a_packaged_model_that_was_changed_is_refused(tmp_path: Path) -> None:
         load_engine((*parts[:3], changed), 1, False)
 
 
+# --- a network that keeps its durations to itself ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mute(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The released network with its durations under another name, so that they are not found."""
+    path: Path = tmp_path_factory.mktemp("mute") / "mute.onnx"
+    whole = b"".join(part.read_bytes() for part in files.packaged_parts())
+    hidden = whole.replace(b"/encoder/Cast_output_0", b"/encoder/Cast_output_X")
+    assert hidden != whole
+    path.write_bytes(hidden)
+    return path
+
+
+def test_words_are_aligned_where_the_network_does_not_tell(mute: Path, kokoro: KokoroTTSBinding, spoken: Audio) -> None:
+    with KokoroTTSBinding(str(mute), kokoro_path=mute.parent, **ENGLISH) as binding:
+        aligned = binding.generate_audio(TEXT, "jf_alpha", timestamps="word")
+        assert aligned == spoken, "the sound is the same"
+        assert aligned.provenance is not None
+        assert aligned.provenance.extra["words"]["by"] == "lollms-align"
+        assert [word.text for word in aligned.words] == [word.text for word in spoken.words]
+        apart = sorted(abs(a.start - b.start) for a, b in zip(aligned.words, spoken.words, strict=True))
+        assert apart[len(apart) // 2] < 0.1, apart
+        assert apart[-1] < 0.5, apart
+        assert [c.text for c in binding.stream_audio("Yes.", "jf_alpha", timestamps="word") if c.words] == ["Yes."]
+
+
+def test_without_an_aligner_that_is_told_before_the_work(mute: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lollms_modalities.contract.providers.read_entry_points", lambda group: [])
+    monkeypatch.setattr("lollms_modalities.contract.providers._made", (object(), {}))
+    given = []
+    monkeypatch.setattr(Engine, "speak", lambda self, *a: given.append(a) or Speech(np.zeros(24000, np.float32), None))
+    with KokoroTTSBinding(str(mute), kokoro_path=mute.parent, **ENGLISH) as binding:
+        with pytest.raises(UnsupportedError, match=r"lollms-client\[align\]"):
+            binding.generate_audio("Yes.", "jf_alpha", timestamps="word")
+        assert given == []
+        assert binding.generate_audio("Yes.", "jf_alpha").words == ()
+
+
 # --- voices ---------------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +356,25 @@ def test_a_model_is_fetched_checked_and_speaks(
         assert {p.stage for p in seen} == set(os.listdir(path.parent))
         assert "af_heart" in binding.list_voices()
         assert binding.generate_audio("Yes.", "af_heart") == kokoro.generate_audio("Yes.")
+
+
+def test_a_line_that_breaks_off_is_gone_on_with(release: tuple[str, dict[str, bytes]], tmp_path: Path) -> None:
+    _, has = release
+    model = has["/kokoro-v1.0.int8.onnx"]
+    asked = []
+
+    def answer(request: Request) -> Reply:
+        if request.path not in has:
+            return Reply(b"", 404)
+        start = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        asked.append((request.path, start))
+        left, whole = has[request.path][start:], len(has[request.path])
+        told = {"Content-Range": f"bytes {start}-{whole - 1}/{whole}"} if start else {}
+        return Reply(left, 206 if start else 200, told, short=40_000_000)
+
+    with serving({"*": answer}) as server, KokoroTTSBinding(kokoro_path=tmp_path, release_url=server.url) as binding:
+        assert binding.download_model().read_bytes() == model
+    assert [start for path, start in asked if path.endswith(".onnx")] == [0, 40_000_000, 80_000_000]
 
 
 def test_a_damaged_model_is_refused_and_nothing_is_left(release: tuple[str, dict[str, bytes]], tmp_path: Path) -> None:

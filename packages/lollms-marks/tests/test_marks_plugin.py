@@ -20,7 +20,9 @@ from lollms_modalities import (
     Audio,
     AudioChunk,
     Image,
+    LollmsTTIBindingManager,
     LollmsTTSBindingManager,
+    LollmsTTVBindingManager,
     PluginRefused,
     Video,
     hookimpl,
@@ -90,6 +92,14 @@ def test_isolated(marks: Marks, tmp_path: Path) -> None:
         assert mark_of((tmp_path / "x.flac").read_bytes(), tmp_path).distribution == mark.distribution
         streamed = mark_of(b"".join(tts.stream_encoded("hi", output_format="mp3")), tmp_path)
         assert streamed.distribution == mark.distribution
+        assert mark_of(Audio.from_chunks(tts.stream_audio("hi")), tmp_path).distribution == mark.distribution
+    with LollmsTTIBindingManager().require_binding("example", isolated=True) as tti:
+        drawn = tti.generate_image("a disc", width=32, height=32)
+        assert mark_of(tti.edit_image(drawn, "redder"), tmp_path).inputs == (mark_of(drawn, tmp_path).id,)
+    with LollmsTTVBindingManager().require_binding("example", isolated=True) as ttv:
+        assert (
+            mark_of(ttv.generate_video("a ball", num_frames=8, width=32, height=32), tmp_path).source_type == GENERATED
+        )
 
 
 def test_a_mark_is_carried_on_and_never_doubled(marks: Marks, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_nothing_to_say(piper: PiperTTSBinding, text: str) -> None:
         piper.generate_audio(text)
 
 
-@pytest.mark.parametrize("text", ["Zażółć gęślą jaźń", "日本語のテキスト", "naïve café 🙂 ok", "a\tb\r\nc", "x" * 3000])
+@pytest.mark.parametrize("text", ["Zażółć gęślą jaźń", "日本語のテキスト", "naïve café 🙂 ok", "a\tb\r\nc", "x" * 600])
 def test_any_text_is_spoken_or_refused_with_a_reason(piper: PiperTTSBinding, text: str) -> None:
     assert piper.generate_audio(text).duration > 0.1
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,28 +20,17 @@ from lollms_modalities import (
     WorkerPolicy,
 )
 from lollms_ray import RayPlace
+from lollms_ray.helper import Helper, held
+from ray_environment import ray_data, ray_environment
+from waiting import wait_until
 
-ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that has Ray, the example bindings, and what is tested."""
-    folder = tmp_path_factory.mktemp("ray") / "env"
-    uv = (sys.executable, "-m", "uv", "-q")
-    wheels = os.environ.get("LOLLMS_WHEELS")
-    ours = ["lollms-ray[ray]>=2.0,<3", "lollms-modalities-core[audio,image,network]>=2.0,<3"]
-    found = ["--find-links", wheels, *ours] if wheels else [
-        "-e", f"{ROOT}/packages/lollms-ray[ray]", "-e", f"{ROOT}/lollms-modalities-core[audio,image,network]",
-    ]  # fmt: skip
-    if kept := os.environ.get("LOLLMS_RAY_ENVIRONMENT"):
-        return Path(kept)
-    subprocess.run([*uv, "venv", "--python", sys.executable, str(folder)], check=True)
-    install = [*uv, "pip", "install", "--python", str(folder / "bin" / "python")]
-    subprocess.run([*install, *found], check=True)
-    subprocess.run([*install, "--no-deps", str(ROOT / "examples" / "lollms-examples")], check=True)
-    return folder
+def environment() -> Path:
+    """An environment that has Ray and the example bindings, made by ``lollms env create ray``."""
+    return ray_environment()
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +57,17 @@ def opened(place: RayPlace) -> Iterator[Open]:
         binding.close()
 
 
+def helper_of(place: RayPlace) -> Helper:
+    assert place._cluster is not None
+    return held(place._cluster, place._user)
+
+
 def processes(place: RayPlace, *words: str) -> list[psutil.Process]:
     """Those below the process that holds Ray, and what they left, whose command has all the words."""
-    found = []
+    folder, found = str(helper_of(place)._folder), []
     for process in psutil.process_iter(["cmdline", "environ"]):
         line = " ".join(process.info["cmdline"] or ())
-        ours = place._helper is not None and str(place._helper._folder) in line + str(process.info["environ"])
-        if ours and all(word in line for word in words):
+        if folder in line + str(process.info["environ"]) and all(word in line for word in words):
             found.append(process)
     return found
 
@@ -90,7 +83,6 @@ def test_a_binding_on_ray_is_as_any_other(opened: Open) -> None:
 
 def test_nobody_else_reaches_it_and_it_reports_nothing(opened: Open, place: RayPlace) -> None:
     opened().generate_audio("hi")
-    assert place._helper is not None
     listening = {
         c.laddr.ip
         for process in processes(place)
@@ -99,7 +91,7 @@ def test_nobody_else_reaches_it_and_it_reports_nothing(opened: Open, place: RayP
     }
     assert listening, "Ray listens"
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
-    variables = psutil.Process(place._helper._process.pid).environ()
+    variables = psutil.Process(helper_of(place)._process.pid).environ()
     assert (variables["RAY_USAGE_STATS_ENABLED"], variables["RAY_AUTH_MODE"]) == ("0", "token")
 
 
@@ -115,9 +107,7 @@ def test_a_worker_that_dies_is_told_and_replaced(opened: Open) -> None:
         and any(c.laddr == sock.getpeername() for c in process.net_connections("tcp"))
     }
     os.kill(pid, signal.SIGKILL)
-    until = time.monotonic() + 30
-    while worker.alive and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_until(lambda: not worker.alive)
     error = worker.crash()
     assert isinstance(error, WorkerCrashedError)
     assert "SIGKILL" in str(error)
@@ -128,17 +118,37 @@ def test_a_worker_that_dies_is_told_and_replaced(opened: Open) -> None:
 def test_more_than_there_is_is_told(environment: Path, place: RayPlace, opened: Open) -> None:
     opened()
     greedy = RayPlace("local", resources={"a_cat": 1}, environment=environment)
-    greedy._helper = place._helper  # the same cluster
     with pytest.raises(PlaceError, match=r"No node of the cluster had room .*a_cat"):
         opened(greedy, start_timeout=3.0)
 
 
 def test_what_ended_leaves_nothing(opened: Open, place: RayPlace) -> None:
     opened().close()
-    until = time.monotonic() + 60
-    while any(p.name().startswith("ray::Placed") for p in processes(place)):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: not any(p.name().startswith("ray::Placed") for p in processes(place)))
+
+
+def test_places_of_one_cluster_share_the_process_that_holds_ray(
+    environment: Path, place: RayPlace, opened: Open
+) -> None:
+    first = opened()
+    other = RayPlace("local", num_cpus=0.3, environment=environment)
+    second = opened(other)
+    assert first.generate_audio("hi") == second.generate_audio("hi")
+    assert helper_of(other) is helper_of(place)
+    other.close()
+    assert helper_of(place).alive
+    assert second.generate_audio("hi"), "what runs there is the bindings'"
+
+
+def test_the_environment_is_found_and_told_by_doctor(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "lollms").mkdir()
+    (tmp_path / "lollms" / "config.toml").write_text('[tts]\nbinding = "piper"\nplace = "ray"\n')
+    doctor = [sys.executable, "-m", "lollms_client", "doctor", "--quick", "--json"]
+    for data, wrong in ((ray_data(), False), (tmp_path, True)):
+        variables = {**os.environ, "XDG_DATA_HOME": str(data), "XDG_CONFIG_HOME": str(tmp_path)}
+        told = json.loads(subprocess.run(doctor, env=variables, capture_output=True, text=True).stdout)
+        assert ("ray" in told["environments"]) is not wrong
+        assert any("no environment 'ray'" in problem for problem in told["problems"]) is wrong
 
 
 def test_when_the_head_is_lost_calls_go_on_and_new_workers_are_refused(environment: Path) -> None:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
+import threading
 from pathlib import Path
 
 import pytest
-from lollms_modalities import BindingNotFoundError, LollmsTTSBindingManager, PlaceError, SettingsError
+from lollms_modalities import (
+    BindingNotFoundError,
+    CancelToken,
+    LollmsTTSBindingManager,
+    PlaceError,
+    SettingsError,
+    WorkerCrashedError,
+)
 from lollms_modalities.workers.finding_places import find_place
 from lollms_ray import RayPlace
 from lollms_ray.frames import Frames
@@ -42,11 +51,65 @@ def test_a_cluster_is_not_joined_without_a_token(tmp_path: Path, monkeypatch: py
         assert caught.value.reason == "authentication"
 
 
-def test_an_environment_without_ray_is_told(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
+def test_it_says_what_it_lacks_without_being_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyvenv.cfg").touch()
-    (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho No module named lollms_ray >&2\nexit 1\n")
-    (tmp_path / "bin" / "python").chmod(0o755)
+    with pytest.raises(PlaceError, match="does not have lollms-ray") as caught:
+        RayPlace(environment=tmp_path).check()
+    assert "lollms env create ray" in caught.value.hint
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(BindingNotFoundError, match="no environment 'ray'"):
+        RayPlace().check()
+    with pytest.raises(BindingNotFoundError, match="holds Ray has no environment") as missing:
+        LollmsTTSBindingManager().require_binding("example", place=RayPlace())
+    assert "lollms env create ray" in missing.value.hint
+
+
+def fake_python(folder: Path, script: str) -> Path:
+    """An environment whose interpreter is a script."""
+    (folder / "bin").mkdir()
+    (folder / "pyvenv.cfg").touch()
+    (folder / "bin" / "python").write_text(script)
+    (folder / "bin" / "python").chmod(0o755)
+    return folder
+
+
+def test_a_start_that_is_not_wanted_any_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lollms_ray.helper._PATIENCE", 0.5)
+    environment = fake_python(tmp_path, "#!/bin/sh\nexec sleep 600\n")  # a cluster that never says anything
+    place, cancel = RayPlace(environment=environment), CancelToken()
+    timer = threading.Timer(0.5, cancel.cancel)
+    timer.start()
+    try:
+        with pytest.raises(WorkerCrashedError, match="not wanted any more"):
+            LollmsTTSBindingManager().maker("example", place=place, cancel=cancel)({})
+    finally:
+        timer.join()
+        place.close()
+
+
+@pytest.mark.parametrize(("said", "reason", "match"), [
+    ({"why": "silent", "where": "head:1 (refused)"}, "answer", "No cluster answers at head:1"),
+    ({"why": "open", "where": "head:1"}, "authentication", "asks nobody for a token"),
+    ({"why": "failed", "where": "ValueError: x"}, "unreachable", "could not be joined"),
+])  # fmt: skip
+def test_why_a_cluster_is_not_joined_is_told(tmp_path: Path, said: dict[str, str], reason: str, match: str) -> None:
+    program = f"""#!{sys.executable}
+import socket, sys
+from lollms_ray.frames import Frames
+frames = Frames(socket.socket(fileno=int(sys.argv[-1])))
+frames.read()
+frames.write({{"type": "refused", **{said!r}}})
+frames.read()
+"""
+    place = RayPlace(environment=fake_python(tmp_path, program))
+    with pytest.raises(PlaceError, match=match) as caught:
+        LollmsTTSBindingManager().require_binding("example", place=place)
+    assert caught.value.reason == reason
+    place.close()
+
+
+def test_an_environment_without_ray_is_told(tmp_path: Path) -> None:
+    fake_python(tmp_path, "#!/bin/sh\necho No module named lollms_ray >&2\nexit 1\n")
     with pytest.raises(PlaceError, match="No module named lollms_ray") as caught:
         LollmsTTSBindingManager().require_binding("example", place=RayPlace(environment=tmp_path))
     assert caught.value.reason == "program"

@@ -12,31 +12,17 @@ import pytest
 from lollms_modalities import Image, Video, probe_audio
 from lollms_server.room.keys import Keys, write_private
 from served import PNG
-from serving import Reply, Server, form, serving
+from serving import SERVE, Reply, Server, form, models, server_of, serving
 from waiting import wait_until
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.films]
-binding = "counting"
-modality = "ttv"
-isolated = false
+CONFIGURATION = f"""
+{SERVE}
+{models(films="ttv")}
 [models.isolated]
 binding = "counting"
 modality = "ttv"
-[models.chord]
-binding = "example"
-modality = "ttm"
-isolated = false
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+{models("example", chord="ttm")}
+{models(counting="tts", ears="stt")}
 """
 VIDEOS, MUSIC, JOBS = "/v1/videos", "/v1/music", "/lollms/v2/jobs"
 SPEAK = "/lollms/v2/bindings/tts/counting/verbs/generate_audio"
@@ -44,10 +30,7 @@ LONG = "work 100000"
 ASYNC = {"Prefer": "respond-async"}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION, ping_seconds=0.2, lease=(0.3, 30.0)) as running:
-        yield running
+server = server_of(CONFIGURATION, ping_seconds=0.2, lease=(0.3, 30.0))
 
 
 def made(reply: Reply, status: int = 200) -> dict[str, Any]:
@@ -190,7 +173,18 @@ def test_what_fails_is_told_and_masked(server: Server) -> None:
     assert (reply.status, reply.error["code"]) == (404, "not_completed")
     crashed = ended(server, f"{VIDEOS}/{film(server, 'crash', model='isolated')['id']}")
     assert (crashed["status"], crashed["error"]["code"]) == ("failed", "engine_failed")
-    assert ended(server, f"{VIDEOS}/{film(server, model='isolated')['id']}")["status"] == "completed"
+
+
+def test_an_engine_that_is_not_started_again_yet_fails_nobody(server: Server) -> None:
+    asked = "/lollms/v2/bindings/ttv/isolated/verbs/generate_video"
+    for _ in range(10):  # each crash makes the next start wait for longer
+        reply = server.ask("POST", asked, {"arguments": {"prompt": "crash"}})
+        if reply.status == 503:
+            break
+        assert (reply.status, reply.headers["x-should-retry"], reply.error["code"]) == (500, "false", "engine_failed")
+    assert (reply.status, reply.error["code"]) == (503, "restarting")
+    assert int(reply.headers["retry-after"]) >= reply.error["lollms"]["fields"]["retry_after"]
+    assert ended(server, f"{VIDEOS}/{film(server, model='isolated')['id']}")["status"] == "completed", "it waits"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from lollms_modalities import LollmsError
-from lollms_server.jobs.board import Jobs
+from lollms_server.jobs.board import KINDS, Jobs
 from lollms_server.jobs.errors import JobNotFound, StoreLost
 from lollms_server.jobs.job import Job
 from lollms_server.jobs.requests import Request
@@ -229,5 +230,40 @@ def test_what_is_in_a_request_names_no_file(jobs: Opened, me: Caller) -> None:
             with pytest.raises(LollmsError):
                 await board.found("x" * 65, me, ("call",))
             assert (await ended(board, job, me)).state == "failed"
+
+    asyncio.run(main())
+
+
+def test_what_is_no_id_is_not_looked_for(jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every database takes any text: PostgreSQL has no NUL, and would seem lost."""
+
+    async def main() -> None:
+        async with jobs() as (board, _):
+            for method in ("get", "listed"):
+                monkeypatch.setattr(board.store, method, None)
+            for odd in ("", "x", "job_" + "0" * 31 + "\0", "job_" + "0" * 33, "JOB_" + "0" * 32, "\ud800"):
+                with pytest.raises(JobNotFound):
+                    await board.found(odd, me, KINDS)
+                assert await board.listed(me, KINDS, after=odd) == ([], False)
+
+    asyncio.run(main())
+
+
+def test_who_watches_and_leaves_is_forgotten(jobs: Opened, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            job = await ask(board, room, me)
+            changes = [board.watch(job, me) for _ in range(3)]
+            for each in changes:
+                await anext(each)
+            assert len(board._changed) == 1
+            for each in changes[1:]:
+                await each.aclose()
+            await board.cancel(job)
+            assert (await asyncio.wait_for(anext(changes[0]), 30)).state == "cancelled"
+            await changes[0].aclose()
+            del changes, each
+            gc.collect()
+            assert len(board._changed) == 0
 
     asyncio.run(main())

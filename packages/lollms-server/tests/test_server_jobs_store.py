@@ -302,10 +302,9 @@ def test_it_is_found_again_when_it_is_back() -> None:
         store.close()
 
 
-@pytest.fixture(params=["folder", "fsspec"])
+@pytest.fixture(params=["", "file://", "memory://"])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    folder = tmp_path / "results"
-    return files_of(folder if request.param == "folder" else f"file://{folder}")
+    return files_of(f"{request.param}{tmp_path}/results")
 
 
 def test_files_are_written_read_and_removed(files: Files, tmp_path: Path) -> None:

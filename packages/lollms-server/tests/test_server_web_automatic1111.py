@@ -11,27 +11,17 @@ from typing import Any
 import pytest
 from lollms_modalities import Image
 from lollms_server.room.keys import Keys
-from serving import Reply, Server, serving
+from serving import SERVE, Reply, Server, models, server_of, serving
 from waiting import wait_until
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 surfaces = ["automatic1111"]
 [serve.defaults]
 tti = "eyes"
-[models.eyes]
-binding = "counting"
-modality = "tti"
-isolated = false
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+{models(eyes="tti")}
+{models("example", blocks="tti")}
+{models(ears="stt")}
 """
 TEXT, IMAGE, OPTIONS = "/sdapi/v1/txt2img", "/sdapi/v1/img2img", "/sdapi/v1/options"
 # What Open WebUI sends where no user and password are set.
@@ -42,10 +32,7 @@ def basic(key: str) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"someone:{key}".encode()).decode()}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +136,7 @@ def test_progress_is_told_and_what_is_drawn_is_interrupted(keyed: tuple[Server, 
     drawing = threading.Thread(target=lambda: replies.append(server.ask("POST", TEXT, body, basic(keys["anna"]))))
     drawing.start()
     try:
-        wait_until(lambda: progress("anna")["state"]["sampling_step"] > 2)
+        wait_until(lambda: progress("anna")["state"]["sampling_step"] > 2 and progress("anna")["current_image"])
         told = progress("anna")
         assert 0 < told["progress"] <= 1
         assert Image(base64.b64decode(told["current_image"])).width

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -12,32 +11,13 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi import checks
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111"]
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.eyes]
-binding = "counting"
-modality = "tti"
-isolated = false
-[models.films]
-binding = "counting"
-modality = "ttv"
-isolated = false
-[models.chord]
-binding = "example"
-modality = "ttm"
-isolated = false
+{models(counting="tts", ears="stt", eyes="tti", films="ttv")}
+{models("example", chord="ttm")}
 """
 # What is tried is the same in every run.
 TRIED = settings(
@@ -46,10 +26,7 @@ TRIED = settings(
 VERBS = {"tts": ("counting", "generate_audio"), "stt": ("ears", "transcribe_audio")}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION, body_rate=1) as running:
-        yield running
+server = server_of(CONFIGURATION, body_rate=1)
 
 
 @pytest.mark.full

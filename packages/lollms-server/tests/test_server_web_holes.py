@@ -15,36 +15,18 @@ import pytest
 from lollms_modalities import encode_audio
 from lollms_server.web.guard import Guard, Headers
 from lollms_server.web.settings import WebSettings
-from serving import Server, form, read_reply, serving
+from serving import SERVE, Server, form, models, read_reply, server_of, serving
 from waiting import wait_until
 
 SPEECH, HEARING = "/v1/audio/speech", "/v1/audio/transcriptions"
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
-"""
+CONFIGURATION = SERVE + models(counting="tts", ears="stt") + models("example", blocks="tti")
 LIMITS = {
     "json_bytes": 2_000_000, "upload_bytes": 1_000_000, "field_bytes": 100_000, "parts": 50, "audio_seconds": 600.0,
     "pixels": 10_000_000,
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION, **LIMITS) as running:
-        yield running
+server = server_of(CONFIGURATION, **LIMITS)
 
 
 @pytest.fixture(scope="module")

@@ -15,34 +15,20 @@ from lollms_modalities import Audio, Image
 from lollms_server.room.keys import Keys
 from lollms_server.web.errors import Refused
 from lollms_server.web.lollms.kept import Bounds, Kept
-from serving import Reply, Server, form, serving
+from serving import SERVE, Reply, Server, form, models, server_of, serving
 
 WAV = bytes(Audio.from_pcm(bytes(16000), 8000))
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 surfaces = ["openai", "lollms", "lollms-modern", "lollms-classic"]
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-voices = { amy = "one" }
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.eyes]
-binding = "counting"
-modality = "tti"
-isolated = false
+{models(counting="tts")}
+voices = {{ amy = "one" }}
+{models(ears="stt", eyes="tti")}
 """
 JSON = {"text": "hello"}
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +182,10 @@ def test_a_clients_id_is_a_key_where_there_are_keys(keyed: tuple[Server, dict[st
         {"client_id": 7},
         {"client_id": ""},
         {"client_id": [keys["bob"]]},
-        {"client_id": "\ud800é\0"},
+        {"client_id": "é\0"},
     ):
         assert server.ask("POST", "/text2Audio", JSON | held).status == 401, held
+    assert server.ask("POST", "/text2Audio", JSON | {"client_id": "\ud800"}).status == 400, "no JSON of characters"
     told = server.ask("POST", "/text2Audio", JSON | {"client_id": keys["bob"], "fn": "mine.wav"}).json
     assert seconds(server.ask("GET", told["url"])) == pytest.approx(0.05), "the address lets in, which nobody can guess"
     assert server.ask("GET", "/audio/mine.wav").status == 401
@@ -240,10 +227,10 @@ def test_a_stranger_sends_little(keyed: tuple[Server, dict[str, str]]) -> None:
     "name", ["../../etc/passwd", "..\\x", "//windows/win.ini", "a\0b", "..%2Fx", "/etc/hostname", "é"]
 )
 def test_no_name_becomes_a_path(server: Server, name: str) -> None:
-    before = set(server.uploads.rglob("*"))
+    before = set(server.files())
     told = server.ask("POST", "/text2Audio", {"text": "hello", "fn": name}).json
     assert told["status"] is True
-    new = [path for path in server.uploads.rglob("*") if path not in before]
+    new = [path for path in server.files() if path not in before]
     assert all(path.parent.parent == server.uploads and path.name.startswith("upload-") for path in new)
     for path in ("%2E%2E%2F%2E%2E%2Fetc%2Fpasswd2", "..", "upload-", "%2Fetc%2Fhostname2"):
         assert server.ask("GET", f"/audio/{path}").status == 404

@@ -13,24 +13,12 @@ from typing import Any
 import pytest
 from lollms_modalities import Audio
 from lollms_server.room.keys import Keys
-from serving import Server, serving
+from serving import SERVE, Server, models, serving
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 open_lists = true
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.eyes]
-binding = "counting"
-modality = "tti"
-isolated = false
+{models(counting="tts", ears="stt", eyes="tti")}
 """
 WAV = bytes(Audio.from_pcm(bytes(16000), 8000))
 

@@ -14,8 +14,9 @@ from urllib.request import urlopen
 import pytest
 from lollms_modalities import ConfigurationError
 from lollms_server.commands import opening
-from lollms_server.room.configuration import Serve
+from lollms_server.room.configuration import Serve, load_configuration
 from lollms_server.web.page import page
+from lollms_server.web.surfaces import routes_of
 from lollms_shell import Shell, wait_until
 from npm_package import npm_package
 from serving import Server, serving
@@ -90,9 +91,14 @@ def test_files_of_another_version_are_none(server: Server) -> None:
 
 
 def test_a_page_that_is_switched_off_is_not_there(tmp_path: Path) -> None:
-    with serving(tmp_path, CONFIGURATION.replace("[models", "page = false\n[models", 1)) as server:
-        assert server.ask("GET", "/").status == 404
-        assert server.ask("GET", f"/page/{page().digest}/main.js").status == 404
+    file = tmp_path / "config.toml"
+    file.write_text("[serve]\npage = false\n")
+    serve = load_configuration(file).serve
+    shown = {route.path for route in routes_of(serve.surfaces)}
+    assert shown - {route.path for route in routes_of(serve.surfaces, page=serve.page)} == {
+        "/",
+        "/page/{digest}/{path*}",
+    }
 
 
 def test_what_is_opened_is_where_the_page_is() -> None:

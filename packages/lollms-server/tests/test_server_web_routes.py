@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -16,23 +15,13 @@ from lollms_server.web.guard import Headers
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
 from lollms_server.web.surfaces import ABOUT, OPERATING, SURFACES, routes_of
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 
 ROUTES = Routes(routes_of(SURFACES))
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-"""
+CONFIGURATION = SERVE + models(counting="tts")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 def named(route: Route) -> str:

@@ -9,18 +9,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from serving import Server, read_reply, serving
+from serving import SERVE, Server, models, read_reply, serving
 from waiting import wait_until
 
 SPEECH = "/v1/audio/speech"
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-"""
+CONFIGURATION = SERVE + models(counting="tts")
 LIMITS = {"header_seconds": 1.0, "patience": 1.0, "read_seconds": 1.0, "linger_seconds": 1.0}
 FORM = (
     b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n"

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
-from lollms_modalities import Audio
-from serving import Server, form, serving
+from lollms_modalities import CONTRACT_VERSION, PROTOCOL_VERSION, Audio
+from serving import SERVE, Server, form, models, server_of
 
 SPEECH, HEARING = "/v1/audio/speech", "/v1/audio/transcriptions"
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-"""
+CONFIGURATION = SERVE + models(counting="tts", ears="stt")
 WAV = bytes(Audio.from_pcm(bytes(16000), 8000))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
+server = server_of(CONFIGURATION)
 
 
 SPEAKING: list[tuple[dict[str, Any], str]] = [
@@ -163,3 +149,12 @@ def test_of_what_only_the_head_is_asked_for_only_the_head_comes(server: Server) 
     assert first.startswith(b"HTTP/1.1 200 ")
     assert second.startswith(b"HTTP/1.1 200 ")
     assert json.loads(second.partition(b"\r\n\r\n")[2])["object"] == "list"
+
+
+def test_the_versions_are_told_by_which_a_client_knows_what_it_may_ask_for(server: Server) -> None:
+    told = server.ask("GET", "/lollms/v2").json
+    assert told["contract"] == CONTRACT_VERSION == ".".join(version("lollms-modalities-core").split(".")[:2])
+    spoken, known = (tuple(map(int, said.split("."))) for said in (told["worker_protocol"], PROTOCOL_VERSION))
+    assert spoken[0] == known[0]
+    assert spoken <= known
+    assert told["version"] == version("lollms-server")

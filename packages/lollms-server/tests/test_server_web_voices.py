@@ -10,7 +10,7 @@ import pytest
 from lollms_modalities import Audio
 from lollms_server.room.keys import Keys
 from serving import Reply, Server, form, serving
-from waiting import wait_until
+from waiting import files_below, wait_until
 
 VOICES, SPEECH = "/v1/audio/voices", "/v1/audio/speech"
 WAV = bytes(Audio.from_pcm(bytes(32000), 16000))
@@ -70,7 +70,8 @@ def _clear(server: Server) -> None:
 
 
 def kept(server: Server) -> list[Path]:
-    return list(Path(f"{server.counted.path}-voices").rglob("recording*"))
+    kept = files_below(Path(f"{server.counted.path}-voices"))
+    return [path for path in kept if path.name.startswith("recording")]
 
 
 def test_a_voice_is_its_callers_alone(server: Server, askers: tuple[Asker, Asker, Asker]) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,41 +49,24 @@ from lollms_modalities import (
     hooks,
 )
 from lollms_server.room.keys import Keys
-from serving import Server, serving
+from lollms_server.web.options import VerbOptions
+from serving import SERVE, Server, models, serving
 from waiting import wait_until
 
 WAV = bytes(Audio.from_samples(np.sin(np.arange(16000) / 9), 16000))
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 max_queue = 2
 [serve.aliases]
 reader = "counting"
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-voices = { uno = "one" }
+{models(counting="tts")}
+voices = {{ uno = "one" }}
 [models.apart]
 binding = "counting"
 modality = "tts"
 pool = 2
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-[models.hearing]
-binding = "example"
-modality = "stt"
-isolated = false
-[models.tone]
-binding = "example"
-modality = "tts"
-isolated = false
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
+{models(ears="stt")}
+{models("example", hearing="stt", tone="tts", blocks="tti")}
 """
 MANAGERS: dict[str, Any] = {
     "tts": LollmsTTSBindingManager(), "stt": LollmsSTTBindingManager(), "tti": LollmsTTIBindingManager()
@@ -104,16 +92,21 @@ class Asking:
             binding.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Keys, dict[str, str]]]:
-    folder = tmp_path_factory.mktemp("server")
+@contextmanager
+def served(folder: Path, **limits: Any) -> Iterator[tuple[Server, Keys, dict[str, str]]]:
     keys = Keys(folder / "keys.json")
     made = {
         "anna": keys.add("anna"), "bob": keys.add("bob"), "boss": keys.add("boss", role="admin"),
         "few": keys.add("few", models=("tone",)), "one": keys.add("one", at_once=1),
     }  # fmt: skip
-    with serving(folder, CONFIGURATION, unread_seconds=2.0, upload_bytes=20_000_000) as running:
+    with serving(folder, CONFIGURATION, upload_bytes=20_000_000, **limits) as running:
         yield running, keys, made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Keys, dict[str, str]]]:
+    with served(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -142,6 +135,31 @@ def test_it_is_the_binding(ask: Asking) -> None:
     assert binding.is_loaded()
     assert binding.generate_audio("hello", voice="uno")  # the server's other name for a voice
     assert ask("reader").generate_audio("hello")  # and for a model
+
+
+_CLIENT = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from lollms_modalities import LollmsTTSBindingManager, ServerPlace
+with LollmsTTSBindingManager().require_binding("tone", place=ServerPlace({address!r})) as tts:
+    print(tts.generate_audio("hello").duration, len(list(tts.stream_audio("One. Two."))))
+"""
+
+
+def test_the_client_needs_websockets_alone(ask: Asking) -> None:
+    # None of the server, of its engines, of other clients of HTTP, or of what TCP between machines needs.
+    absent = {"lollms_server", "lollms_examples", "starlette", "uvicorn", "httpx", "requests", "cryptography", "numpy"}
+    program = _CLIENT.format(absent=absent, address=ask.server.address)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True,
+        env={**os.environ, "LOLLMS_SERVICE_KEY": ask.made["anna"]},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(done.stdout.split()[0]) > 0
 
 
 def test_streams_come_item_by_item(ask: Asking) -> None:
@@ -196,6 +214,37 @@ def test_plug_ins_here_hear_of_calls_there(ask: Asking) -> None:
     finally:
         hooks.unregister(plug_in)
     assert plug_in.heard == ["before generate_audio True", f"after generate_audio {len(audio)}"]
+
+
+def test_plug_ins_here_hear_of_options_that_were_left_out(ask: Asking) -> None:
+    heard: list[Any] = []
+
+    class Listening:
+        @hookimpl
+        def lollms_before_call(self, call: Any) -> None:
+            heard.append(call.options)
+
+    plug_in, ears, boss = Listening(), ask("ears", "stt"), ask("ears", "stt", who="boss")
+    hooks.register(plug_in)
+    try:
+        ask().generate_audio("hello", width=2)
+        boss.set_settings({"default_said": "another word"})
+        ears.transcribe_audio(WAV)
+        ears.transcribe_audio(WAV, said="this")
+    finally:
+        hooks.unregister(plug_in)
+        boss.set_settings({"default_said": ""})
+    assert (heard[0].loud, heard[0].n, heard[0].width) == (False, 1, 2)
+    assert [options.said for options in heard[1:]] == ["another word", "this"]
+
+
+def test_where_things_are_is_told_nobody() -> None:
+    verb = {"params": [], "returns": "Audio", "stream": False, "options": {"properties": {"model": {"default": None}}}}
+    settings = SimpleNamespace(model="/srv/secret/model", default_model=None)
+    for kind, told in (("path", None), ("plain", settings.model)):
+        rows = [{"name": "model", "kind": kind}]
+        options = VerbOptions({"verbs": {"speak": verb}, "settings": rows, "options_schema": {}}, "speak")
+        assert options.whole({}, settings) == {"model": told}
 
 
 def test_sound_and_images_go_there(ask: Asking, tmp_path: Path) -> None:
@@ -404,14 +453,15 @@ def test_a_session_has_the_limits_of_its_key(ask: Asking) -> None:
             first.result()
 
 
-def test_a_stream_that_nobody_reads_loses_its_place(ask: Asking) -> None:
-    counted, cancelled = ask.server.counted, ask.server.counted.count("cancelled")
-    stream = ask().stream_audio("work 3000")
-    next(stream)
-    wait_until(lambda: counted.count("cancelled") > cancelled)
-    assert ask(who="bob").generate_audio("hello")  # which has the place
-    with pytest.raises(CallTimeout, match="lost its place"):
-        list(stream)
+def test_a_stream_that_nobody_reads_loses_its_place(tmp_path: Path) -> None:
+    with served(tmp_path, unread_seconds=2.0) as running, closing(Asking(*running)) as ask:
+        counted = ask.server.counted
+        stream = ask().stream_audio("work 3000")
+        next(stream)
+        wait_until(lambda: counted.count("cancelled"))
+        assert ask(who="bob").generate_audio("hello")  # which has the place
+        with pytest.raises(CallTimeout, match="lost its place"):
+            list(stream)
 
 
 def test_a_revoked_key_ends_the_session(ask: Asking) -> None:

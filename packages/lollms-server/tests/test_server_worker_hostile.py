@@ -17,32 +17,21 @@ import numpy as np
 import pytest
 from lollms_modalities import Audio, LollmsTTSBindingManager
 from lollms_server.room.keys import Keys
-from serving import Server, serving
+from serving import SERVE, Server, models, serving
 from waiting import wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 PATH = "/lollms/v2/worker"
 WAV = bytes(Audio.from_samples(np.sin(np.arange(8000) / 9), 16000))
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+CONFIGURATION = f"""
+{SERVE}
+{models(counting="tts", ears="stt")}
 [models.elsewhere]
 binding = "counting"
 modality = "tts"
 place = "http://127.0.0.1:9"
-[models.hearing]
-binding = "example"
-modality = "stt"
-isolated = false
+{models("example", hearing="stt")}
 """
 LIMITS = {
     "unread_seconds": 2.0, "upload_bytes": 2_000_000, "session_calls": 8, "caller_sessions": 6, "hello_seconds": 3.0,
@@ -328,7 +317,7 @@ VALUES: list[Any] = [
     {"$": "pairs", "items": [[1, 2]]}, {"$": "Provenance", "fields": {}}, {"$": "nothing"}, {"$": ["x"]}, {"$": None, "a": 1},
     {"$": "bytes", "at": 0}, {"$": "bytes", "at": 10**9}, {"$": "bytes", "at": -1}, {"$": "bytes", "at": True}, {"$": "bytes"},
     {"$": "Audio", "at": "x", "state": {"__class__": 1}}, {"$": "tuple", "items": 3}, {"$": "dict", "items": [1]},
-    10**30, float("nan"), float("inf"), [[[[[[[[[[[[[]]]]]]]]]]]]], ["x"] * 20_000,
+    "a\ud800b", ["a\ud800b"], 10**30, float("nan"), float("inf"), [[[[[[[[[[[[[]]]]]]]]]]]]], ["x"] * 20_000,
 ]  # fmt: skip
 
 
@@ -550,6 +539,12 @@ def test_settings_that_name_the_machine(hostile: Hostile, tmp_path: Path) -> Non
         assert raw.error(4)["types"][0].endswith("OptionError")
         raw.call(5, "keep_voice", positional=["x", "/etc/passwd", "me"], arguments={})
         assert raw.error(5)["types"][0].endswith("OptionError")
+        kept = {"$": "bytes", "at": 0}
+        for number, (called, consent) in enumerate(
+            (("a", "me\ud800"), ("a\ud800", "me"), ("a" * 65, "me"), ("", "me"), ("a\nb", "me"), ("a", "m" * 2000)), 10
+        ):
+            raw.call(number, "keep_voice", WAV, positional=[called, kept, consent], arguments={}, sizes=[len(WAV)])
+            assert raw.error(number)["types"][0].endswith("OptionError"), (called, consent)
         raw.call(6, "get_options", arguments={"verb": "../x"})
         assert "error" in raw.hear()[0]
         raw.call(7, "unload", arguments={})

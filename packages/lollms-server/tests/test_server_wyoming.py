@@ -17,7 +17,7 @@ from lollms_server.room.configuration import Configuration, WyomingSettings
 from lollms_server.wyoming.server import Wyoming
 from looped import on_loop
 from rooms import OpenRoom
-from serving import Server, serving
+from serving import SERVE, Server, models, serving
 from wyoming_client import (
     AudioStart,
     AudioStop,
@@ -39,33 +39,19 @@ from wyoming_client import (
     until,
 )  # fmt: skip
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 [serve.wyoming]
 stt_port = 0
 tts_port = 0
 max_seconds = 20
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
+{models(counting="tts")}
 max_queue = 0
-voices = { house = "two" }
-[models.second]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
-settings = { default_said = "turn on|the light" }
-[models.others]
-binding = "counting"
-modality = "stt"
-isolated = false
-settings = { default_said = "others" }
+voices = {{ house = "two" }}
+{models(second="tts", ears="stt")}
+settings = {{ default_said = "turn on|the light" }}
+{models(others="stt")}
+settings = {{ default_said = "others" }}
 """
 LONG = "work 100000"
 SILENCE = bytes(3200)

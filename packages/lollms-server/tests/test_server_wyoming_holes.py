@@ -10,25 +10,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
-from serving import Server, serving
+from serving import SERVE, Server, models, server_of
 from waiting import wait_until
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
+CONFIGURATION = f"""
+{SERVE}
 [serve.wyoming]
 stt_port = 0
 tts_port = 0
 live = false
 max_connections = 40
-[models.counting]
-binding = "counting"
-modality = "tts"
-isolated = false
-[models.ears]
-binding = "counting"
-modality = "stt"
-isolated = false
+{models(counting="tts", ears="stt")}
 """
 LIMITS = {
     "event_seconds": 0.8,
@@ -39,10 +31,7 @@ LIMITS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION, wyoming=LIMITS) as running:
-        yield running
+server = server_of(CONFIGURATION, wyoming=LIMITS)
 
 
 @pytest.fixture(autouse=True)

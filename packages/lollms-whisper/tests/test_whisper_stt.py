@@ -426,10 +426,11 @@ def test_two_bindings_share_a_model_and_do_not_disturb_each_other(
     whisper: WhisperSTTBinding, sentence: Audio, harvard: Audio, tiny_en: Path
 ) -> None:
     other = WhisperSTTBinding(str(tiny_en), device="cpu", n_threads=1, default_beam_size=1)
+    longer = Audio.from_samples(decode_audio(harvard, RATE)[: 20 * RATE], RATE)
     with other:
         other.load()
         assert other.model.get(tiny_en) is whisper.model.get(tiny_en)
-        expected = [b.transcribe_audio(a, timestamps="word") for b, a in ((whisper, sentence), (other, harvard))]
+        expected = [b.transcribe_audio(a, timestamps="word") for b, a in ((whisper, sentence), (other, longer))]
         found: list[Any] = [None, None]
 
         def hear(n: int, binding: WhisperSTTBinding, audio: Audio) -> None:
@@ -437,7 +438,7 @@ def test_two_bindings_share_a_model_and_do_not_disturb_each_other(
 
         threads = [
             threading.Thread(target=hear, args=(0, whisper, sentence)),
-            threading.Thread(target=hear, args=(1, other, harvard)),
+            threading.Thread(target=hear, args=(1, other, longer)),
         ]
         for thread in threads:
             thread.start()

@@ -14,7 +14,9 @@ from lollms_whispercpp import WhisperCppSTTBinding
 from whisper_weights import base, make_ggml
 
 MOST = {"fr": 0.35, "es": 0.3, "it": 0.35, "pt": 0.4, "hi": 1.0}  # the last is written in another script
-HEAVY = [pytest.param(language, marks=pytest.mark.full) for language in SAID if language != "it"]
+
+# Half a minute to make the weights, half a minute a language; in `nox -s tests` faster-whisper hears one of them.
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def whisper(program: Path) -> Iterator[WhisperCppSTTBinding]:
         yield binding
 
 
-@pytest.mark.parametrize("language", ["it", *HEAVY])
+@pytest.mark.parametrize("language", SAID)
 def test_a_language_is_heard_out_and_translated(whisper: WhisperCppSTTBinding, language: str) -> None:
     speech, said = spoken_in(language), SAID[language]
     heard = whisper.transcribe_audio(speech, beam_size=1)

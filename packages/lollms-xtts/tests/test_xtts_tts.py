@@ -378,6 +378,7 @@ def test_the_consent_of_the_default_voice_is_not_that_of_another(
             assert told.extra == {"cloned_voice": True, "consent": None}
 
 
+@pytest.mark.full
 def test_a_recording_crosses_into_another_process(
     xtts: XTTSBinding, xtts_folder: Path, recording: Audio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

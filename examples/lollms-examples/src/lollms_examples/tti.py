@@ -60,6 +60,9 @@ class BlocksTTIBinding(LollmsTTIBinding):
         height: Height = 512
         num_inference_steps: NumInferenceSteps = 8
         seed: Seed = None
+        preview_every: int = option(
+            0, description="A preview with the progress every so many steps; 0 is none.", ge=0, le=10_000
+        )
 
     def generate_image(
         self, prompt: str, negative_prompt: str = "", width: int = 512, height: int = 512, **kwargs: Any
@@ -68,14 +71,14 @@ class BlocksTTIBinding(LollmsTTIBinding):
             raise OptionError(f"An image of {width}x{height} was asked for.", hint=f"At most {LARGEST} pixels a side.")
         words = hashlib.sha256(f"{prompt}\0{negative_prompt}".encode()).digest()
         rng = np.random.default_rng([kwargs["seed"], *words])
-        steps = kwargs["num_inference_steps"]
+        steps, every = kwargs["num_inference_steps"], kwargs["preview_every"]
         colours = np.zeros((8, 8, 3))
-        for step in range(steps):
-            report_progress(step, steps, unit="step")
+        report_progress(0, steps, unit="step")
+        for step in range(1, steps + 1):
             colours += rng.integers(0, 256, (8, 8, 3)) / steps
-        report_progress(steps, steps, unit="step")
-        rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
-        return Image.from_pixels(colours[rows][:, columns].astype(np.uint8))
+            shown = every and step % every == 0 and step < steps
+            report_progress(step, steps, unit="step", preview=_enlarged(colours, 64, 64) if shown else None)
+        return _enlarged(colours, width, height)
 
     @verb("Image", content="images", options=ChangeOptions)
     def edit_images(
@@ -90,7 +93,9 @@ class BlocksTTIBinding(LollmsTTIBinding):
         made = []
         for number in range(kwargs["n"]):
             seed = (kwargs["seed"] + number) % 2**63
-            veil = self.generate_image(prompt, negative_prompt, *size, seed=seed, num_inference_steps=1)
+            veil = self.generate_image(
+                prompt, negative_prompt, *size, seed=seed, num_inference_steps=1, preview_every=0
+            )
             over = (under + np.asarray(veil.to_pil())) / 2
             made.append(Image.from_pixels((under + (over - under) * where).astype(np.uint8)))
         return made
@@ -118,6 +123,12 @@ class BlocksTTIBinding(LollmsTTIBinding):
 
     def list_services(self, **kwargs: Any) -> list[dict[str, str]]:
         return [{"name": "blocks", "caption": "Blocks", "help": "Eight by eight blocks of colour."}]
+
+
+def _enlarged(colours: np.ndarray, width: int, height: int) -> Image:
+    """The blocks as an image of that size."""
+    rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
+    return Image.from_pixels(colours[rows][:, columns].astype(np.uint8))
 
 
 def _where(mask: Path | bytes, size: tuple[int, int]) -> np.ndarray:

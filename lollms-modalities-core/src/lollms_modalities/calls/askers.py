@@ -7,13 +7,13 @@ thread by its ident: idents are used again, and a thread of a pool does one piec
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
+
+from lollms_modalities.calls.awaited import awaited_job
 
 _OURS = "lollms_modalities"
 
@@ -56,16 +56,13 @@ def asker() -> Asker:
     return Asker(_this.token, task, *_work(sys._getframe(1)))
 
 
-def would_block(asking: Asker, awaiting: frozenset[Any] | None, consumer: Asker) -> bool:
-    """Whether ``consumer`` cannot take another item before what is being asked for has been answered.
+def would_block(asking: Asker, consumer: Asker) -> bool:
+    """Whether ``consumer`` cannot take another item while the thread of ``asking`` waits.
 
     Args:
-        asking: who asks.
-        awaiting: where that waits in a task, which leaves its thread free: ``tasks_awaiting`` that one.
+        asking: who asks, in that thread itself.
         consumer: who took the last item of a stream.
     """
-    if awaiting is not None:
-        return consumer.task in awaiting
     if consumer.thread is not asking.thread:
         return False
     if asking.task is not None and consumer.task is not None:
@@ -76,24 +73,12 @@ def would_block(asking: Asker, awaiting: frozenset[Any] | None, consumer: Asker)
     return _job(asking) is _job(consumer) and _within_one_function(asking.path, consumer.path)
 
 
-def tasks_awaiting(task: Any) -> frozenset[Any]:
-    """An asyncio task, and those that go on only when it has ended: they await it, or gave it to ``wait_for``."""
-    found = set() if task is None else {task}
-    latest = list(found)
-    while latest:
-        ends = [*latest, *(waiter for each in latest for waiter in _released(each))]
-        others = sys.modules["asyncio"].all_tasks(task.get_loop()) - found
-        latest = [other for other in others if any(getattr(other, "_fut_waiter", None) is end for end in ends)]
-        found.update(latest)
-    return frozenset(found)
-
-
-def _released(task: Any) -> Iterator[Any]:
-    """What wait_for awaits in the place of the new task that it makes, before Python 3.12."""
-    release = getattr(sys.modules["asyncio"].tasks, "_release_waiter", None)
-    for done, _ in getattr(task, "_callbacks", None) or ():
-        if isinstance(done, functools.partial) and done.func is release:
-            yield from done.args
+def ends_with(asking: Asker, *, twin: bool) -> tuple[Any, ...]:
+    """What in asyncio cannot end before this is answered: the task of a twin, or what awaits the job of a thread."""
+    if twin:
+        return () if asking.task is None else (asking.task,)
+    job = None if asking.job is None else asking.job()
+    return () if job is None else tuple(awaited_job(job))
 
 
 def waits_for_this(ident: int) -> bool:

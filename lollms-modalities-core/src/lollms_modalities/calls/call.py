@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.cancelling import Stops, checked_token, run_all
 from lollms_modalities.calls.deadlines import DEADLINES, checked_timeout
 from lollms_modalities.calls.logs import log_failure
@@ -158,6 +159,16 @@ class Call:
         For what must be woken or closed (a socket, a process, a waiting thread). Gives a function that takes it back.
         """
         return self._stops.add(fn)
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, and no longer than until the call is to stop. Raises as ``check``."""
+        woken = threading.Event()
+        remove = self.on_cancel(woken.set)
+        try:
+            waits.wait(woken.wait, seconds)
+        finally:
+            remove()
+        self.check()
 
     def report(
         self, done: float, total: float | None = None, *, stage: str = "", unit: str = "", preview: Any = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from lollms_modalities.calls import waits
 from lollms_modalities.errors import OptionError
 
 Remover = Callable[[], None]
@@ -38,7 +39,7 @@ class CancelToken:
         woken = threading.Event()
         remove = self.on_cancel(woken.set)
         try:
-            return woken.wait(timeout)
+            return waits.wait(woken.wait, timeout)
         finally:
             remove()
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lollms_modalities.calls import waits
+
 _T = TypeVar("_T")
 
 generation = 0  # how many forks this process is away from the one that was started
@@ -48,7 +50,7 @@ def load_apart(load: Callable[[], _T]) -> _T:
 
     thread = threading.Thread(target=run, name="lollms-load", daemon=True)
     thread.start()
-    thread.join()
+    waits.join(thread)
     if error:
         raise error.pop()
     return answer.pop()

@@ -11,10 +11,12 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from lollms_modalities.calls.askers import Asker, asker, tasks_awaiting, would_block
+from lollms_modalities.calls import waits
+from lollms_modalities.calls.askers import Asker, asker, ends_with, would_block
+from lollms_modalities.calls.awaited import never_done
 from lollms_modalities.calls.call import Call
 from lollms_modalities.errors import BusyError
 
@@ -24,15 +26,22 @@ _mutex = threading.RLock()
 _waiting: list[_Waiter] = []
 
 
+# Seconds after which somebody who waits in an asyncio program looks again: what it awaits may have changed.
+_LOOK_AGAIN = 0.5
+
+
 class _Waiter:
-    __slots__ = ("asker", "awaiting", "call", "exclusive", "lock", "wake")
+    __slots__ = ("again", "asker", "call", "exclusive", "lock", "refused", "twin", "wake")
 
     def __init__(self, lock: CallLock, call: Call, exclusive: bool) -> None:
         self.lock = lock
         self.call = call
         self.exclusive = exclusive
+        self.twin = call.asker is not None  # whose task waits, and its thread does not
         self.asker: Asker = call.asker or asker()
-        self.awaiting = None if call.asker is None else tasks_awaiting(call.asker.task)
+        # Who awaits a task, or the job of a thread, may begin to do so only afterwards.
+        self.again = self.asker.task is not None if self.twin else self.asker.job is not None
+        self.refused = False
         self.wake = threading.Event()
 
     def keeps(self, holder: Call) -> bool:
@@ -43,7 +52,7 @@ class _Waiter:
                 return True
             above = above.parent
         consumer = holder.consumer
-        return consumer is not None and would_block(self.asker, self.awaiting, consumer)
+        return consumer is not None and not self.twin and would_block(self.asker, consumer)
 
 
 class CallLock:
@@ -88,14 +97,19 @@ class CallLock:
             _waiting.append(waiter)
         try:
             with _mutex:
-                if _never_ends(waiter):
-                    raise _busy(call, "while a stream that the asker has open, or a call that waits for it, keeps it")
+                self._look()
             remove = call.on_cancel(waiter.wake.set)
             try:
-                waiter.wake.wait()
+                while not waits.wait(waiter.wake.wait, _LOOK_AGAIN if waiter.again else None):
+                    with _mutex:
+                        # One for all: what it finds is told to whom it concerns.
+                        if next((w for w in self._waiters if w.again), None) is waiter:
+                            self._look()
             finally:
                 remove()
             call.check()
+            if waiter.refused:
+                raise _busy(call, "while a stream that the asker has open, or a call that waits for it, keeps it")
             return True
         except BaseException:  # stopped, refused, or interrupted while it waited
             self.release(call)
@@ -124,6 +138,30 @@ class CallLock:
                 self._holders.remove(call)
             if self._waiters:
                 self._grant()
+
+    def _look(self) -> None:
+        """Refuse whoever would wait for ever, if somebody who waits keeps what holds this lock."""
+        if self._kept(_waiting):
+            _refuse()
+
+    def _kept(self, waiters: Iterable[_Waiter]) -> list[Call]:
+        """The holders that cannot end while these wait."""
+        waiting = list(waiters)
+        kept = [holder for holder in self._holders if any(waiter.keeps(holder) for waiter in waiting)]
+        tasks = {h: h.consumer.task for h in self._holders if h not in kept and h.consumer and h.consumer.task}
+        if tasks and (ends := [end for waiter in waiting for end in ends_with(waiter.asker, twin=waiter.twin)]):
+            never = never_done(ends)
+            kept += [holder for holder, task in tasks.items() if task in never]
+        return kept
+
+    def _going_on(self, stuck: dict[_Waiter, None]) -> Iterator[_Waiter]:
+        """Those of ``stuck`` that wait for this lock and have it once all that can go on has ended."""
+        kept = self._kept(stuck)
+        for waiter in self._waiters:
+            if waiter in stuck:
+                if kept and (waiter.exclusive or self._exclusive or len(kept) >= self._slots):
+                    return  # and whoever comes after it waits for its turn
+                yield waiter
 
     def _give(self, call: Call, exclusive: bool) -> None:
         self._exclusive = exclusive
@@ -181,29 +219,29 @@ def held(lock: CallLock, call: Call) -> Iterator[None]:
                 raise
 
 
-def _never_ends(new: _Waiter) -> bool:
-    """Whether a call that is about to wait would do so for ever.
+def _stuck(waiters: Iterable[_Waiter]) -> list[_Waiter]:
+    """Those that would wait for ever.
 
     Take away, again and again, whoever can go on once those that can go on have ended. Whoever is left never can.
     """
-    stuck = list(_waiting)
-    while True:
-        free = next((waiter for waiter in stuck if _can_go_on(waiter, stuck)), None)
-        if free is None:
-            return new in stuck
-        if free is new:
-            return False
-        stuck.remove(free)
+    stuck = dict.fromkeys(waiters)
+    while stuck:
+        free = [waiter for lock in {waiter.lock: None for waiter in stuck} for waiter in lock._going_on(stuck)]
+        if not free:
+            break
+        for waiter in free:
+            del stuck[waiter]
+    return list(stuck)
 
 
-def _can_go_on(waiter: _Waiter, stuck: list[_Waiter]) -> bool:
-    lock = waiter.lock
-    if next((w for w in lock._waiters if w in stuck), waiter) is not waiter:
-        return False  # it is not its turn
-    kept = [h for h in lock._holders if any(w.keeps(h) for w in stuck)]
-    if not kept:
-        return True
-    return not waiter.exclusive and not lock._exclusive and len(kept) < lock._slots
+def _refuse() -> None:
+    """Refuse, of those that would wait for ever, the last ones without which others, or they themselves, need not."""
+    while stuck := _stuck(_waiting):
+        latest = reversed(stuck)
+        found = next((w for w in latest if len(_stuck(o for o in stuck if o is not w)) < len(stuck) - 1), stuck[-1])
+        found.refused = True
+        found.lock.release(found.call)
+        found.wake.set()
 
 
 def _busy(call: Call, when: str) -> BusyError:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from lollms_modalities.calls.logs import log_failure
 
+_LONGEST = 1e6  # seconds of one wait
 _all: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
 
@@ -74,7 +75,8 @@ class Scheduler:
                     heapq.heappop(self._heap)
                 wait = self._heap[0][0] - time.monotonic() if self._heap else None
                 if wait is None or wait > 0:
-                    self._wake.wait(wait)
+                    # No lock waits for as long as a number may be large, and this thread must not end.
+                    self._wake.wait(None if wait is None else min(wait, _LONGEST))
                     continue
                 fn = heapq.heappop(self._heap)[2].fn
             if fn is not None:

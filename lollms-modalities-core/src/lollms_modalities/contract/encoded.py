@@ -9,20 +9,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.contract.async_streams import AsyncStream
 from lollms_modalities.contract.streams import END, Stream
 from lollms_modalities.errors import BusyError, MediaError, OptionError, PluginRefused
 from lollms_modalities.media.audio_coders import import_encoder
-from lollms_modalities.media.audio_encoder import AudioEncoder, EncodedBytes
-from lollms_modalities.media.chunk import AudioChunk
+from lollms_modalities.media.audio_encoder import AudioEncoder, EncodedBytes, check_bit_rate
+from lollms_modalities.media.chunk import AudioChunk, other_kind
 from lollms_modalities.media.encoded import StreamHead, encodes, told_head
 from lollms_modalities.media.formats import AUDIO_FORMATS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from lollms_modalities.calls.askers import Asker
+    from lollms_modalities.media.mixing import Fitted
     from lollms_modalities.media.result import Provenance
 
 STREAM_FORMATS = (*AUDIO_FORMATS, "pcm")
@@ -46,11 +50,41 @@ def check_stream_format(name: object) -> str:
     )
 
 
-def check_can_encode(name: object) -> str:
-    """As ``check_stream_format``, and that what encodes it is installed: before any sound is made."""
-    wanted = check_stream_format(name)
-    import_encoder(wanted)
-    return wanted
+class SoundFormat(NamedTuple):
+    """What is written, where a format's name does not say all.
+
+    Attributes:
+        name: "mp3", "opus", "ogg", "aac", "flac", "wav" or "pcm".
+        sample_rate: in Hz; None for the sound's own.
+        channels: 1 where they become one; None for the sound's own.
+        bit_rate: bits a second of "mp3" and "opus"; None for the encoder's own choice.
+    """
+
+    name: str
+    sample_rate: int | None = None
+    channels: int | None = None
+    bit_rate: int | None = None
+
+
+def check_can_encode(wanted: object) -> SoundFormat:
+    """What is wanted, if sound can be streamed so and what encodes it is installed: before any sound is made.
+
+    Raises:
+        OptionError: it cannot.
+        BindingDependencyError: what encodes the format is not installed.
+    """
+    said = wanted if isinstance(wanted, SoundFormat) else SoundFormat("mp3" if wanted is None else wanted)  # type: ignore[arg-type]
+    said = said._replace(name=check_stream_format(said.name))
+    _check_whole("sample_rate", said.sample_rate, 8000, 192_000)
+    _check_whole("channels", said.channels, 1, 1)
+    check_bit_rate(said.bit_rate, said.name)
+    import_encoder(said.name)
+    return said
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most):
+        raise OptionError(f"{name}={value!r:.40}.", hint=f"A whole number from {least} to {most}.", names=[name])
 
 
 class EncodedStream(Iterator[bytes]):
@@ -62,7 +96,7 @@ class EncodedStream(Iterator[bytes]):
 
     Args:
         chunks: of ``stream_audio``.
-        output_format: one of ``STREAM_FORMATS``.
+        output_format: one of ``STREAM_FORMATS``, or a ``SoundFormat``.
 
     Attributes:
         output_format: of the bytes.
@@ -72,8 +106,11 @@ class EncodedStream(Iterator[bytes]):
         duration: seconds of sound that went into the bytes so far.
     """
 
-    def __init__(self, chunks: Iterator[AudioChunk], output_format: str) -> None:
-        self.output_format = output_format
+    def __init__(self, chunks: Iterator[AudioChunk], output_format: str | SoundFormat) -> None:
+        self._wanted = output_format if isinstance(output_format, SoundFormat) else SoundFormat(output_format)
+        self.output_format = self._wanted.name
+        self._fitted: Fitted | None = None
+        self._kind = (0, 0)
         self.sample_rate: int | None = None
         self.channels: int | None = None
         self.duration = 0.0
@@ -145,8 +182,7 @@ class EncodedStream(Iterator[bytes]):
         stopped = self._call is not None and self._call.stopped
         if (piece := None if stopped else next(self._waiting, None)) is not None:
             assert self._encoder is not None
-            self._encoder.feed(piece)
-            self.duration = self._encoder.frames / self._encoder.sample_rate
+            self._feed(piece)
             return
         chunk = self._next_chunk(consumer)
         if chunk is END:
@@ -163,13 +199,40 @@ class EncodedStream(Iterator[bytes]):
 
     def _begin(self, first: AudioChunk) -> None:
         target: Any = self._written
-        self._encoder = AudioEncoder(target, first.sample_rate, first.channels, output_format=self.output_format)
+        wanted, self._kind = self._wanted, (first.sample_rate, first.channels)
+        kind = (wanted.sample_rate or first.sample_rate, wanted.channels or first.channels)
+        if kind != self._kind:
+            from lollms_modalities.media.mixing import Fitted
+
+            self._fitted = Fitted(self._kind, *kind)
+        self._encoder = AudioEncoder(target, *kind, output_format=self.output_format, bit_rate=wanted.bit_rate)
         self.sample_rate, self.channels = self._encoder.output_rate, self._encoder.channels
+
+    def _feed(self, piece: AudioChunk) -> None:
+        assert self._encoder is not None
+        if self._fitted is None:
+            self._encode(piece)
+            return
+        import numpy as np
+
+        if (piece.sample_rate, piece.channels) != self._kind:
+            raise other_kind(piece, *self._kind)
+        floats = np.frombuffer(piece.pcm, "<i2").astype(np.float32).reshape(-1, piece.channels) / np.float32(32768)
+        self._encode(self._fitted.add(floats))
+
+    def _encode(self, sound: AudioChunk | npt.NDArray[np.float32]) -> None:
+        assert self._encoder is not None
+        self._encoder.feed(sound)
+        self.duration = self._encoder.frames / self._encoder.sample_rate
 
     def _finish(self) -> None:
         self._done = True
         if self._encoder is None:
             raise MediaError("The stream gave no sound.", hint="Check that the text has something to say.")
+        if self._fitted is not None:
+            import numpy as np
+
+            self._encode(self._fitted.add(np.zeros((0, self._kind[1]), np.float32), last=True))
         self._encoder.finish()
 
     @property

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.call import current_call
 from lollms_modalities.contract.pulling import Source
 from lollms_modalities.errors import LollmsError
@@ -79,7 +80,7 @@ class Frames(Iterator["AudioChunk"]):
                     return None
                 self._wanted = True
                 self._changed.notify_all()
-                self._changed.wait(left)
+                self._changed.wait(waits.ANEW if left is None else min(left, waits.ANEW))
             self._wanted, self._busy_since = False, time.monotonic()
             piece = self._held.popleft()
             self._seconds -= piece.duration

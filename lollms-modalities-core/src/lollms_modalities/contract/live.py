@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import Call, current_call
 from lollms_modalities.contract.utterances import RATE, Utterance, Utterances
-from lollms_modalities.contract.voices import detector
+from lollms_modalities.contract.voices import voice_detector
 from lollms_modalities.media.transcript import Segment, Transcript
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Listening:
         self._frames = frames
         self._arguments = arguments
         self._call = current_call()
-        stream, told = detector(binding.voice_activity())
+        stream, told = voice_detector(binding.voice_activity())
         self._told: dict[str, Any] = {"voice_activity": told}
         self._call.record(extra={"live": self._told})
         self._utterances = Utterances(stream)

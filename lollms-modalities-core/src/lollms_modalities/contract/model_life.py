@@ -129,7 +129,8 @@ class ModelLife(Holding):
             raise BusyError(f"{self.binding_name}: close was asked for from inside one of its own calls.")
         self._closed = True
         for call in self._lock.holders:
-            call.cancel("the binding was closed")
+            if call.verb != "close":  # which another thread has asked for
+                call.cancel("the binding was closed")
         with self._alone("close"):
             if not self._ended:
                 self._unload()

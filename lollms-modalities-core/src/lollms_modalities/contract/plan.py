@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CONTROLS = ("progress", "cancel", "timeout")
 _PLAIN = (str, int, bool, type(None))
+_UNCHANGING = (*_PLAIN, float)
 WHOLE_MEDIA = ("Audio", "Image", "Video")
 
 
@@ -294,10 +296,10 @@ def _provenance(
     recorded: dict[str, Any] | None, started: float, elapsed: float,
 ) -> Any:  # fmt: skip
     from lollms_modalities.media.result import Provenance
-    from lollms_modalities.settings.forms import dump_public
 
     origin = cls.origin()
     said = recorded or {}
+    public, model = _told_of(settings)
     engine = said.get("engine", cls.engine)
     return Provenance(
         binding=name or origin.name,
@@ -306,8 +308,8 @@ def _provenance(
         distribution_version=origin.version,
         engine=engine,
         engine_version=said.get("engine_version") or cls.engine_version(engine),
-        model=said.get("model") or str(getattr(settings, "model_name", None) or ""),
-        settings=dump_public(settings),
+        model=said.get("model") or model,
+        settings=dict(public),
         options=arguments,
         seed=arguments.get("seed"),
         started=started,
@@ -315,3 +317,26 @@ def _provenance(
         usage=said.get("usage", {}),
         extra=said.get("extra", {}),
     )
+
+
+# Of the settings that were told last: they, their values, these as they are shown, the model's name.
+_latest: tuple[Any, tuple[Any, ...], dict[str, Any], str] = (None, (), {}, "")
+
+
+def _told_of(settings: Any) -> tuple[dict[str, Any], str]:
+    """The settings as they are shown, and their model's name.
+
+    A worker tells the same with each result. They are worked out anew unless every value is the very one of before,
+    and of a kind that nobody changes in place.
+    """
+    global _latest
+    from lollms_modalities.settings.forms import dump_public
+
+    values = tuple(settings.__dict__.values())
+    latest = _latest
+    if latest[0] is settings and len(values) == len(latest[1]) and all(map(operator.is_, values, latest[1])):
+        return latest[2], latest[3]
+    public, model = dump_public(settings), str(getattr(settings, "model_name", None) or "")
+    if all(type(value) in _UNCHANGING for value in values):
+        _latest = settings, values, public, model
+    return public, model

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, cast
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.call import CURRENT, TELLING
 from lollms_modalities.errors import MediaError, OptionError
 
@@ -122,7 +123,7 @@ class Source:
             step.close()
             return _END
         try:
-            return future.result()
+            return waits.result(future)
         except BaseException:
             if self._stopped and not ending:
                 return _END  # it was told to
@@ -155,7 +156,7 @@ def _loop_of_its_own() -> tuple[asyncio.AbstractEventLoop, Callable[[], object]]
         await over.wait()
 
     threading.Thread(target=lambda: asyncio.run(live()), name="lollms-frames-loop", daemon=True).start()
-    loop, over = begun.result()
+    loop, over = waits.result(begun)
     return loop, lambda: loop.call_soon_threadsafe(over.set)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities import hooks
 from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.calls.failures import said, without_secrets
+from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.contract.delivering import after, delivered
 from lollms_modalities.errors import GenerationError, LollmsError, PluginRefused
@@ -25,8 +26,9 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
     try:
         CURRENT.set(call)
         relay = hooks.relay()
-        if relay is not None and (result := _answer(relay, binding, plan, call, content, arguments)) is not None:
-            return after(relay, binding, plan, call, result)
+        told = relay if relay is not None and relay.answers else None
+        if told is not None and (result := _answer(told, binding, plan, call, content, arguments)) is not None:
+            return after(told, binding, plan, call, result)
         binding._enter(call, plan)
         if relay is not None and plan.begins_here:
             relay.before_call(binding, call)
@@ -39,7 +41,7 @@ def run(binding: LollmsBinding, plan: Plan, call: Call, content: Any, arguments:
         result = plan.finished(binding, call, result, arguments)
         if plan.makes_media:
             result = delivered(binding, plan, call, result, content, arguments)
-        return result if relay is None else after(relay, binding, plan, call, result)
+        return result if told is None else after(told, binding, plan, call, result)
     except BaseException as exc:
         error = settle(binding, call, exc)
         if (relay := hooks.relay()) is not None:
@@ -95,7 +97,7 @@ def settle(binding: Holding, call: Call, exc: BaseException) -> BaseException:
     """The exception that the caller of a failed call is to see. Its cause is set where ``exc`` must not be shown."""
     if call._error is not None:
         return call._error
-    if not isinstance(exc, Exception):
+    if not isinstance(exc, Exception) or raised_by_handler(exc):
         return exc
     secrets = [*secrets_in(binding.settings), *secrets_in(call.options)]
     cause = without_secrets(exc, secrets)
@@ -126,7 +128,8 @@ def not_an_end(call: Call, error: BaseException) -> BaseException:
     if not isinstance(error, (StopIteration, StopAsyncIteration)):
         return error
     told = GenerationError(
-        f"{call.verb}: its progress callable raised {type(error).__name__}, which would pass for an end.",
+        f"{call.verb}: its progress callable, or a signal's handler, raised {type(error).__name__}, which would pass "
+        "for an end.",
         hint="Let it raise something else.",
     )
     told.__cause__ = error

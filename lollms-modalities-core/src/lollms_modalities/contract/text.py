@@ -36,3 +36,10 @@ def check_speakable(text: object) -> str:
             f"text {shown} holds nothing to say.", hint="Give at least one letter or digit.", names=["text"]
         )
     return checked
+
+
+def check_texts(texts: object) -> list[str]:
+    """``texts`` if it is a list of one or more with something to say each, else an ``OptionError``."""
+    if not isinstance(texts, (list, tuple)) or not texts:
+        raise OptionError("texts is no list, or empty.", hint="Give at least one text.", names=["texts"])
+    return [check_speakable(text) for text in texts]

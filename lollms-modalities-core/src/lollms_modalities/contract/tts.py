@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.contract.binding import LollmsBinding
-from lollms_modalities.contract.text import check_speakable
+from lollms_modalities.contract.text import check_speakable, check_texts
 from lollms_modalities.contract.verbs import verb
 from lollms_modalities.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from lollms_modalities.calls.step import Step
     from lollms_modalities.contract.async_streams import AsyncStream
-    from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream
+    from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream, SoundFormat
     from lollms_modalities.contract.verbs import Verb
     from lollms_modalities.media.audio import Audio
     from lollms_modalities.media.chunk import AudioChunk
@@ -130,14 +130,15 @@ class LollmsTTSBinding(LollmsBinding):
             yield AudioChunk.from_audio(self.generate_audio(text, voice, **kwargs), text=text)
 
     def stream_encoded(
-        self, text: str, voice: str | None = None, output_format: str | None = "mp3", **kwargs: Any
+        self, text: str, voice: str | None = None, output_format: str | SoundFormat | None = "mp3", **kwargs: Any
     ) -> EncodedStream:
         """Speak ``text`` as the bytes of a sound file, part by part, such as for an HTTP response.
 
         Args:
             text, voice: as of ``generate_audio``.
             output_format: "mp3", "opus" (in Ogg), "ogg" (Vorbis), "aac", "flac", "wav", or "pcm": int16 samples,
-                little endian, without a header. None is "mp3", as where it is left out.
+                little endian, without a header. None is "mp3", as where it is left out. A
+                ``SoundFormat`` says the sample rate and the bit rate, too.
             kwargs: the binding's options; and ``progress``, ``cancel``, ``timeout``.
 
         Returns:
@@ -149,19 +150,21 @@ class LollmsTTSBinding(LollmsBinding):
         """
         from lollms_modalities.contract.encoded import EncodedStream, check_can_encode
 
-        wanted = check_can_encode("mp3" if output_format is None else output_format)
+        wanted = check_can_encode(output_format)
         return EncodedStream(self.stream_audio(text, voice, **kwargs), wanted)
 
     def astream_encoded(
-        self, text: str, voice: str | None = None, output_format: str | None = "mp3", **kwargs: Any
+        self, text: str, voice: str | None = None, output_format: str | SoundFormat | None = "mp3", **kwargs: Any
     ) -> AsyncEncodedStream:
         """Twin of ``stream_encoded`` for ``async for``: same arguments; cancelling the task cancels the call."""
         from lollms_modalities.contract.encoded import AsyncEncodedStream, EncodedStream, check_can_encode
 
-        wanted = check_can_encode("mp3" if output_format is None else output_format)
+        wanted = check_can_encode(output_format)
         return AsyncEncodedStream(EncodedStream(self.astream_audio(text, voice, **kwargs)._stream, wanted))
 
     def _check_content(self, kind: str, value: Any) -> Any:
+        if kind == "texts":
+            return check_texts(value)
         return check_speakable(value) if kind == "text" else value
 
     @classmethod

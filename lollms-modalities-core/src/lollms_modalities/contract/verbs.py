@@ -34,8 +34,8 @@ class Verb(NamedTuple):
         returns: name of the class in ``media`` that its result, each item of its stream, or each element of the list
             that it returns is of.
         stream: whether it gives a stream of these.
-        content: what the first argument is ("text", "prompt", "audio", "image", "images"), which decides how it is
-            checked; "" where it is not.
+        content: what the first argument is ("text", "texts", "prompt", "audio", "image", "images"), which decides how
+            it is checked; "" where it is not.
         options: the pydantic class of its options; None for the binding's ``Options``.
         params: names of the documented arguments, in their order, without ``self``.
         required: those of them that have no default.

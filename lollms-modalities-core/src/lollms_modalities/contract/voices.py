@@ -80,8 +80,19 @@ class _Level:
         return float(1 / (1 + np.exp(-self._SLOPE * (level - self._quiet - self._EVEN))))
 
 
-def detector(own: VoiceActivity | None) -> tuple[VoiceStream, dict[str, str]]:
-    """A detector for one stream, and what provenance says of it; ``own`` is the binding's, or None."""
+def voice_detector(own: VoiceActivity | None = None) -> tuple[VoiceStream, dict[str, str]]:
+    """What tells speech from what is none, as ``transcribe_live`` finds it: a detector for one stream of sound.
+
+    Args:
+        own: the binding's own, which goes before all; None where there is none.
+
+    Returns:
+        The detector, and what provenance says of it. Without a provider and without Silero (the extra ``live``) it goes
+        by loudness.
+
+    Raises:
+        BindingDependencyError, BindingBrokenError: the provider that is installed cannot be used.
+    """
     if own is not None:
         return own.stream(), {"name": type(own).__name__, "distribution": type(own).__module__.partition(".")[0]}
     if has_provider("voice_activity"):

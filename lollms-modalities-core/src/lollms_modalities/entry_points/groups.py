@@ -1,8 +1,9 @@
-"""The entry-point groups of the five modalities."""
+"""The entry-point groups of the five modalities, and of places."""
 
 from __future__ import annotations
 
 MODALITIES = ("tts", "tti", "stt", "ttm", "ttv")
+PLACES = "lollms_client.places"
 
 
 def group_of(modality: str) -> str:

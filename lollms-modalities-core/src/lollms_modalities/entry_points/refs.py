@@ -5,11 +5,11 @@ A binding is an entry point in its modality's group. What is read is remembered 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lollms_modalities.entry_points.groups import MODALITIES, group_of, target_of
-from lollms_modalities.entry_points.metadata import read_entry_points
+from lollms_modalities.entry_points.groups import MODALITIES, PLACES, group_of, target_of
+from lollms_modalities.entry_points.metadata import name_of, read_entry_points
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
@@ -55,6 +55,13 @@ def installed_bindings(modality: str) -> list[BindingRef]:
     return list(
         _memory.of("installed", lambda: read_refs(read_entry_points(*map(group_of, MODALITIES)), None))[modality]
     )
+
+
+def offered_places(entries: Iterable[EntryPoint]) -> Iterator[tuple[str, Distribution]]:
+    """The names of places among entry points, and whose they are, besides those of the core."""
+    for entry in entries:
+        if entry.group == PLACES and entry.dist is not None and name_of(entry.dist) != "lollms-modalities-core":
+            yield entry.name, entry.dist
 
 
 class Told:

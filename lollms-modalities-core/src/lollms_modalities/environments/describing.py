@@ -27,7 +27,7 @@ def describe_binding(ref: BindingRef) -> dict[str, Any]:
     if _of(ref, bindings) is None:
         from lollms_modalities.environments.changing import check_environment
 
-        _, _, bindings, problems = check_environment(ref.environment)
+        _, _, bindings, problems, _ = check_environment(ref.environment)
     found = _of(ref, bindings)
     if found is None:
         raise BindingBrokenError(

@@ -73,6 +73,14 @@ class Environment(NamedTuple):
         return [f"{ref.modality}:{ref.name}" for modality in MODALITIES for refs in read for ref in refs[modality]]
 
     @property
+    def places(self) -> list[str]:
+        """The places that it holds, such as "ray", besides those of the core."""
+        from lollms_modalities.entry_points.metadata import entry_points_in
+        from lollms_modalities.entry_points.refs import offered_places
+
+        return sorted(n for site in self.site_packages for n, _ in offered_places(entry_points_in(site)))
+
+    @property
     def lock(self) -> Path | None:
         """The file that whoever uses it holds a lock on, so that it is not taken away; None where others made it."""
         lock = self.folder.parent / LOCK

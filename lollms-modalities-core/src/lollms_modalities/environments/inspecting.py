@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lollms_modalities.environments.explain import one_line
 from lollms_modalities.environments.installers import InstallerFailed
-from lollms_modalities.environments.local import normal
+from lollms_modalities.environments.local import CORE, normal
 
 if TYPE_CHECKING:
     from lollms_modalities.environments.environment import Environment
@@ -29,12 +29,14 @@ class Inspection(NamedTuple):
         core: version of its lollms-modalities-core.
         bindings: what each said of itself: modality, name, aliases, distribution, version, description.
         problems: what is wrong, a sentence each.
+        places: the names of those that it offers, besides the core's.
     """
 
     python: str
     core: str
     bindings: list[dict[str, Any]]
     problems: list[str]
+    places: list[str]
 
 
 def inspect(python: Path, runner: Runner, variables: Mapping[str, str], code: str) -> Inspection:
@@ -58,15 +60,16 @@ def inspect(python: Path, runner: Runner, variables: Mapping[str, str], code: st
         lines = [json.loads(line) for line in out.read_text("utf-8").splitlines() if line.endswith("}")]
     head = lines[0] if lines else {}
     bindings = [line["binding"] for line in lines if "binding" in line]
+    places = [line["place"]["name"] for line in lines if "place" in line and line["place"]["distribution"] != CORE]
     problems = [f"{_who(line['failed'])}: {line['failed']['error']}" for line in lines if "failed" in line]
     if crash:
         last = lines[-1] if lines else {}
         where = f"{_who(last['begins'])}: " if "begins" in last else ""
         problems.append(f"{where}{crash}")
-    elif not bindings and not problems:
+    elif not bindings and not places and not problems:
         problems.append("it holds no binding")
     problems += [f"its recipe's check fails: {line['check']}" for line in lines if line.get("check")]
-    return Inspection(head.get("python", ""), head.get("core", ""), bindings, problems)
+    return Inspection(head.get("python", ""), head.get("core", ""), bindings, problems, places)
 
 
 def differences(environment: Environment, kept: Record | None) -> Iterator[str]:
@@ -90,7 +93,8 @@ def differences(environment: Environment, kept: Record | None) -> Iterator[str]:
 
 
 def _who(about: Mapping[str, Any]) -> str:
-    return f"the {about['modality']} binding {about['name']!r}"
+    kind = "place" if about["modality"] == "place" else f"{about['modality']} binding"
+    return f"the {kind} {about['name']!r}"
 
 
 def _crash(exc: InstallerFailed) -> str:

@@ -16,7 +16,8 @@ def inspect(out: TextIO, code: str) -> None:
     """Describe each binding that is installed here, then run the code."""
     from importlib import import_module
 
-    from lollms_modalities.entry_points.groups import MODALITIES
+    from lollms_modalities.entry_points.groups import MODALITIES, PLACES
+    from lollms_modalities.entry_points.metadata import read_entry_points
     from lollms_modalities.version import __version__
 
     _tell(out, {"python": sys.version.split()[0], "core": __version__})
@@ -31,6 +32,14 @@ def inspect(out: TextIO, code: str) -> None:
                 _tell(out, {"binding": about | {"description": manager.load_class(ref.name).describe()}})
             except Exception as exc:
                 _tell(out, {"failed": about | {"error": f"{type(exc).__name__}: {exc}"}})
+    for entry in read_entry_points(PLACES):
+        about = {"modality": "place", "name": entry.name, "distribution": entry.dist.name if entry.dist else ""}
+        _tell(out, {"begins": about})
+        try:
+            entry.load()
+            _tell(out, {"place": about})
+        except Exception as exc:
+            _tell(out, {"failed": about | {"error": f"{type(exc).__name__}: {exc}"}})
     if code:
         try:
             exec(compile(code, "<check of the recipe>", "exec"), {"__name__": "__check__"})

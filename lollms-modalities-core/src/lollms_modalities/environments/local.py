@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lollms_modalities.errors import EnvironmentBuildError, LollmsError
 
+CORE = "lollms-modalities-core"
+
 
 def normal(name: str) -> str:
     """A distribution's name as it is compared."""

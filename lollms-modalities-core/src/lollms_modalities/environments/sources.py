@@ -1,11 +1,11 @@
-"""Where the distribution comes from that offers a binding: installed, a folder, an index."""
+"""Where the distribution comes from that offers a binding, or a place: installed, a folder, an index."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lollms_modalities.environments.local import (
+    CORE,
     Local,
     damage_told,
     fitting,
@@ -22,7 +23,7 @@ from lollms_modalities.environments.local import (
     refuse_no_file,
 )
 from lollms_modalities.environments.recipe import parse_recipe
-from lollms_modalities.environments.wheels import Builder, is_ours, name_of, read_wheel, read_wheels
+from lollms_modalities.environments.wheels import Builder, is_offer, name_of, read_wheel, read_wheels
 from lollms_modalities.errors import BindingNotFoundError, EnvironmentBuildError
 from lollms_modalities.version import __version__
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from lollms_modalities.environments.wheels import Read
 
 
-_CORE = "lollms-modalities-core"
 _CLIENT = "lollms-client"
 
 
@@ -68,9 +68,9 @@ class Found:
         lines = [] if own in self.wheels else [_with_extras(self.requirement, tail)]
         for name, wheel in self.wheels.items():
             lines.append(f"{name}{tail if name == own else ''} @ {wheel.as_uri()}")
-        if _CORE not in self.wheels:
+        if CORE not in self.wheels:
             # Both sides of a worker speak the same.
-            lines.append(f"{_CORE}=={__version__}")
+            lines.append(f"{CORE}=={__version__}")
         return lines + list(self.recipe.requirements)
 
 
@@ -97,7 +97,7 @@ def find(
     if source:
         here, damaged = _in_folder(Path(source))
         own, found_extras = _offers(name, here, Path(source), damaged), _client_extras().get(normal(name), ("", ()))[1]
-        local = here if any(normal(one.name) == _CORE for one in here) else [*here, *_installed_from_folders([_CORE])]
+        local = here if any(normal(one.name) == CORE for one in here) else [*here, *_installed_from_folders([CORE])]
     else:
         local = _installed_from_folders()
         own, found_extras = _known(name, local)
@@ -186,7 +186,9 @@ def _project(folder: Path) -> Local | None:
         if "name" not in project:
             return None
         groups = project.get("entry-points", {}).items()
-        offers = frozenset(str(name) for group, entries in groups if is_ours(group) for name in dict(entries))
+        offers = frozenset(
+            str(name) for group, entries in groups if is_offer(group, project["name"]) for name in dict(entries)
+        )
         return Local(*identity(project["name"], project.get("version", "0")), folder.absolute(), offers)
 
 
@@ -221,18 +223,15 @@ def _offers(name: str, local: Iterable[Local], folder: Path, damaged: list[Envir
 
 def _known(name: str, local: list[Local]) -> tuple[Local | str, tuple[str, ...]]:
     """From what is installed here or from the extras of the client; else the name itself is a requirement."""
-    from lollms_modalities.entry_points.groups import MODALITIES
-    from lollms_modalities.entry_points.refs import installed_bindings
-
-    refs = [ref for modality in MODALITIES for ref in installed_bindings(modality)]
-    for ref in refs:
-        if normal(name) in {normal(n) for n in (*ref.names, ref.distribution)}:
-            extras = _client_extras().get(normal(ref.name), ("", ()))[1]
-            return fitting(ref.distribution, local) or f"{ref.distribution}=={ref.version}", extras
+    installed = list(_installed())
+    for names, owner, version in installed:
+        if normal(name) in {normal(n) for n in (*names, owner)}:
+            extras = _client_extras().get(normal(names[0]), ("", ()))[1]
+            return fitting(owner, local) or f"{owner}=={version}", extras
     extra = _client_extras().get(normal(name))
     if extra is not None:
         return fitting(extra[0], local) or extra[0], extra[1]
-    known = sorted({*_client_extras(), *(n for ref in refs for n in ref.names)})
+    known = sorted({*_client_extras(), *(n for names, _, _ in installed for n in names)})
     close = difflib.get_close_matches(normal(name), known, n=1)
     if close:
         raise BindingNotFoundError(
@@ -240,6 +239,19 @@ def _known(name: str, local: list[Local]) -> tuple[Local | str, tuple[str, ...]]
         )
     name_of(name)
     return name, ()
+
+
+def _installed() -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """The bindings that are installed here, and the places that need an environment: names, distribution, version."""
+    from lollms_modalities.entry_points.groups import MODALITIES, PLACES
+    from lollms_modalities.entry_points.metadata import read_entry_points
+    from lollms_modalities.entry_points.refs import installed_bindings, offered_places
+
+    for modality in MODALITIES:
+        for ref in installed_bindings(modality):
+            yield ref.names, ref.distribution, ref.version
+    for name, dist in offered_places(read_entry_points(PLACES)):
+        yield (name,), dist.name, dist.version
 
 
 def _client_extras() -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -265,12 +277,8 @@ def _client_extras() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 def _installed_from_folders(names: Iterable[str] | None = None) -> list[Local]:
     """Distributions of ours that are installed here from a project's folder or a wheel that is still there."""
-    from lollms_modalities.entry_points.groups import MODALITIES
-    from lollms_modalities.entry_points.refs import installed_bindings
-
     if names is None:
-        refs = [ref for modality in MODALITIES for ref in installed_bindings(modality)]
-        names = {_CORE, *(ref.distribution for ref in refs)}
+        names = {CORE, *(owner for _, owner, _ in _installed())}
     found = []
     for name in sorted(names):
         path = _came_from(name)

@@ -10,7 +10,7 @@ from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lollms_modalities.environments.local import damage_told, fitting, identity, normal, refuse_no_file
+from lollms_modalities.environments.local import CORE, damage_told, fitting, identity, normal, refuse_no_file
 from lollms_modalities.environments.recipe import FILE
 from lollms_modalities.errors import BindingNotFoundError
 
@@ -103,7 +103,7 @@ def _with_recipe(files: _Files, info: _Files, metadata: object) -> Read:
     points = info.joinpath("entry_points.txt")
     groups: dict[tuple[str, str], list[str]] = {}
     for entry in Metadata(points.read_text("utf-8") if points.is_file() else "").entry_points:
-        if is_ours(entry.group):
+        if is_offer(entry.group, metadata["Name"] or ""):
             groups.setdefault((entry.group, target_of(entry.value)), []).append(entry.name)
     recipe = ""
     for _, target in groups:
@@ -133,10 +133,11 @@ class Metadata(Distribution):
         raise NotImplementedError
 
 
-def is_ours(group: str) -> bool:
-    from lollms_modalities.entry_points.groups import MODALITIES, group_of
+def is_offer(group: str, distribution: str) -> bool:
+    """Whether what a distribution has in a group wants an environment: a binding, or a place that is not the core's."""
+    from lollms_modalities.entry_points.groups import MODALITIES, PLACES, group_of
 
-    return group in map(group_of, MODALITIES)
+    return group in map(group_of, MODALITIES) or (group == PLACES and normal(distribution) != CORE)
 
 
 def name_of(requirement: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.entry_points.refs import BindingRef
 from lollms_modalities.environments.environment import find_environment
@@ -71,12 +72,13 @@ def check_bindings(
 ) -> Iterator[Finding]:  # fmt: skip
     """Check several side by side, as many as there are processors; the findings come in the order of ``refs``."""
     pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="lollms-check")
-    cancel = CancelToken()
+    cancel, breaths = CancelToken(), Breaths()
+
+    def check(ref: BindingRef) -> Finding:
+        return check_binding(ref, timeout, cancel, settings=settings(ref), breaths=breaths)
+
     try:
-        breaths = Breaths()
-        yield from pool.map(
-            lambda ref: check_binding(ref, timeout, cancel, settings=settings(ref), breaths=breaths), refs
-        )
+        yield from map(waits.result, [pool.submit(check, ref) for ref in refs])
     finally:
         # Whoever has seen enough, or was interrupted, does not wait for the rest.
         cancel.cancel()

@@ -10,12 +10,15 @@ this hook nothing is to pass.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.calls.call import TELLING
 from lollms_modalities.calls.failures import said
+from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.entry_points.metadata import read_entry_points
 from lollms_modalities.errors import PluginRefused
@@ -33,6 +36,8 @@ _relay: Relay | None = None
 _looked = False
 _limits: Limits | None = None
 _left_out: frozenset[str] = frozenset()
+# Who looks for the plug-ins: they are made once, however many threads make the first call.
+_looking = threading.RLock()
 
 
 def relay() -> Relay | None:
@@ -42,22 +47,26 @@ def relay() -> Relay | None:
 
 def _look() -> Relay | None:
     global _relay, _looked
-    entries = read_entry_points(GROUP)
-    if entries:
-        from lollms_modalities.hooks.settings import switched_off
+    with _looking:
+        if not _looked:
+            entries = read_entry_points(GROUP)
+            if entries:
+                from lollms_modalities.hooks.settings import switched_off
 
-        entries = [entry for entry in entries if entry.name not in _left_out and not switched_off(entry.name)]
-    _relay = Relay.load() if entries else None
-    _looked = True
-    return _relay
+                entries = [entry for entry in entries if entry.name not in _left_out and not switched_off(entry.name)]
+            found = Relay.load() if entries else None
+            if not _looked:  # a plug-in that is being loaded may have registered another
+                _relay, _looked = found, True
+        return _relay
 
 
 def register(plugin: object) -> None:
     """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``."""
     global _relay, _looked
-    relay_ = relay() or Relay.load()
-    relay_.manager.register(plugin)
-    _relay, _looked = relay_, True
+    with _looking:
+        relay_ = relay() or Relay.load()
+        relay_.manager.register(plugin)
+        _relay, _looked = relay_, True
 
 
 def unregister(plugin: object) -> None:
@@ -137,7 +146,13 @@ def _failed(plugin: str, hook: str, error: BaseException) -> None:
 
 
 class Relay:
-    """Calls the hooks of every plug-in."""
+    """Calls the hooks of every plug-in.
+
+    Attributes:
+        answers: whether it wants to hear more than that calls begin and fail.
+    """
+
+    answers = True
 
     def __init__(self, manager: Any) -> None:
         self.manager = manager
@@ -284,6 +299,8 @@ class Relay:
 
 def _pass_over(impl: Any, hook: str, exc: Exception) -> None:
     """Log, in an ``except`` clause, what an implementation raised, unless that ends the call."""
+    if raised_by_handler(exc):
+        raise exc
     if isinstance(exc, PluginRefused) and hook in _REFUSE:
         exc.plugin = exc.plugin or impl.plugin_name
         raise exc
@@ -321,3 +338,12 @@ def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
         return fn(*args)
     finally:
         TELLING.reset(token)
+
+
+def _after_fork() -> None:
+    global _looking
+    _looking = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

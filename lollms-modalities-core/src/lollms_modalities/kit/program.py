@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.call import current_call
 from lollms_modalities.errors import BindingDependencyError, GenerationError
 
@@ -203,7 +204,10 @@ class Running:
     def _join(self) -> None:
         for number, thread in enumerate(self._threads):
             # The first ends with the program; the others with its pipes, which somebody else may hold.
-            thread.join(None if number == 0 and self._over else 2 * _GRACE)
+            if number == 0 and self._over:
+                waits.join(thread)
+            else:
+                thread.join(2 * _GRACE)
 
     def _reap(self) -> int:
         if self._over is None:
@@ -240,7 +244,8 @@ class Running:
         poll = select.poll()
         poll.register(pipe.fileno(), select.POLLIN | select.POLLHUP)
         poll.register(self._over[0], select.POLLIN | select.POLLHUP)
-        ready = [number for number, _ in poll.poll()]
+        while not (ready := [number for number, _ in poll.poll(1000 * waits.ANEW)]):
+            pass
         if pipe.fileno() in ready:
             return True
         poll.unregister(self._over[0])

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from lollms_modalities.calls import waits
 from lollms_modalities.calls.call import Call
 
 _POLL = 0.05  # seconds between two looks at the call while a connection is being made
@@ -136,7 +137,7 @@ def _addresses(host: str, port: int, until: float, call: Call) -> list[Any]:
     remove = call.on_cancel(woken.set)
     try:
         threading.Thread(target=ask, name="lollms-getaddrinfo", daemon=True).start()
-        woken.wait(max(0.0, until - time.monotonic()))
+        waits.wait(woken.wait, until - time.monotonic())
     finally:
         remove()
     call.check()

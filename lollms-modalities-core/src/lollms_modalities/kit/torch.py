@@ -198,14 +198,21 @@ def stopping_criteria(report: Callable[[int], object]) -> Any:
     return StoppingCriteriaList([Report()])
 
 
+# Not all that runs out of memory says so by an error of its own: the libraries of matrix products, Apple's GPUs and the
+# processor have a RuntimeError.
+_NO_MEMORY = ("out of memory", "ALLOC_FAILED", "can't allocate memory", "not enough memory")
+
+
 def translate_error(error: Exception) -> LollmsError | None:
     """The typed error for one of torch's, for a binding's ``translate_error``; None where there is no better one."""
     import sys
 
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+    if torch is None or not isinstance(error, RuntimeError):
+        return None
+    if isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
         return GenerationError(
-            f"The device ran out of memory: {str(error).splitlines()[0]}",
+            f"The device ran out of memory: {(str(error).splitlines() or ['it does not say where'])[0]}",
             hint="Use a smaller model or a lower precision, ask for less at once, or choose device='cpu'.",
         )
     return None

@@ -199,9 +199,17 @@ def check_consent(consent: object) -> str:
     """``consent`` where it says something.
 
     Raises:
-        OptionError: it says nothing.
+        OptionError: it says nothing, or what no file can hold.
     """
     if isinstance(consent, str) and consent.strip() and len(consent) <= 1000:
+        try:
+            consent.encode()
+        except UnicodeEncodeError as exc:
+            raise OptionError(
+                f"consent holds a lone surrogate at position {exc.start}, which is no character.",
+                hint="Decode the bytes it came from with errors='replace'.",
+                names=["consent"],
+            ) from None
         return consent.strip()
     raise OptionError(
         "A voice is kept only with the consent of the person whose voice it is.",

@@ -186,7 +186,7 @@ class WavCoder:
 class CompressedCoder:
     """What libsndfile encodes."""
 
-    def __init__(self, sink: Sink, name: str, rate: int, channels: int) -> None:
+    def __init__(self, sink: Sink, name: str, rate: int, channels: int, bit_rate: int | None = None) -> None:
         self._sink = sink
         self._name = name
         self._channels = channels
@@ -200,7 +200,8 @@ class CompressedCoder:
         # soundfile asserts that libsndfile took all of a write.
         self._refused = (library.LibsndfileError, AssertionError)
         try:
-            self._file = library.SoundFile(sink, "w", self.rate, channels, subtype, format=container)
+            how = {} if bit_rate is None else _at_bit_rate(name, self.rate, channels, bit_rate)
+            self._file = library.SoundFile(sink, "w", self.rate, channels, subtype, format=container, **how)
         except self._refused as exc:
             sink.check()
             raise self._refusal(exc) from exc
@@ -266,6 +267,20 @@ def import_encoder(name: str) -> None:
 def words_of(exc: Exception) -> str:
     """What libsndfile said, without the object that it was said of."""
     return str(getattr(exc, "error_string", exc)).strip().rstrip(".") or type(exc).__name__
+
+
+BIT_RATES = ("mp3", "opus")  # formats whose bit rate can be said
+
+
+def _at_bit_rate(name: str, rate: int, channels: int, wanted: float) -> dict[str, Any]:
+    """What libsndfile is told: a level from 0 to 1, which its encoders take for a place between two bit rates.
+
+    For MP3 these are of the whole (mpeg_l3_encode.c), for Opus of one channel (ogg_opus.c).
+    """
+    wanted /= channels if name == "opus" else 1
+    low, high = (6000, 256_000) if name == "opus" else (32_000, 320_000) if rate >= 32000 else (8000, 160_000)
+    level = min(max((high - wanted) / (high - low), 0.0), 0.9999)  # at 1 it says that it cannot
+    return {"compression_level": level} | ({"bitrate_mode": "CONSTANT"} if name == "mp3" else {})
 
 
 def _rate_for(name: str, rate: int) -> int:

@@ -14,6 +14,7 @@ from lollms_modalities.calls.call import CURRENT
 from lollms_modalities.errors import GenerationError, OptionError
 from lollms_modalities.media.aac import AacCoder
 from lollms_modalities.media.audio_coders import (
+    BIT_RATES,
     BLOCK,
     CompressedCoder,
     PcmCoder,
@@ -50,6 +51,25 @@ def encode_audio(samples: npt.NDArray[Any], sample_rate: int, output_format: str
     with AudioEncoder(buffer, sample_rate, channels, output_format=wanted, frames=len(fixed)) as encoder:
         encoder.feed(fixed)
     return buffer.getvalue()
+
+
+def check_bit_rate(bit_rate: Any, output_format: str) -> int | None:
+    """Bits a second, if that can be said of the format.
+
+    Raises:
+        OptionError: it cannot, or it is no number of them.
+    """
+    if bit_rate is None:
+        return None
+    if output_format not in BIT_RATES:
+        raise OptionError(
+            f"The bit rate of {output_format} cannot be said.", hint=f"Of {', '.join(BIT_RATES)} it can.",
+            names=["bit_rate"],
+        )  # fmt: skip
+    whole = isinstance(bit_rate, int) and not isinstance(bit_rate, bool)
+    if not whole or not 6000 <= bit_rate <= 512_000:
+        raise OptionError(f"bit_rate={bit_rate!r:.40}.", hint="Bits a second, 6000 to 512000.", names=["bit_rate"])
+    return int(bit_rate)
 
 
 class EncodedBytes:
@@ -94,6 +114,8 @@ class AudioEncoder:
             frames), or "pcm": int16 samples, little endian, without a header. Where it is left out the path's suffix
             decides, and a file object gets WAV.
         frames: how many will be fed, where that is known: with WAV the header is right from the beginning.
+        bit_rate: bits a second of MP3 and Opus; the encoder's own choice where it is left out. The nearest that the
+            format has is taken.
 
     Attributes:
         format: that is written.
@@ -116,6 +138,7 @@ class AudioEncoder:
         *,
         output_format: str | None = None,
         frames: int | None = None,
+        bit_rate: int | None = None,
     ) -> None:
         self._whole: WholeFile | None = None
         path = Path(target) if isinstance(target, (str, os.PathLike)) else None
@@ -131,6 +154,7 @@ class AudioEncoder:
         self.frames = 0
         self._done = False
         self._expected = frames
+        self._bit_rate = check_bit_rate(bit_rate, self.format)
         import_encoder(self.format)  # before a file is made
         if path is not None:
             self._whole = WholeFile(path)
@@ -150,7 +174,7 @@ class AudioEncoder:
             return WavCoder(self._sink, self.sample_rate, self.channels, size)
         if self.format == "aac":
             return AacCoder(self._sink, self.sample_rate, self.channels)
-        return CompressedCoder(self._sink, self.format, self.sample_rate, self.channels)
+        return CompressedCoder(self._sink, self.format, self.sample_rate, self.channels, self._bit_rate)
 
     def feed(self, samples: AudioChunk | bytes | bytearray | memoryview | npt.NDArray[Any]) -> None:
         """Encode what follows. Checks for the current call's end on the way, if there is one.

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeAlias, cast
 
 from lollms_modalities.errors import AudioFileNotFoundError, LollmsError, MediaError
+from lollms_modalities.media.view import View
 
 # "data:" and a medium's type, or a scheme: a file may be called "data:x.wav".
 _ADDRESS = re.compile(r"data:[^,]*[,;]|[a-z][a-z0-9+.-]{0,9}://", re.IGNORECASE)
+_AT_ONCE = 1 << 16  # bytes of a result that are read at a time
 
 
 class MediaInputSchema:
@@ -128,7 +130,35 @@ def media_path(media: MediaInput) -> Path | None:
 def open_media(media: MediaInput) -> BinaryIO:
     """The media as a binary file that can seek; the caller closes it."""
     checked = check_media(media)
-    return checked.open("rb") if isinstance(checked, Path) else cast(BinaryIO, io.BytesIO(checked))
+    if isinstance(checked, Path):
+        return checked.open("rb")
+    return cast(
+        BinaryIO, io.BytesIO(checked) if type(checked) is bytes else io.BufferedReader(_Held(checked), _AT_ONCE)
+    )
+
+
+class _Held(View):
+    """The bytes of a result as a file. ``BytesIO`` would copy them all, for a look at their header."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(len(data))
+        self._view = memoryview(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET and offset < 0:
+            raise ValueError(f"negative seek value {offset}")  # as of any file in memory
+        return super().seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._view[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def readall(self) -> bytes:
+        rest = bytes(self._view[self._at :])
+        self._at += len(rest)
+        return rest
 
 
 def read_media(media: MediaInput) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lollms_modalities.media.formats import Format
 
 _COPIED = 1 << 20  # bytes at a time
+_LARGE = 1 << 23  # bytes, of which copies take longer than all else that a plug-in does with them
 
 
 class MediaFile(Result, bytes):
@@ -92,23 +93,28 @@ class MediaFile(Result, bytes):
         return self._save_as_it_is(target) if wanted == self.format else self._save_converted(target, wanted)
 
     def _save_as_it_is(self, target: Path) -> Self:
-        if len(self):
-            made = told(self, target=target)
-            write_whole(target, made)
-            return made
-        with open_media(self) as file:
-            return self._save_file(target, file)
+        if not len(self):
+            with open_media(self) as file:
+                return self._save_file(target, file)
+        if len(self) > _LARGE and encodes():  # a plug-in then changes some of the file, and copies no bytes
+            return self._save_file(target, self)
+        made = told(self, target=target)
+        write_whole(target, made)
+        return made
 
-    def _save_file(self, target: Path, file: BinaryIO) -> Self:
-        """Write what is left of a file, which is this in its own format."""
+    def _save_file(self, target: Path, content: bytes | BinaryIO) -> Self:
+        """Write these bytes, or what is left of a file, which are this in its own format."""
         if not encodes():
-            write_whole(target, file)
+            write_whole(target, content)
             return self
         whole = WholeFile(place_for(target))
         written = WrittenFile(whole, target)
         try:
             with explained(target):
-                shutil.copyfileobj(file, whole.file, _COPIED)
+                if isinstance(content, bytes):
+                    whole.file.write(content)
+                else:
+                    shutil.copyfileobj(content, whole.file, _COPIED)
                 whole.file.flush()
             made: Self = written.told(self._held_in(whole.part))
             written.keep()
@@ -117,6 +123,7 @@ class MediaFile(Result, bytes):
         return made
 
     def _held_in(self, part: Path) -> Self:
+        """An object without the bytes, which are in that file."""
         held = type(self)()
         held.__dict__.update(self.__dict__)
         held.path = part

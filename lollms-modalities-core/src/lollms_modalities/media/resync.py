@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from lollms_modalities.media.view import View
+
 _WAVPACK = b"wvpk"
 _LARGEST = 1 << 20  # bytes of a block of WavPack, as its own library has it
 _TAGS = (b"APETAGEX", b"TAG", b"ID3")  # which follow the last block
@@ -30,24 +32,13 @@ def resynced(file: BinaryIO) -> BinaryIO:
     return file
 
 
-class Pieces(io.RawIOBase):
+class Pieces(View):
     """Parts of a file, one after the other; a part that has no place is zeros."""
 
     def __init__(self, file: BinaryIO, parts: list[tuple[int | None, int]]) -> None:
+        super().__init__(sum(size for _, size in parts))
         self._file = file
         self._parts = parts
-        self._size = sum(size for _, size in parts)
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset)
-        return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         begin = 0

@@ -11,6 +11,7 @@ import struct
 from typing import BinaryIO, NamedTuple, SupportsIndex
 
 from lollms_modalities.errors import GenerationError
+from lollms_modalities.media.view import View
 
 LOWEST_RATE = 1000  # samples per second; below it a small file would become hours of sound
 # A WAV header also holds the rate times the bytes a frame, of at most 255 channels, in 32 bits.
@@ -129,26 +130,14 @@ def _wav(form: bytes, start: int, said: int, length: int, file: BinaryIO, true: 
     return Wav(rate, channels, bits, plain and tag == 1, start, size - size % frame, said, plain, form, true)
 
 
-class Part(io.RawIOBase):
+class Part(View):
     """A part of a file, as a file of its own: ``head``, and the ``size`` bytes from ``start`` on."""
 
     def __init__(self, file: BinaryIO, start: int, size: int, head: bytes = b"") -> None:
+        super().__init__(len(head) + size)
         self._file = file
         self._start = start
-        self._size = size
         self._head = head
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._head) + self._size}[whence]
-        self._at = max(0, begin + offset)
-        return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         inside = self._at - len(self._head)
@@ -156,7 +145,7 @@ class Part(io.RawIOBase):
             data = self._head[self._at : self._at + len(buffer)]
         else:
             self._file.seek(self._start + inside)
-            data = self._file.read(max(0, min(len(buffer), self._size - inside)))
+            data = self._file.read(max(0, min(len(buffer), self._size - self._at)))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)

@@ -57,6 +57,9 @@ def _draw_when_negative(value: object) -> object:
     return None if value == -1 and not isinstance(value, bool) else value
 
 
+LARGEST = 2**31 - 1  # of a whole number that engines are given: beyond it some of them fail, each in its own way
+
+
 # One vocabulary, so that an option means the same with every engine.
 Seed = Annotated[
     Annotated[int, Field(ge=0, le=2**63 - 1)] | None,
@@ -68,22 +71,22 @@ Seed = Annotated[
 Language = Annotated[str | None, Field(description="Language tag (BCP 47), such as en or pt-BR.", max_length=35)]
 Speed = Annotated[float, Field(ge=0.1, le=10, allow_inf_nan=False, description="1.0 is the natural speed.")]
 Duration = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False, description="Length of the result in seconds.")]
-NumFrames = Annotated[int, Field(ge=1, description="Number of frames of the video.")]
+NumFrames = Annotated[int, Field(ge=1, le=LARGEST, description="Number of frames of the video.")]
 Fps = Annotated[float, Field(gt=0, le=240, allow_inf_nan=False, description="Frames per second.")]
-Width = Annotated[int, Field(ge=1, description="Width in pixels.")]
-Height = Annotated[int, Field(ge=1, description="Height in pixels.")]
+Width = Annotated[int, Field(ge=1, le=LARGEST, description="Width in pixels.")]
+Height = Annotated[int, Field(ge=1, le=LARGEST, description="Height in pixels.")]
 Scale = Annotated[
     Annotated[float, Field(gt=1, le=16, allow_inf_nan=False)] | None,
     Field(description="By how much each side of an image grows; the engine's own when empty."),
 ]
-Count = Annotated[int, Field(ge=1, description="How many results to make.")]
+Count = Annotated[int, Field(ge=1, le=LARGEST, description="How many results to make.")]
 Temperature = Annotated[float, Field(ge=0, allow_inf_nan=False, description="Randomness of sampling; 0 is none.")]
-TopK = Annotated[int, Field(ge=0, description="Sample among the k likeliest; 0 is all.")]
+TopK = Annotated[int, Field(ge=0, le=LARGEST, description="Sample among the k likeliest; 0 is all.")]
 TopP = Annotated[float, Field(ge=0, le=1, description="Sample among the likeliest that hold this probability.")]
 GuidanceScale = Annotated[float, Field(ge=0, allow_inf_nan=False, description="How closely the prompt is followed.")]
-NumInferenceSteps = Annotated[int, Field(ge=1, description="Number of denoising steps.")]
+NumInferenceSteps = Annotated[int, Field(ge=1, le=LARGEST, description="Number of denoising steps.")]
 Track = Annotated[
-    Annotated[int, Field(ge=0)] | None,
+    Annotated[int, Field(ge=0, le=LARGEST)] | None,
     Field(description="Which sound track of a film, from 0; the default one when empty."),
 ]
 

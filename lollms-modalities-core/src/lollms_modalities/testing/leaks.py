@@ -15,6 +15,7 @@ import pytest
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.errors import LollmsError
 from lollms_modalities.testing.contract import applies, contract, crosses
+from lollms_modalities.testing.smoke import Smoke
 from lollms_modalities.testing.suite import Suite
 from lollms_modalities.testing.watch import Use, use
 
@@ -28,45 +29,48 @@ class LeakTests(Suite):
     calls = 20
     """How many calls the test of growth makes; a third of them are stopped, refused or streamed in the others."""
 
-    def test_nothing_grows_with_calls(self, make: Callable[..., Any], isolated: bool) -> None:
-        """Keep nothing of a call in the binding or its module; close what is opened with ``with``."""
-        binding = make()
-        self._grows(binding, isolated, self.calls, "calls", lambda: self.call(binding))
+    @pytest.fixture
+    def growing(self, smoke: Smoke, maker: Callable[..., Any]) -> Any:
+        """One binding for all tests of growth: each begins where it stands."""
+        if smoke.growing is None:
+            smoke.growing = maker()
+        return smoke.growing
 
-    def test_nothing_grows_with_calls_that_are_stopped(self, make: Callable[..., Any], isolated: bool) -> None:
+    def test_nothing_grows_with_calls(self, growing: Any, isolated: bool) -> None:
+        """Keep nothing of a call in the binding or its module; close what is opened with ``with``."""
+        self._grows(growing, isolated, self.calls, "calls", lambda: self.brief(growing))
+
+    def test_nothing_grows_with_calls_that_are_stopped(self, growing: Any, isolated: bool) -> None:
         """Free in ``finally`` (or ``with``) what a call holds: ``report_progress`` raises where a call is to stop."""
-        binding = make()
 
         def stop() -> None:
             token = CancelToken()
-            self.quietly(lambda: self.call(binding, **self.long(cancel=token, progress=lambda p: token.cancel())))
+            self.quietly(lambda: self.call(growing, **self.long(cancel=token, progress=lambda p: token.cancel())))
 
-        self._grows(binding, isolated, max(4, self.calls // 3), "calls that are stopped", stop)
+        self._grows(growing, isolated, max(4, self.calls // 3), "calls that are stopped", stop)
 
-    def test_nothing_grows_with_calls_that_are_refused(self, make: Callable[..., Any], isolated: bool) -> None:
+    def test_nothing_grows_with_calls_that_are_refused(self, growing: Any, isolated: bool) -> None:
         """Check what is asked for before anything is opened, or free it in ``finally``."""
-        binding = make()
         refused = [{"no_such_option": 1}, *self.refused()]  # type: ignore[attr-defined]
 
         def refuse() -> None:
             for wrong in refused:
                 with suppress(LollmsError, TypeError):  # whether it is refused is asked elsewhere
-                    self.call(binding, **wrong)
+                    self.call(growing, **wrong)
 
-        self._grows(binding, isolated, max(4, self.calls // 3), "calls that are refused", refuse)
+        self._grows(growing, isolated, max(4, self.calls // 3), "calls that are refused", refuse)
 
     @applies(lambda suite: suite.stream_verb)
-    def test_nothing_grows_with_streams(self, make: Callable[..., Any], isolated: bool) -> None:
+    def test_nothing_grows_with_streams(self, growing: Any, isolated: bool) -> None:
         """Free in ``finally`` (or ``with``) what a stream holds: it may be closed at each ``yield``, or never read."""
-        binding = make()
-        verb = getattr(binding, str(self.stream_verb))
+        verb = getattr(growing, str(self.stream_verb))
 
         def stream() -> None:
-            with verb(**self.arguments()) as begun:
+            with verb(**self.arguments(**self.little())) as begun:
                 next(begun)
-            list(verb(**self.arguments()))
+            list(verb(**self.arguments(**self.little())))
 
-        self._grows(binding, isolated, max(4, self.calls // 6), "streams, read or closed early", stream)
+        self._grows(growing, isolated, max(4, self.calls // 6), "streams, read or closed early", stream)
 
     def _grows(self, binding: Any, isolated: bool, times: int, what: str, run: Callable[[], object]) -> None:
         for _ in range(max(2, times // 4)):
@@ -109,10 +113,10 @@ class LeakTests(Suite):
                     next(begun)
 
         with make() as binding:
-            self.call(binding)
+            self.brief(binding)
             # What an engine's library keeps for the whole process is no leak.
             before = {*tmp_path.rglob("*"), *Path().iterdir()}
-            for way in (lambda: self.call(binding), stop, stream):
+            for way in (lambda: self.brief(binding), stop, stream):
                 way()
                 # An engine in another process may still be stopping when its stream has been closed here.
                 until = time.monotonic() + (_PATIENCE if isolated else 0)

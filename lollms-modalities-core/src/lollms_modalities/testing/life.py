@@ -52,7 +52,7 @@ class LifeTests(Suite):
         began = time.monotonic()
         binding.load()
         contract(binding.loaded and time.monotonic() - began < 5, "load() again does nothing.", "life")
-        self.check(self.call(binding))
+        self.check(self.brief(binding))
 
     def test_unloaded_and_used_again(self, make: Callable[..., Any], bound: Any, result: Any, isolated: bool) -> None:
         """Return the model from ``load_model``, free it in ``free_model``, and keep no other reference to it."""
@@ -79,12 +79,12 @@ class LifeTests(Suite):
         run.join(120)
         contract(results, "unload() lets the call under way come to its end.", "life")
         self.check(results[0])
-        self.check(self.call(binding))
+        self.check(self.brief(binding))
 
     def test_used_after_close(self, make: Callable[..., Any]) -> None:
         """Call ``super().close()`` where you override ``close``."""
         binding = make()
-        self.call(binding)
+        self.brief(binding)
         binding.close()
         with raises(BindingClosedError, "A binding that was closed raises BindingClosedError.", "life"):
             self.call(binding)
@@ -94,7 +94,7 @@ class LifeTests(Suite):
     def test_a_with_statement_closes_it(self, make: Callable[..., Any]) -> None:
         """Leave ``__enter__`` and ``__exit__`` to the core."""
         with make() as binding:
-            self.check(self.call(binding))
+            self.check(self.brief(binding))
         with raises(BindingClosedError, "After its with statement a binding is closed.", "life"):
             self.call(binding)
 
@@ -102,12 +102,12 @@ class LifeTests(Suite):
     def test_unloaded_when_nobody_asks(self, make: Callable[..., Any]) -> None:
         """Leave ``keep_alive`` and unloading to the core."""
         binding = make(keep_alive=0.2)
-        self.call(binding)
+        self.brief(binding)
         until = time.monotonic() + 0.2 + self.patience
         while binding.loaded and time.monotonic() < until:
             time.sleep(0.02)
         contract(not binding.loaded, "After keep_alive seconds without a call the model is unloaded.", "life")
-        self.check(self.call(binding))
+        self.check(self.brief(binding))
 
     def test_eight_threads_each_get_their_answer(self, bound: Any) -> None:
         """Keep what belongs to a call in local variables, or leave ``concurrency`` at 1."""

@@ -31,7 +31,7 @@ from lollms_modalities.testing.times import TimesTests
 from lollms_modalities.testing.transcripts import TranscriptTests
 from lollms_modalities.testing.videos import VideoTests
 from lollms_modalities.testing.voices import VoiceTests
-from lollms_modalities.testing.words import LanguageTests, SpokenWordTests
+from lollms_modalities.testing.words import AlignedWordTests, LanguageTests, SpokenWordTests
 
 
 class _Common(
@@ -50,7 +50,9 @@ class _Common(
     """What all five have."""
 
 
-class TTSBindingSuite(SpokenWordTests, VoiceTests, EncodedTests, SpeechTests, SoundTests, PromptTests, _Common):
+class TTSBindingSuite(
+    SpokenWordTests, AlignedWordTests, VoiceTests, EncodedTests, SpeechTests, SoundTests, PromptTests, _Common
+):
     """For bindings of ``LollmsTTSBinding``."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lollms_modalities.errors import OptionError
+from lollms_modalities.errors import OptionError, UnsupportedError
 from lollms_modalities.testing.contract import applies, contract, crosses, raises
 from lollms_modalities.testing.prompts import differing_prompts
 from lollms_modalities.testing.suite import Suite
@@ -41,6 +41,21 @@ class MusicTests(Suite):
                 "arguments",
                 (seconds, made.duration),
             )
+
+    @applies(lambda suite: "lyrics" in suite.option_names())
+    def test_what_is_to_be_sung_is_heeded(self, bound: Any, result: Any) -> None:
+        """Give ``lyrics`` to the engine; where its model sings nothing, raise an ``OptionError`` that says so."""
+        try:
+            sung = [self.call(bound, lyrics=words) for words in ("la", "[verse]\nover the hills and far away we go")]
+        except (OptionError, UnsupportedError) as exc:
+            contract("lyrics" in str(exc), "What sings nothing says so of the option lyrics.", "arguments", str(exc))
+            return
+        contract(
+            not self.same(result, sung[1]) and not self.same(*sung),
+            "What is to be sung decides what is heard.",
+            "arguments",
+        )
+        contract(self.same(self.call(bound), result), "What one call was to sing is not left for the next.", "state")
 
     @crosses
     @applies(lambda suite: "audio" in suite.option_names() and "duration" in suite.option_names())

@@ -52,7 +52,7 @@ class ProcessTests(Suite):
         """Make a generator for each call (``random.Random(seed)``, ``numpy.random.default_rng(seed)``), or
         use ``kit.seeded``."""
         sentence = "Loading and calling do not seed the random generators of the process, or put their state back."
-        for what in (lambda: make().load(), lambda: self.call(bound)):
+        for what in (lambda: make().load(), lambda: self.brief(bound)):
             seeded = _seeded(what)
             seed_generators(int.from_bytes(os.urandom(4), "big"))
             contract(not seeded, sentence, "the-process", seeded)
@@ -61,7 +61,7 @@ class ProcessTests(Suite):
     def test_standard_input_is_the_callers(self, bound: Any, isolated: bool) -> None:
         """Start programs with ``stdin=subprocess.DEVNULL``, as ``kit.program.run`` does."""
         with _stdin_of(_KEPT) as left:
-            error, _ = self.stopped(lambda: self.call(bound))
+            error, _ = self.stopped(lambda: self.brief(bound))
             kept = left()
         contract(error is None, "A call does not wait for standard input.", "the-process", error)
         contract(kept == _KEPT, "A call does not read the standard input of the process.", "the-process", kept)
@@ -85,7 +85,7 @@ class ProcessTests(Suite):
                 contract(self._interrupted(bound, interrupt) or not interrupt.sent, sentence, "the-process")
         finally:
             signal.signal(signal.SIGINT, before)
-        self.check(self.call(bound))
+        self.check(self.brief(bound))
 
     def _interrupted(self, bound: Any, press: Callable[[Any], None]) -> bool:
         try:

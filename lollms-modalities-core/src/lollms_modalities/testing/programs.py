@@ -44,9 +44,9 @@ class ProgramTests(Suite):
         with orphans_kept():
             at_first = family()
             binding = make()
-            self.call(binding)
+            self.brief(binding)
             before = family()
-            self.call(binding)
+            self.brief(binding)
             self._gone(before, "A call leaves no process, running or not waited for.")
             token = CancelToken()
             self.quietly(lambda: self.call(binding, **self.long(cancel=token, progress=lambda p: token.cancel())))
@@ -67,7 +67,7 @@ class ProgramTests(Suite):
         before = set(threading.enumerate())
         for _ in range(2):
             with make() as binding:
-                self.call(binding)
+                self.brief(binding)
         until = time.monotonic() + self.patience
         while len(left := [t for t in threading.enumerate() if t not in before]) >= 2 and time.monotonic() < until:
             time.sleep(0.02)

@@ -204,7 +204,7 @@ class ResultTests(Suite):
         """Fetch in ``load_model`` at most, and only what is not there; else set ``network = True`` in the suite."""
         with watching() as watcher:
             binding = make()
-            self.call(binding)
+            self.brief(binding)
             for name in ("list_models", "list_voices", "list_services"):
                 getattr(binding, name, list)()
         contract(

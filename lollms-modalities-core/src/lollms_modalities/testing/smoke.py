@@ -22,6 +22,7 @@ class Smoke:
     Attributes:
         bound: the binding that was made.
         result: what the sample gave.
+        growing: another binding, which the tests of leaks make and use.
         ailment: why there is no result; "" where there is one.
         told: whether a test has failed for it.
         environment: the variables that there were before it.
@@ -30,6 +31,7 @@ class Smoke:
     def __init__(self) -> None:
         self.bound: Any = None
         self.result: Any = None
+        self.growing: Any = None
         self.ailment = ""
         self.told = False
         self.environment = dict(os.environ)
@@ -40,21 +42,19 @@ class SmokeTests(Suite):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def smoke(cls, make: Callable[..., Any]) -> Smoke:
+    def smoke(cls, maker: Callable[..., Any]) -> Iterator[Smoke]:
         """The first call, with a binding that all tests use which leave it as it was."""
         smoke = Smoke()
         try:
-            smoke.bound = make()
-        except Exception as exc:
-            smoke.ailment = _chain(exc)
-            return smoke
-
-        try:
+            smoke.bound = maker()
             with _at_most(cls.smoke_within):
                 smoke.result = cls.call(smoke.bound)
         except Exception as exc:
             smoke.ailment = _chain(exc)
-        return smoke
+        yield smoke
+        for binding in (smoke.bound, smoke.growing):
+            if binding is not None:
+                binding.close()
 
     @pytest.fixture(autouse=True)
     def _only_where_the_engine_works(self, request: pytest.FixtureRequest) -> Iterator[None]:

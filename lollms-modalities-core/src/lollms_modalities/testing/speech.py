@@ -33,6 +33,10 @@ class SpeechTests(Suite):
         highest = min((getattr(m, "le", 2.0) for m in field.metadata), default=2.0) if field else 1.0
         return {"speed": min(1.7, highest), **({"voice": voices[-1]} if voices else {})}
 
+    @classmethod
+    def little(cls) -> dict[str, Any]:
+        return {cls.content: "One of a test."}
+
     def differing(self) -> list[list[dict[str, Any]]]:
         start = "This is how each begins, with the same words and up to here. So on. "
         ends = ("Yes.", "And now this one ends in quite another way.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from lollms_modalities.finding.manager import BindingManager
 from lollms_modalities.settings.types import is_secret
 from lollms_modalities.testing.contract import contract, drop_what_does_not_apply, guard
 from lollms_modalities.testing.decoded import same_content
+from lollms_modalities.testing.stopwatch import Stopwatch
 
 SECRET = "sesame-4f1d7a"
 HOSTILE = ("../{marker}", "..\\{marker}", "{marker}\0", "{marker}" * 400, "nul/../../{marker}", "-{marker}")
@@ -79,20 +80,22 @@ class Suite:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def make(cls, isolated: bool, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
-        """Makes bindings, with settings besides the suite's; they are closed at the end."""
-        made: list[Any] = []
+    def maker(cls, isolated: bool, request: pytest.FixtureRequest) -> Callable[..., Any]:
+        """Makes a binding, with settings besides the suite's; who asks for it closes it."""
 
         def make(**settings: Any) -> Any:
             given = {**cls.settings, **settings}
             place = request.config.getoption("--lollms-place", default=None)
             where: dict[str, Any] = {"place": place} if place else {"isolated": True} if isolated else {}
-            made.append(cls.manager().require_binding(cls.ref().name, **where, **given))
-            return made[-1]
+            return cls.manager().require_binding(cls.ref().name, **where, **given)
 
-        yield make
-        for binding in made:
-            binding.close()
+        return make
+
+    @pytest.fixture
+    def make(self, maker: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+        """The same for one test, at whose end they are closed: each may hold a model, and a process."""
+        with ExitStack() as made:
+            yield lambda **settings: made.enter_context(closing(maker(**settings)))
 
     @classmethod
     def arguments(cls, **more: Any) -> dict[str, Any]:
@@ -104,6 +107,16 @@ class Suite:
     def call(cls, binding: Any, **more: Any) -> Any:
         """Call the main verb."""
         return getattr(binding, cls.verb)(**cls.arguments(**more))
+
+    @classmethod
+    def brief(cls, binding: Any, **more: Any) -> Any:
+        """Call the main verb where nothing hangs on what it is asked for: with as little to do as there may be."""
+        return cls.call(binding, **{**cls.little(), **more})
+
+    @classmethod
+    def little(cls) -> dict[str, Any]:
+        """Of the modality: arguments that differ for a call that takes hardly any time."""
+        return {}
 
     def long(self, **more: Any) -> dict[str, Any]:
         """Arguments for a call that takes a while."""
@@ -191,7 +204,8 @@ class Suite:
 
     @classmethod
     def stopped(cls, run: Callable[[], object], within: float | None = None) -> tuple[BaseException | None, float]:
-        """What a call raised, None if nothing, and the seconds it took; after ``within`` it is waited for no more."""
+        """What a call raised, None if nothing, and the seconds it took, without those that it waited for a processor;
+        after ``within`` of any kind it is waited for no more."""
         caught: list[BaseException | None] = []
 
         def body() -> None:
@@ -201,11 +215,11 @@ class Suite:
             except BaseException as exc:
                 caught.append(exc)
 
-        began = time.monotonic()
+        watch = Stopwatch()
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
-        thread.join(cls.stop_within + 60 if within is None else within)
-        taken = time.monotonic() - began
+        thread.join(4 * cls.stop_within + 60 if within is None else within)
+        taken = watch.seconds()
         return (caught[0] if caught else TimeoutError(f"It goes on after {taken:.0f} s.")), taken
 
     @staticmethod

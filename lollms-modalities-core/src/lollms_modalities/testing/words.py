@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from lollms_modalities import media
+from lollms_modalities.contract import spoken
+from lollms_modalities.contract.providers import Provider
 from lollms_modalities.errors import UnsupportedError
+from lollms_modalities.media.words import split_words
 from lollms_modalities.testing.contract import applies, contract, crosses
 from lollms_modalities.testing.suite import Suite
 
@@ -90,6 +97,62 @@ class SpokenWordTests(Suite):
     def test_words_that_nobody_asked_for_are_not_told(self, bound: Any, result: Any) -> None:
         """Work out the times of words with ``timestamps="word"`` only: they cost a caller who wants none."""
         contract(result.words == (), "Without timestamps='word' speech has no words.", "times", result.words[:3])
+
+
+class _Evenly:
+    """An aligner of any language: each word takes as long as every other. Whether it is right is not asked here."""
+
+    def languages(self) -> tuple[str, ...]:
+        return ()
+
+    def align(self, audio: media.Audio, text: str, language: str | None) -> tuple[media.Word, ...]:
+        words = split_words(text)
+        each = audio.duration / max(1, len(words))
+        return tuple(media.Word(word, n * each, (n + 1) * each) for n, word in enumerate(words))
+
+
+_ALIGNER = Provider("aligner", _Evenly(), "", "lollms-testing", "")
+
+
+@contextmanager
+def _aligner() -> Iterator[None]:
+    """In the place of whatever is installed, where the speech arrives."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spoken, "_installed", lambda language: _ALIGNER)
+        yield
+
+
+class AlignedWordTests(Suite):
+    """For bindings of speech whose engine tells no times of words: a provider finds them in the sound."""
+
+    @applies(lambda suite: "word" not in suite.capabilities().timestamps)
+    def test_words_that_an_aligner_finds_are_the_text(self, bound: Any) -> None:
+        """Leave ``timestamps`` to the core. An engine that tells times declares ``timestamps=("word",)``."""
+        asked = {getattr(self, "content", "text"): _SPOKEN, "timestamps": "word"}
+        with _aligner():
+            made = self.call(bound, **asked)
+            parts = list(bound.stream_audio(**self.arguments(**asked)))
+        if "word" in bound.capabilities.timestamps:
+            return  # of this model, of which the class knows nothing
+        by = made.provenance.extra.get("words", {}).get("by")
+        contract(by != "engine", "A binding whose engine tells times of words declares them.", "times", by)
+        for words, whole in (
+            (made.words, made),
+            (media.Audio.from_chunks(parts).words, media.Audio.from_chunks(parts)),
+        ):
+            contract(
+                "".join(word.text for word in words) == _SPOKEN,
+                "Joined, the words that an aligner finds are the text as it was given; in a stream, too.",
+                "times",
+                [word.text for word in words],
+            )
+            contract(
+                all(0 <= word.start <= word.end <= whole.duration + _LATE for word in words)
+                and all(before.start <= after.start for before, after in pairwise(words)),
+                "The words that an aligner finds follow one another within the sound.",
+                "times",
+                (words[:3], words[-1:], whole.duration),
+            )
 
 
 class LanguageTests(Suite):

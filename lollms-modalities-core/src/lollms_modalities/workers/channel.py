@@ -1,30 +1,34 @@
 """One connection between a host and a worker: frames in both directions, handed to the exchange that they are of.
 
-Reading never waits for writing: the thread that reads only hands out, and what must be sent in answer (that a chunk was
-taken) is sent by the thread that takes it. So two sides that both send much cannot block each other.
+Reading never waits for writing: whoever reads (``reading`` says who) only hands out, and what must be sent in answer
+(that a chunk was taken) is sent by the thread that takes it. So two sides that both send much cannot block each other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import os
+import select
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from lollms_modalities.workers import protocol
-from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Payloads
+from lollms_modalities.calls.handlers import raised_by_handler
+from lollms_modalities.workers import attendant, protocol
+from lollms_modalities.workers.descriptors import Known
+from lollms_modalities.workers.exchange import CLOSED, Disconnected, Exchange, Incoming, Payloads
+from lollms_modalities.workers.frames import BadFrame, Frame, Frames, Receiver, SocketReceiver, WaitingReceiver
 from lollms_modalities.workers.network import set_up_tcp
-from lollms_modalities.workers.protocol import CHUNK, DATA, HEAD, Json
+from lollms_modalities.workers.protocol import Json
+from lollms_modalities.workers.reading import Reading, ReadingThread
 from lollms_modalities.workers.values import untyped
 
 _STALL = struct.pack("@ll", 0, 100_000)  # how long one write may block before the sender looks around
-_SHOWN = 150  # bytes of what is no frame that an error shows
+_PULSE = protocol.encode({"type": protocol.PULSE, "id": 0}, 0)
 _AT_ONCE = 512  # buffers that one write is given; systems take 1024 or more
 
 
@@ -32,7 +36,8 @@ class Connection(Protocol):
     """What a channel needs of its socket. A plain one has it, and so has a ``tls.TlsLink``.
 
     ``sendmsg`` raises ``BlockingIOError`` when nothing could be sent for the time of ``SO_SNDTIMEO``; it is given the
-    same again then. One thread receives while others send, one at a time.
+    same again then. One thread receives while others send, one at a time. One that is a ``frames.Receiver`` too is read
+    by whoever waits for something; of any other a thread reads all the time.
     """
 
     @property
@@ -41,7 +46,6 @@ class Connection(Protocol):
 
     def sendmsg(self, buffers: list[Any], /) -> int: ...
     def recv_into(self, buffer: bytearray, /) -> int: ...
-    def makefile(self, mode: Any, buffering: int) -> Any: ...
     def setsockopt(self, level: int, option: int, value: Any, /) -> None: ...
     def shutdown(self, how: int, /) -> None: ...
     def fileno(self) -> int: ...
@@ -50,14 +54,30 @@ class Connection(Protocol):
 
 
 class Channel:
-    """The connection. ``opened`` is given each exchange that the other side begins."""
+    """The connection.
 
-    def __init__(self, sock: Connection, opened: Callable[[Exchange], object] | None = None) -> None:
+    Args:
+        sock: it.
+        opened: is given each exchange that the other side begins.
+        cancelled: is given the wish to stop an exchange.
+        lost: called when the other side is gone, and all is told.
+    """
+
+    def __init__(
+        self,
+        sock: Connection,
+        opened: Callable[[Exchange], object] | None = None,
+        cancelled: Callable[[Json], object] = lambda message: None,
+        lost: Callable[[], object] = lambda: None,
+    ) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _STALL)
         set_up_tcp(sock)
         self._sock = sock
-        self._input = cast(io.BufferedReader, sock.makefile("rb", buffering=1 << 16))
+        self._known = Known(sock.fileno())
         self._opened = opened
+        self._cancelled = cancelled
+        self._lost = lost
+        self.reading, self._frames = self._reads(sock)
         self._sending = threading.RLock()  # whose owner is known: an interrupt may come as soon as it is had
         self._sender: int | None = None
         self._numbers = itertools.count(1)
@@ -65,7 +85,22 @@ class Channel:
         self.minor = protocol.MINOR  # what both sides know
         self.closed = False
         self.fault = ""  # what the other side said that nobody understands, which has ended the connection
-        self._strange = True  # nothing has come that a host or a worker says
+        self.ended = threading.Event()  # nothing more comes, and the socket is closed
+
+    def _reads(self, sock: Connection) -> tuple[Reading | ReadingThread, Frames]:
+        receiver: Receiver | None = None
+        if attendant.HERE:
+            receiver = (
+                SocketReceiver(sock) if type(sock) is socket.socket else sock if isinstance(sock, Receiver) else None
+            )
+        if receiver is None:
+            return ReadingThread(self._take_aside), Frames(WaitingReceiver(sock.recv_into), self._incoming)
+        frames = Frames(receiver, self._incoming)
+        return Reading(sock.fileno(), self._take, self._resume, self._take_aside, frames.unfinished), frames
+
+    def _incoming(self, message: Json) -> Incoming | None:
+        exchange = self.exchanges.get(message["id"])
+        return None if exchange is None else exchange.incoming
 
     def exchange(self) -> Exchange:
         """Begin an exchange."""
@@ -80,19 +115,35 @@ class Channel:
         """Send one frame; see ``Exchange.send``."""
         if self.minor < protocol.TYPED:
             message = untyped(message)
-        size = sum(len(p) for p in payload)
+        size = sum(map(len, payload)) if payload else 0
         parts: list[Any] = [protocol.encode(message, size), *payload]
         self._begin(look)
         try:
+            if self.closed:
+                raise Disconnected
             self._write(parts, look)
-        except OSError as exc:
-            self.close()
-            raise Disconnected from exc
-        except BaseException:
+        except BaseException as exc:
             self.close()  # half a frame may be out
+            if isinstance(exc, OSError) and not raised_by_handler(exc):
+                raise Disconnected from exc
             raise
         finally:
             self._sender = None
+            self._sending.release()
+
+    def pulse(self) -> None:
+        """Send a frame that says nothing, for whatever carries the connection to see. Waits for nothing."""
+        if not self._sending.acquire(blocking=False):
+            return  # somebody sends, which says as much
+        try:
+            if not self.closed and self._sock.fileno() >= 0:
+                writable = select.poll()
+                writable.register(self._sock.fileno(), select.POLLOUT)
+                if writable.poll(0):
+                    self._sock.sendmsg([_PULSE])
+        except OSError:
+            pass  # whoever reads sees it, too
+        finally:
             self._sending.release()
 
     def _begin(self, look: Callable[[], object] | None) -> None:
@@ -118,7 +169,9 @@ class Channel:
         while first < len(parts):
             try:
                 sent = self._sock.sendmsg(parts[first : first + _AT_ONCE])
-            except BlockingIOError:
+            except BlockingIOError as exc:
+                if raised_by_handler(exc):
+                    raise
                 if look is not None:
                     look()
                 continue
@@ -128,76 +181,93 @@ class Channel:
             if sent:
                 parts[first] = memoryview(parts[first])[sent:]
 
-    def read(self, cancelled: Callable[[Json], object] = lambda message: None) -> None:
-        """Read and hand out until the other side is gone; ``cancelled`` is given the wish to stop an exchange."""
+    def begin(self) -> None:
+        """Read from now on."""
+        self.reading.begin()
+
+    def _resume(self) -> bool:
+        """Hand out what had come, then take in what is there; whether anything was there."""
+        return self._take(resume=True)
+
+    def _take(self, *, resume: bool = False) -> bool:
+        """Take in what is there, and hand it out; whether anything was there."""
         try:
-            while True:
-                self._read_frame(cancelled)
-        except (OSError, EOFError):
-            pass  # it is gone
-        except Exception as exc:
-            if not self.closed:  # else it is our own closed file
-                self.fault = f"{type(exc).__name__}: {exc}"
-        finally:
-            self.close()
-            for exchange in list(self.exchanges.values()):
-                exchange.put(CLOSED)
-                exchange.wake()
-            with self._sending:  # nobody writes to a descriptor that may soon be another's
-                self._input.close()
-                self._sock.close()
+            if resume:
+                self._hand_out()
+            self._frames.receive()
+            self._hand_out()
+        except BadFrame as exc:
+            self._found(str(exc))
+        except (OSError, EOFError) as exc:
+            if raised_by_handler(exc):
+                raise
+            if isinstance(exc, BlockingIOError):
+                return False
+            self._end()
+        return not self.ended.is_set()
 
-    def _read_frame(self, cancelled: Callable[[Json], object]) -> None:
-        head = self._exactly(HEAD.size)
-        text_size, size = HEAD.unpack(head)
-        if self._strange and text_size > protocol.LARGEST_FIRST:
-            # What a shell or a service greets with, taken for lengths, is always larger.
-            raise ValueError(f"it began with {(head + self._input.peek(1))[:_SHOWN]!r}, which is no frame")
-        if text_size > protocol.LARGEST_TEXT or size > CHUNK:
-            raise ValueError("a frame is too large")
-        message = protocol.decode(self._exactly(text_size))
-        self._strange = False
-        exchange = self.exchanges.get(message["id"])
-        if message["type"] == DATA:
-            if exchange is None:
-                raise ValueError("a chunk of no exchange")
-            exchange.chunk(size, self._read_into)
-            return
+    def _take_aside(self) -> bool:
+        """The same in a thread of ours, to which nobody else's exceptions come."""
+        try:
+            return self._take(resume=True)
+        except BaseException as exc:
+            self._found(f"{type(exc).__name__}: {exc}")
+            return False
+
+    def _hand_out(self) -> None:
+        frames = self._frames
+        while (frame := frames.next()) is not None:
+            if frame.incoming is not None:
+                frame.incoming.arrived(frame)
+            else:
+                self._hand(frame)
+            if frames.taken(frame):
+                return
+
+    def _hand(self, frame: Frame) -> None:
+        message = frame.message
         if message["type"] == protocol.CANCEL:
-            cancelled(message)
+            self._cancelled(message)
             return
-        payload = None
-        if size:
-            payload = bytearray(size)
-            self._read_into(memoryview(payload))
-        if exchange is None:
-            if self._opened is None or message["type"] not in protocol.OPENING:
-                return  # late: of an exchange that has ended
+        exchange = self.exchanges.get(message["id"])
+        if exchange is not None:
+            exchange.arrived(frame)
+        elif self._opened is not None and message["type"] in protocol.OPENING:
             exchange = self.exchanges[message["id"]] = Exchange(self, message["id"])
-            exchange.arrived(message, payload)
+            exchange.arrived(frame)
             self._opened(exchange)
-            return
-        exchange.arrived(message, payload)
+        # Else it is late: of an exchange that has ended.
 
-    def _exactly(self, size: int) -> bytes:
-        data = self._input.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data
+    def _found(self, fault: str) -> None:
+        if not self.closed:  # else it is our own closed socket
+            self.fault = fault
+        self._end()
 
-    def _read_into(self, room: memoryview) -> None:
-        if self._input.readinto(room) < len(room):
-            raise EOFError
+    def _end(self) -> None:
+        """The other side is gone. Interrupted, it can be done again."""
+        self.close()
+        for exchange in list(self.exchanges.values()):
+            exchange.put(CLOSED)
+            exchange.wake()
+        self.reading.end()
+        with self._sending:  # nobody writes to a descriptor that may soon be another's
+            if not self._known.ours:
+                self._sock.detach()  # it is another's already
+            self._sock.close()
+        self.ended.set()
+        self._lost()
 
     def close(self) -> None:
-        """End the connection; the thread that reads sees it too. Again does nothing."""
+        """End the connection; whoever reads sees it too. Again does nothing."""
         self.closed = True
-        with contextlib.suppress(OSError):  # the other side may have been first
-            self._sock.shutdown(socket.SHUT_RDWR)
+        if self._known.ours:
+            with contextlib.suppress(OSError):  # the other side may have been first
+                self._sock.shutdown(socket.SHUT_RDWR)
 
     def forget(self) -> None:
         """Close our copy of the connection, and only that: this process was forked from the one that it belongs to."""
         self.closed = True
+        self.reading.forget()
         os.close(self._sock.detach())
         self._sending, self._sender = threading.RLock(), None  # a thread that is not here may have held it
         for exchange in list(self.exchanges.values()):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities.calls.call import Call
 from lollms_modalities.errors import WorkerCrashedError
 from lollms_modalities.workers.host import Worker
+from lollms_modalities.workers.losses import was_killed
 from lollms_modalities.workers.pool import Workers
 from lollms_modalities.workers.scaling import Queue, Rule
 from lollms_modalities.workers.turns import scheduler, weakly
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 class ElasticWorkers(Workers):
     """The workers of one binding, as many as its queue wants."""
+
+    _adapts = True
 
     def __init__(self, spec: Spec, rule: Rule, *, own: bool) -> None:
         super().__init__(spec, own=own)
@@ -140,7 +143,7 @@ class ElasticWorkers(Workers):
             return
         self._losses.add(worker)
         first = next((w for w in self._waiting if not w.served), None)
-        if first is not None and not self._workers:
+        if first is not None and not self._workers and not was_killed(worker, exc):
             first.error = exc
         else:
             self.spec.log.warning("%s", exc)
@@ -151,6 +154,6 @@ class ElasticWorkers(Workers):
     def _note_idle(self, worker: Worker) -> None:
         worker.idle_since = time.monotonic()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         self._look = None

@@ -8,14 +8,15 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from lollms_modalities.workers.protocol import ACK, CHUNK, DATA, ITEMS, TAKEN, WINDOW, Buffer, Json
+from lollms_modalities.workers.protocol import ACK, CHUNK, DATA, ENDS, ITEMS, TAKEN, WINDOW, Buffer, Json
+from lollms_modalities.workers.reading import Inbox, InTheMiddle
 from lollms_modalities.workers.values import media_in
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.channel import Channel
+    from lollms_modalities.workers.frames import Frame
 
 CLOSED: Json = {"type": "closed"}
 Payloads = Sequence[Buffer]
@@ -25,32 +26,51 @@ class Disconnected(Exception):
     """The other side is gone."""
 
 
+# A frame's number, 0 of what nobody sent; the message, None of a chunk of one; its payloads.
+_Arrived = tuple[int, Json | None, Payloads]
+
+
 class Exchange:
     """The messages of one request. Each is taken by the one thread that waits for it."""
 
     def __init__(self, channel: Channel, number: int) -> None:
         self.number = number
-        self.cancelled = False
+        self.over = False  # whether its last message has come, which an interrupt may have lost
         self._channel = channel
-        self._arrived: SimpleQueue[tuple[Json, Payloads] | None] = SimpleQueue()
+        self._inbox: Inbox[_Arrived] = Inbox(channel.reading)
+        self._seen = 0  # the number of the last message that was taken
         # Made when something large, or a stream, is sent: most exchanges have neither.
         self._acknowledged: threading.Semaphore | None = None
         self._room: threading.Semaphore | None = None
         self._taken = 0
-        self._incoming: _Incoming | None = None
+        self.incoming: Incoming | None = None  # a message whose payloads are coming
 
     def get(self, timeout: float | None = None) -> tuple[Json, Payloads]:
-        """The next message and its payloads. Raises ``queue.Empty`` after ``timeout`` seconds."""
+        """The next message and its payloads.
+
+        Raises:
+            queue.Empty: none has come for ``timeout`` seconds.
+            Disconnected: none can come.
+        """
         while True:
-            arrived = self._arrived.get(timeout=timeout)
-            if arrived is not None:
-                return arrived
-            # A chunk of a message that is still coming.
-            self._channel.send({"type": ACK, "id": self.number})
+            try:
+                number, message, payloads = self._inbox.get(timeout)
+            except InTheMiddle:
+                raise Disconnected from None
+            if message is None:
+                self._channel.send({"type": ACK, "id": self.number})
+            elif not number or number != self._seen:  # else it was handed out twice
+                self._seen = number or self._seen
+                return message, payloads
+
+    @property
+    def lost(self) -> bool:
+        """Whether its last message has come and is not there any more: an interrupt came when it was taken."""
+        return self.over and self._inbox.empty()
 
     def put(self, message: Json) -> None:
         """Wake the thread that waits, with a message of our own."""
-        self._arrived.put((message, ()))
+        self._inbox.put((0, message, ()))
 
     def send(self, message: Json, payloads: Payloads = (), look: Callable[[], object] | None = None) -> None:
         """Send a message. ``look`` is called now and then while the other side does not take it, and may raise.
@@ -98,7 +118,7 @@ class Exchange:
 
     def forget(self) -> None:
         """In a forked child: what has arrived is the parent's, and nothing more will."""
-        self._arrived = SimpleQueue()
+        self._inbox = Inbox(self._channel.reading)
         self._acknowledged = self._room = None
         self.put(CLOSED)
 
@@ -111,10 +131,11 @@ class Exchange:
         if self._channel.closed:
             raise Disconnected
 
-    # -- for the thread that reads -----------------------------------------------------------------------------------
+    # -- for whoever reads -------------------------------------------------------------------------------------------
 
-    def arrived(self, message: Json, payload: bytearray | None) -> None:
-        """Take in a frame."""
+    def arrived(self, frame: Frame) -> None:
+        """Take in a frame. One that was taken in, and comes again, does no harm."""
+        message = frame.message
         kind = message["type"]
         if kind == ACK:
             if self._acknowledged is not None:
@@ -122,50 +143,55 @@ class Exchange:
         elif kind == TAKEN:
             if self._room is not None:
                 self._room.release(message["count"])
-        elif (sizes := message.get("sizes")) is not None and payload is None and sum(sizes):
-            self._incoming = _Incoming(message)
+        elif (sizes := message.get("sizes")) is not None and frame.payload is None and sum(sizes):
+            self.incoming = Incoming(self, message)
         else:
-            self._arrived.put((message, _split(payload, sizes)))
+            self.deliver(frame.number, message, _split(frame.payload, sizes))
 
-    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
-        """Take in a chunk, which ``read_into`` writes where it is told to."""
-        incoming = self._incoming
-        if incoming is None:
-            raise ValueError("a chunk of no payload")
-        incoming.chunk(size, read_into)
-        self._arrived.put(None)
-        if not incoming.missing:
-            self._incoming = None
-            self._arrived.put((incoming.message, incoming.payloads()))
+    def deliver(self, number: int, message: Json | None, payloads: Payloads = ()) -> None:
+        """Give it to the thread that waits, or will."""
+        if message is not None and message["type"] in ENDS:
+            self.over = True
+        self._inbox.deliver((number, message, payloads))
 
 
-class _Incoming:
-    """Payloads that come in chunks. Each is written where it stays and becomes bytes as it is: none is held twice."""
+class Incoming:
+    """Payloads that come in chunks. Each is written where it stays and becomes bytes as it is: none is held twice.
 
-    def __init__(self, message: Json) -> None:
-        self.message = message
-        self.missing = sum(message["sizes"])
+    Attributes:
+        filled: bytes that have come.
+    """
+
+    def __init__(self, exchange: Exchange, message: Json) -> None:
+        self.filled = 0
+        self._exchange = exchange
+        self._message = message
+        self._size = sum(message["sizes"])
         classes = dict(media_in(message))
         self._made = [classes.get(n, bytes)(bytes(size)) for n, size in enumerate(message["sizes"])]
-        self._at = [0, 0]  # which of them, and where in it
 
-    def chunk(self, size: int, read_into: Callable[[memoryview], object]) -> None:
-        """Fill the next ``size`` bytes."""
-        if size > self.missing:
-            raise ValueError("a chunk is too large")
-        self.missing -= size
-        while size:
-            which, start = self._at
-            room = _room_of(self._made[which])
-            part = min(size, len(room) - start)
-            if part:
-                read_into(room[start : start + part])
-            self._at = [which, start + part] if start + part < len(room) else [which + 1, 0]
-            size -= part
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come."""
+        return self._size - self.filled
 
-    def payloads(self) -> Payloads:
-        """When nothing is missing."""
-        return self._made
+    def rooms(self, size: int) -> list[memoryview]:
+        """Where the next so many bytes belong."""
+        rooms, at = [], self.filled
+        for made in self._made:
+            if size and at < len(made):
+                rooms.append(_room_of(made)[at : at + size])
+                size -= len(rooms[-1])
+            at = max(0, at - len(made))
+        return rooms
+
+    def arrived(self, frame: Frame) -> None:
+        """A chunk has been written there. As ``Exchange.arrived``."""
+        self.filled = frame.end
+        self._exchange.deliver(0, None)
+        if not self.missing:
+            self._exchange.incoming = None
+            self._exchange.deliver(frame.number, self._message, self._made)
 
 
 def _room_of(made: bytes) -> memoryview:
@@ -197,7 +223,7 @@ def _chunks(views: Sequence[memoryview]) -> Iterator[list[memoryview]]:
         yield chunk
 
 
-def _split(payload: bytearray | None, sizes: Sequence[int] | None) -> Payloads:
+def _split(payload: bytes | bytearray | None, sizes: Sequence[int] | None) -> Payloads:
     if not sizes:
         return ()
     if len(sizes) == 1:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lollms_modalities.calls.failures import said
+from lollms_modalities.entry_points.groups import PLACES
 from lollms_modalities.entry_points.metadata import read_entry_points
 from lollms_modalities.entry_points.refs import Told
 from lollms_modalities.errors import (
@@ -26,7 +27,6 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.workers.places import PROCESS, Place, ProcessPlace
 
-GROUP = "lollms_client.places"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _loaded: dict[tuple[str, str, str], Place] = {}  # by what was asked for, whose it is, and its options
 _loading = threading.Lock()
@@ -34,7 +34,7 @@ _loading = threading.Lock()
 
 def place_names() -> list[str]:
     """The names of the places that there are, which are the schemes of addresses, too. Imports none."""
-    return sorted({ProcessPlace.name, *(entry.name for entry in read_entry_points(GROUP))})
+    return sorted({ProcessPlace.name, *(entry.name for entry in read_entry_points(PLACES))})
 
 
 def find_place(place: Place | str | Mapping[str, Any] | None) -> Place:
@@ -78,7 +78,7 @@ def find_place(place: Place | str | Mapping[str, Any] | None) -> Place:
 def _named(text: str, options: dict[str, Any]) -> Place:
     address = _ADDRESS.match(text)
     name = text if address is None else address[1].lower()
-    found = sorted((entry for entry in read_entry_points(GROUP) if entry.name == name), key=_owner)
+    found = sorted((entry for entry in read_entry_points(PLACES) if entry.name == name), key=_owner)
     if not found:
         what = f"a place {text!r:.200}" if address is None else f"places with addresses {name}://"
         raise SettingsError(

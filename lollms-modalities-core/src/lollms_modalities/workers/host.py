@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from queue import Empty
 from typing import TYPE_CHECKING
 
+from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.errors import BindingIncompatibleError, LollmsError, WorkerCrashedError
 from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
@@ -16,7 +16,8 @@ from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.interpreter import core_mend
 from lollms_modalities.workers.masking import declared_variables
 from lollms_modalities.workers.paths_here import paths_here
-from lollms_modalities.workers.places import STARTING, is_service
+from lollms_modalities.workers.places import STARTING, is_leaving, is_service
+from lollms_modalities.workers.pulse import FramePulse, give_pulse
 from lollms_modalities.workers.request import Request
 from lollms_modalities.workers.values import pack
 
@@ -69,6 +70,24 @@ class Worker:
         Raises:
             WorkerCrashedError: it could not be started; and what the place raises.
         """
+        try:
+            self._start(own)
+            self.channel = Channel(self.process.sock)
+            self.channel.begin()
+            if getattr(self.process, "wants_pulse", False):
+                give_pulse(FramePulse(self.channel))
+            # What the engine has started may keep the connection open: it ends with the worker itself.
+            self.process.reap(self._ended)
+            self.begun = True
+        except BaseException:  # Ctrl-C: nobody else knows of it yet
+            if (process := vars(self).get("process")) is not None:
+                process.kill("it could not be started", 0.0)
+                process.reap(lambda: None)
+            raise
+        if self._unwanted:
+            self.process.kill(self._unwanted, 0.0)
+
+    def _start(self, own: bool) -> None:
         # The place may pass them on in ways of its own.
         self.spec.secrets.note_variables(self.spec.policy.variables)
         told = STARTING.set(self._starts)
@@ -79,6 +98,8 @@ class Worker:
                 raise WorkerCrashedError(f"{self.spec} is gone: {self._unwanted}.", cause=self._unwanted) from exc
             raise
         except OSError as exc:
+            if raised_by_handler(exc):
+                raise
             raise WorkerCrashedError(
                 f"{self.spec} could not be started: {exc}.",
                 hint="Look whether its interpreter is still there, and whether the system has room for a process.",
@@ -86,14 +107,6 @@ class Worker:
             ) from exc
         finally:
             STARTING.reset(told)
-        self.channel = Channel(self.process.sock)
-        self._read = threading.Thread(target=self.channel.read, name="lollms-channel", daemon=True)
-        self._read.start()
-        # What the engine has started may keep the connection open: it ends with the worker itself.
-        self.process.reap(self._ended)
-        self.begun = True
-        if self._unwanted:
-            self.process.kill(self._unwanted, 0.0)
 
     def abandon(self) -> None:
         """Whoever waits for its start does so no more. One that has begun is told by its requests."""
@@ -135,6 +148,11 @@ class Worker:
         if policy.max_calls is not None and self.done >= policy.max_calls:
             return True
         return policy.max_growth is not None and grown > policy.max_growth
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is to get no more requests, since its place is about to take it away."""
+        return self.begun and is_leaving(self.process)
 
     @property
     def alive(self) -> bool:
@@ -223,7 +241,7 @@ class Worker:
                 exchange.send({"type": protocol.BYE}, (), lambda: _in_time(until))
                 exchange.get(timeout=self.spec.policy.grace)
                 self.process.wait(0.5)
-            except (Disconnected, Empty, TimeoutError):
+            except (Disconnected, Empty, _Late):
                 pass  # it is killed below
             except BaseException:  # Ctrl-C: whoever stops it has let go of it
                 self.process.kill("it was stopped", 0.0)
@@ -231,7 +249,7 @@ class Worker:
         self.process.kill("it was stopped")
         self.channel.close()
         self.process.wait(5.0)
-        self._read.join(5.0)
+        self.channel.ended.wait(5.0)
 
     def crash(self) -> WorkerCrashedError:
         """The error that says how it ended."""
@@ -252,6 +270,10 @@ class Worker:
         )
 
 
+class _Late(Exception):
+    """It takes nothing in, and its time is over."""
+
+
 def _in_time(until: float) -> None:
     if time.monotonic() >= until:
-        raise TimeoutError
+        raise _Late

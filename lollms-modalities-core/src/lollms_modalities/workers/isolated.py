@@ -7,8 +7,8 @@ plug-ins; the worker checks settings and options, holds the model and makes the 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -112,7 +112,7 @@ class IsolatedBinding(LollmsBinding):
 
     def _set(self, call: Call, settings: Any, kwargs: dict[str, Any]) -> bool:
         workers = self._workers
-        with workers.taken(call, beyond=True) as first:
+        with self._unless_closed(call), workers.taken(call, beyond=True) as first:
             # The first says whether they are right; then the others are told, and those that just start follow.
             workers.spec.secrets.note(_named(settings), type(self)._description["settings"])
             message = self._run(call, "set_settings", kwargs, (settings,), worker=first)[0]
@@ -237,12 +237,18 @@ class IsolatedBinding(LollmsBinding):
         with self._within(call):
             if self._closed:
                 raise self._closed_error(call)
-            try:
+            with self._unless_closed(call):
                 return self._run(call, name, kwargs, positional, controls=controls)[1]
-            except WorkerCrashedError:
-                if self._closed:  # meanwhile, which has ended the worker
-                    raise self._closed_error(call) from None
-                raise
+
+    @contextmanager
+    def _unless_closed(self, call: Call) -> Iterator[None]:
+        """A worker that is gone because the binding was closed meanwhile is told as that."""
+        try:
+            yield
+        except WorkerCrashedError:
+            if self._closed:
+                raise self._closed_error(call) from None
+            raise
 
     def _run(
         self, call: Call, name: str, arguments: dict[str, Any], positional: tuple[Any, ...] = (), *,

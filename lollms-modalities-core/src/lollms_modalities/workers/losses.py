@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from lollms_modalities.errors import WorkerCrashedError
+from lollms_modalities.errors import WorkerCrashedError, WorkerRestartError
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.host import Worker
@@ -43,11 +43,19 @@ class Losses:
         return max(0.0, self._not_before - time.monotonic()) if self.count >= _CRASHES else 0.0
 
     def check(self) -> None:
-        """Raise ``WorkerCrashedError`` while none may be started."""
+        """Raise ``WorkerRestartError`` while none may be started."""
         if left := self.left():
-            raise WorkerCrashedError(
+            raise WorkerRestartError(
                 f"{self._spec} was lost {self.count} times in a row; it is not started again for {left:.1f} s.",
                 hint="Look at what it printed before it ended: the log has it under "
                 f"{self._spec.log.name}, the errors before this one too.",
                 retry_after=round(left, 3),
             )
+
+
+def was_killed(worker: Worker, exc: BaseException) -> bool:
+    """Whether a worker that could not be started was ended by a signal of somebody else's, as by a system that is out
+    of memory: then nothing was run, and nothing is wrong with the binding.
+    """
+    is_lost = isinstance(exc, WorkerCrashedError) and (vars(exc).get("exit_code") or 0) < 0
+    return is_lost and not worker.process.killed_because

@@ -93,11 +93,12 @@ class Opener:
             self._spec, self._made = self._open(), False  # each binding has workers of its own
         self._workers.make(settings, shared or {}, self._cancel)
         self._made = True
-        self._dropped.detach()
         modality = self._spec.modality
         base = getattr(import_module(f"lollms_modalities.contract.{modality}"), f"Lollms{modality.upper()}Binding")
         shares_files = self._spec.place.shares_files
-        return make_class(base, self._workers.ready, self._spec.where, shares_files=shares_files)(self._workers)
+        made = make_class(base, self._workers.ready, self._spec.where, shares_files=shares_files)(self._workers)
+        self._dropped.detach()  # the workers are the binding's from now on
+        return made
 
 
 def open_binding(

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Running(Protocol):
     """A worker that a place has started, as the host sees it.
 
-    Every method may be called from any thread, and again. None may raise because the worker has ended.
+    Every method may be called from any thread, and again. None may raise because the worker has ended. Where the
+    attribute ``wants_pulse`` is there and true, the host sends a frame of type ``pulse`` each second. It may have
+    ``leaving``, too: see ``is_leaving``.
     """
 
     @property
@@ -72,7 +74,7 @@ class Place(Protocol):
         settings that are paths, and folders of the interpreter, mean the files that are there.
         """
 
-    # A place may have ``is_service``, too: see the function of that name.
+    # A place may have ``is_service`` and ``check``, too: see the functions ``is_service`` and ``check_place``.
 
     def start(self, spec: Spec, *, own: bool) -> Running:
         """Start a worker, ``python -m lollms_modalities.workers.worker FD`` with FD its end of the connection.
@@ -98,6 +100,27 @@ def is_service(place: Place) -> bool:
     Such a one is given no environment variable of this program's, and no setting that was not given for this binding.
     """
     return bool(getattr(place, "is_service", False))
+
+
+def check_place(place: Place) -> None:
+    """Raise the ``LollmsError`` that says what a place lacks here, if it has a ``check`` of its own. Starts nothing."""
+    check = getattr(place, "check", None)
+    if callable(check):
+        check()
+
+
+def is_leaving(running: Running) -> bool:
+    """Whether a worker is to be given nothing more to do: its place says so by ``leaving``, a reason.
+
+    So does one whose machine is about to be taken away. What it runs ends there.
+    """
+    return bool(getattr(running, "leaving", ""))
+
+
+def tell_starting(running: Running) -> None:
+    """Called by a place while its ``start`` runs: ``kill`` of this one ends the start, if nobody wants it any more."""
+    if (starting := STARTING.get()) is not None:
+        starting(running)
 
 
 class ProcessPlace:

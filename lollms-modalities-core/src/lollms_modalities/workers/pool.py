@@ -1,26 +1,21 @@
-"""The workers of one binding: started when they are needed, replaced when they are lost or old.
-
-Calls start these themselves, up to a number. ``elastic`` has those whose number follows the queue.
-"""
+"""The workers of one binding, which calls start as needed; ``elastic`` has those whose number follows the queue."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities.calls.call import Call
 from lollms_modalities.errors import WorkerCrashedError
 from lollms_modalities.workers.host import Worker
-from lollms_modalities.workers.losses import Losses
-from lollms_modalities.workers.turns import Waiter, closed, scheduler, weakly
+from lollms_modalities.workers.losses import Losses, was_killed
+from lollms_modalities.workers.turns import Waiter, closed, creating, forget_in_children, scheduler, weakly
 
 if TYPE_CHECKING:
+    from lollms_modalities.calls.call import Call
     from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.calls.scheduler import Ticket
     from lollms_modalities.workers.policy import Spec
@@ -29,6 +24,8 @@ if TYPE_CHECKING:
 
 class Workers:
     """The workers of one binding."""
+
+    _adapts = False  # whether their number follows the queue
 
     def __init__(self, spec: Spec, *, own: bool) -> None:
         self.spec = spec
@@ -40,17 +37,17 @@ class Workers:
         self._idle: Ticket | None = None
         self._closed = False
         self.ready: Json = {}
-        _pools.add(self)
+        forget_in_children(self)
 
     def open(self, cancel: CancelToken | None = None) -> None:
         """Start the first worker, which finds the class and tells what it is; ``cancel`` ends it meanwhile."""
         worker = Worker(self.spec)
-        with _creating(cancel) as call:
+        with creating(worker, cancel) as call:
             call.on_cancel(worker.abandon)
             self._begin(worker)
             worker.open(call)
-        self.ready = worker.ready
-        self._workers.append(worker)
+            self.ready = worker.ready
+            self._workers.append(worker)
 
     def make(self, settings: Mapping[str, Any], shared: Mapping[str, Any], cancel: CancelToken | None = None) -> None:
         """Make the binding in it; ``cancel`` ends it meanwhile."""
@@ -60,7 +57,7 @@ class Workers:
             self.open(cancel)
         worker = self._workers[0]
         try:
-            with _creating(cancel) as call:
+            with creating(worker, cancel) as call:
                 worker.make(call)
         except BaseException:
             self._workers.clear()
@@ -68,28 +65,35 @@ class Workers:
         worker.started = True
         self.ready = worker.ready
 
-    def take(self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = ()) -> Worker:
+    def take(
+        self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = (), again: bool = True
+    ) -> Worker:
         """A worker for one request, started if need be; waits for one that is free.
 
         Args:
             call: whose request it is; stopping it ends the waiting.
             beyond: one that is fully busy will do, too: the request is no verb.
             other_than: not one of these; with them, raises ``LookupError`` where one would have to be waited for.
+            again: whether another is started where one is killed by others before it is there.
 
         Raises:
-            WorkerCrashedError: workers have crashed one after another, and the next start has to wait.
+            WorkerRestartError: workers have crashed one after another, and the next start has to wait.
+            WorkerCrashedError: the one that was started for it has crashed.
             BindingClosedError: ``close`` was called.
         """
-        waiter = Waiter(call, beyond, other_than)
+        waiter: Waiter | None = None
         try:
             with self._lock:
+                if not other_than and (worker := self._free(call, beyond)) is not None:
+                    return worker
+                waiter = Waiter(call, beyond, other_than)
                 self._waiting.append(waiter)
                 self._serve()
             if not waiter.served:
                 remove = call.on_cancel(waiter.wake)
                 try:
                     while not waiter.served:
-                        waiter.woken.get()
+                        waiter.wait()
                         call.check()
                 finally:
                     remove()
@@ -101,6 +105,10 @@ class Workers:
                 self._start(waiter.worker, call)
             return waiter.worker
         except BaseException as exc:  # Ctrl-C, too: a place that is not given back would be waited for in vain
+            if waiter is None:
+                for worker in [w for w in self._workers if call in w.users]:
+                    self.give(worker, call, ok=False)
+                raise
             with self._lock:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
@@ -108,13 +116,30 @@ class Workers:
                 if waiter.fresh:
                     self._drop(waiter.worker, exc)
                 self.give(waiter.worker, call, ok=False)
-            raise
+            if not (again and waiter.fresh and waiter.worker is not None and was_killed(waiter.worker, exc)):
+                raise
+        return self.take(call, beyond=beyond, other_than=other_than, again=False)
+
+    def _free(self, call: Call, beyond: bool) -> Worker | None:
+        """The one worker there is, where nobody waits and it has room: most calls find that. With the lock."""
+        if self._adapts or self._waiting or self._closed or self._idle is not None or len(self._workers) != 1:
+            return None
+        worker = self._workers[0]
+        if not (worker.started and worker.alive) or worker.leaving or (worker.users and not beyond):
+            return None
+        worker.users[call] = not beyond
+        return worker
 
     def _serve(self) -> None:
         """Give what there is to those who wait, the first first. With the lock. Interrupted, it can be done again."""
         for gone in [w for w in self._workers if w.started and not w.alive]:  # of the others whoever starts them tells
             self._workers.remove(gone)
             self._losses.note(gone)
+        for left in [w for w in self._workers if w.started and w.leaving]:
+            self._workers.remove(left)
+            left.unfit = True  # it ends with its last request
+            if not left.users:
+                self._stop_aside(left)
         full = False
         for waiter in list(self._waiting):
             if full and waiter.plain:
@@ -180,7 +205,8 @@ class Workers:
                 self._losses.count = 0
             retired = self._retires(worker, worker.worn())
             self._note_idle(worker)
-            self._serve()
+            if self._waiting or not worker.alive or self._adapts:
+                self._serve()
         if retired:
             worker.stop()
 
@@ -239,8 +265,7 @@ class Workers:
         """Give it nothing more to do. It ends when what it does has ended."""
         with self._lock:
             worker.unfit = True
-            if worker in self._workers:
-                self._workers.remove(worker)
+            self._workers[:] = [w for w in self._workers if w is not worker]
 
     def all(self) -> list[Worker]:
         """Those that run."""
@@ -300,8 +325,7 @@ class Workers:
         """It could not be started."""
         worker.kill("it could not be started")
         with self._lock:
-            if worker in self._workers:
-                self._workers.remove(worker)
+            self._workers[:] = [w for w in self._workers if w is not worker]
             if isinstance(exc, WorkerCrashedError):
                 self._losses.note(worker)
 
@@ -309,8 +333,7 @@ class Workers:
         """End those that have nothing to do."""
         with self._lock:
             idle = [w for w in self._workers if not w.users]
-            for worker in idle:
-                self._workers.remove(worker)
+            self._workers = [w for w in self._workers if w.users]
         # Stopping may take a while, and other timers wait for this thread.
         for worker in idle:
             self._stop_aside(worker)
@@ -318,33 +341,10 @@ class Workers:
     def _stop_aside(self, worker: Worker) -> None:
         threading.Thread(target=worker.stop, name="lollms-stop", daemon=True).start()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """In a forked child: the workers are the parent's."""
         self._lock = threading.Lock()
-        self._waiting = []
-        self._idle = None
+        self._waiting, self._idle = [], None
         for worker in self._workers:
             worker.forget()
         self._workers = []
-
-
-@contextlib.contextmanager
-def _creating(cancel: CancelToken | None) -> Iterator[Call]:
-    call = Call("create_binding")
-    try:
-        call.control(None, cancel, None)
-        yield call
-    finally:
-        call.finish()
-
-
-_pools: weakref.WeakSet[Workers] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for pool in list(_pools):
-        pool._forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

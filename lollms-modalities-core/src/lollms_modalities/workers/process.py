@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lollms_modalities.errors import UnsupportedError
+from lollms_modalities.workers.descriptors import Known
 from lollms_modalities.workers.memory import memory_with_programs
 from lollms_modalities.workers.output import Output, above_two
 
@@ -89,14 +90,22 @@ class WorkerProcess:
             os.close(printed)
         self.pid = self._popen.pid
         self.killed_because = ""
+        self._cut = False  # whether it went on when its connection had ended
         self._output = output
         self._ended = threading.Event()
         self._known = True  # how it ended
         self._reaper: threading.Thread | None = None
-        _watch(f"+{self.pid}\n")
-        _all.add(self)
-        self._reader = threading.Thread(target=self._read, args=(printed_here,), name="lollms-output", daemon=True)
-        self._reader.start()
+        try:
+            _watch(f"+{self.pid}\n")
+            _all.add(self)
+            self._reader = threading.Thread(target=self._read, args=(printed_here,), name="lollms-output", daemon=True)
+            self._reader.start()
+        except BaseException:  # Ctrl-C: nobody knows of it yet
+            _all.discard(self)
+            os.killpg(self.pid, signal.SIGKILL)
+            self._popen.wait()
+            _watch(f"-{self.pid}\n")
+            raise
 
     def reap(self, ended: Callable[[], object]) -> None:
         """Wait for the end, in a thread, then call ``ended``."""
@@ -125,8 +134,12 @@ class WorkerProcess:
 
     def cause(self) -> str:
         """Why it ended."""
-        if not self._ended.wait(1.0):
-            return "it closed its connection"
+        if not self._cut and not self._ended.wait(1.0):
+            self._cut = True
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)  # it can be asked for nothing any more
+        if self._cut:
+            return "the connection to it was closed"
         if self.killed_because:
             return self.killed_because
         code = self._popen.returncode
@@ -164,9 +177,10 @@ class WorkerProcess:
         self._ended.set()
 
     def _read(self, printed: int) -> None:
-        with open(printed, "rb", buffering=0) as file:
-            while data := file.read(1 << 16):
-                self._output.feed(data)
+        known = Known(printed)
+        while known.ours and (data := os.read(printed, 1 << 16)):
+            self._output.feed(data)
+        known.close()
         self._output.feed(b"", final=True)
 
     def _reap(self, ended: Callable[[], object]) -> None:
@@ -200,7 +214,7 @@ def _shared_lock(path: Path) -> int:
 
 
 _watcher: subprocess.Popen[bytes] | None = None
-_to_watcher = -1  # the pipe that only this process can write to
+_to_watcher: Known | None = None  # the pipe that only this process can write to
 _watched: set[str] = set()  # the numbers that it has been told
 _watching = threading.Lock()
 
@@ -214,27 +228,36 @@ def _watch(line: str) -> None:
         if _ending:
             return  # nobody is told any more; whatever runs is being killed
         (_watched.add if sign == "+" else _watched.discard)(number)
+        if _to_watcher is not None and not _to_watcher.ours:
+            if _watcher is not None:  # which ends now
+                threading.Thread(target=_watcher.wait, name="lollms-reaper", daemon=True).start()
+            _watcher, _to_watcher = None, None
         if not _watched:
             done, _watcher = _watcher, None
-            if _to_watcher >= 0:
-                os.close(_to_watcher)
-                _to_watcher = -1
+            _close_pipe()
         elif _watcher is None or _watcher.poll() is not None:
             program = str(Path(__file__).with_name("watcher.py"))
-            if _to_watcher >= 0:
-                os.close(_to_watcher)
-            read, _to_watcher = map(above_two, os.pipe())
+            _close_pipe()
+            read, write = map(above_two, os.pipe())
+            _to_watcher = Known(write)
             _watcher = subprocess.Popen(
                 [sys.executable, "-I", "-S", program, str(os.getpid())],
                 stdin=read, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
             os.close(read)
             line = "".join(f"+{watched}\n" for watched in _watched)
-        if _to_watcher >= 0:
+        if _to_watcher is not None:
             with contextlib.suppress(BrokenPipeError):
-                os.write(_to_watcher, line.encode())
+                os.write(_to_watcher.number, line.encode())
     if done is not None:
         done.wait()
+
+
+def _close_pipe() -> None:
+    global _to_watcher
+    if _to_watcher is not None:
+        _to_watcher.close()
+    _to_watcher = None
 
 
 @contextlib.contextmanager
@@ -258,29 +281,26 @@ def hold_if_ending() -> None:
 
 
 def _at_exit() -> None:
-    global _ending, _to_watcher
+    global _ending
     _ending = True
     for process in list(_all):
         process.kill("the program is ending", 0.0)
     for process in list(_all):
         process.wait(2.0)
     with _watching:
-        if _watcher is not None and _to_watcher >= 0:
-            os.close(_to_watcher)
-            _to_watcher = -1
+        _close_pipe()
     if _watcher is not None:
         _watcher.wait()
 
 
 def _after_fork() -> None:
-    global _watcher, _to_watcher, _watching
+    global _watcher, _watching
     _watching = threading.Lock()
     _watched.clear()
     if _watcher is not None:
-        if _to_watcher >= 0:
-            os.close(_to_watcher)
+        _close_pipe()
         _watcher.returncode = 0
-        _watcher, _to_watcher = None, -1
+        _watcher = None
     for process in list(_all):
         process.forget()
     _all.clear()

@@ -53,6 +53,9 @@ MAKE = "make"  # settings, shared: make the binding
 CALL = "call"  # name, positional, arguments, controls, progress, stream, input, tell, watch_memory: run a method
 CANCEL = "cancel"  # reason: stop the exchange
 BYE = "bye"  # close the binding and end
+PULSE = (
+    "pulse"  # nothing: it is there. Of no exchange, as its number 0 says, and so ignored by sides that do not know it
+)
 OPENING: Final = (HELLO, MAKE, CALL, BYE)  # those that begin an exchange
 
 # From the worker.
@@ -75,6 +78,9 @@ TAKEN = "taken"  # count: so many items of the stream were taken
 
 # From the host again, since the worker's streams end with a result or an error.
 END = "end"  # error, traceback: of the stream into a call, with what its source raised
+
+ENDS: Final = (RESULT, ERROR, READY)
+"""Those that end an exchange."""
 
 # What must be there, so that whoever takes a message in may rely on it.
 _FIELDS: Final = {
@@ -108,6 +114,17 @@ def decode(text: bytes) -> Json:
         message = json.loads(text)
     if not isinstance(message, dict) or not isinstance(message.get("type"), str) or "id" not in message:
         raise ValueError("a frame holds no message")
-    if missing := [name for name in _FIELDS.get(message["type"], ()) if name not in message]:
-        raise ValueError(f"a message {message['type']!r} lacks {missing[0]!r}")
+    for name in _FIELDS.get(message["type"], ()):
+        if name not in message:
+            raise ValueError(f"a message {message['type']!r} lacks {name!r}")
+    if type(message["id"]) is not int:
+        raise ValueError(f"{message['id']!r} is no number of an exchange")
+    if "sizes" in message and not _are_counts(message["sizes"]):
+        raise ValueError("the sizes of payloads are not told as numbers")
+    if message["type"] == TAKEN and not _are_counts([message["count"]]):
+        raise ValueError("the items taken are not told as a number")
     return message
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)

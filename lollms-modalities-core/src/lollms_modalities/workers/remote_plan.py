@@ -79,22 +79,23 @@ class RemotePlan(Plan):
         call = Call(self.verb.name, binding, None, outer)
         if binding._chosen is not None:
             call.record(extra={"chosen": dict(binding._chosen)})
-        from lollms_modalities import media
-
         feeding: list[Feeding] = []
         try:
-            progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
-            call.control(progress, cancel, timeout)
+            if len(kwargs) > 1 or self._text not in kwargs:
+                progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
+                call.control(progress, cancel, timeout)
             for name in self._media:
                 if kwargs.get(name) is not None:
                     kwargs[name] = self._checked(name, kwargs[name])
             if self._path and kwargs.get(self._path) is not None:
+                from lollms_modalities import media
+
                 path = call.output_path = media.check_output_path(kwargs[self._path], self.returns).absolute()
                 if self._shares_files:
                     kwargs[self._path] = part_name(path) / path.name
                 else:
                     self._written_here(call, kwargs)
-            if self.common:
+            if self.common and len(kwargs) > 1:
                 self._kept_here(call, binding, kwargs)
             if self._secrets is not None:
                 cast(IsolatedBinding, binding)._workers.spec.secrets.note(kwargs, self._secrets)
@@ -106,10 +107,13 @@ class RemotePlan(Plan):
                 "name": self.verb.name,
                 "arguments": pack(kwargs, out),
                 "controls": True,
-                "progress": call.wants_progress,
-                "stream": self.verb.stream,
-                "tell": hooks.relay() is not None,
             }
+            if call.wants_progress:
+                message["progress"] = True
+            if self.verb.stream:
+                message["stream"] = True
+            if hooks.relay() is not None:
+                message["tell"] = True
             if feeding:
                 message["input"] = self.verb.params[0]
                 call.at_end(feeding[0].close)

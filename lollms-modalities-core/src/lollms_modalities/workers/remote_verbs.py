@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities.calls import sweeping, threads
 from lollms_modalities.calls.call import CURRENT, Call
+from lollms_modalities.contract.running import not_an_end
 from lollms_modalities.media.encoded import WrittenFile
 from lollms_modalities.media.files import move_whole, part_folder
 from lollms_modalities.workers import protocol
@@ -52,9 +53,16 @@ def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> A
     if written is not None:
         assert call.output_path is not None
         call.parts = (*call.parts, WrittenFile(_Folder(Path(written), call.output_path), call.output_path))
-    with workers.taken(call) as worker:
+    worker = workers.take(call)
+    try:
         message, payloads = Request(worker, call, message, out, grace=workers.spec.policy.grace).result()
         result = unpack(message["value"], payloads)
+    finally:
+        try:
+            workers.give(worker, call)
+        except BaseException:  # Ctrl-C
+            workers.give(worker, call)
+            raise
     if call.output_path is not None:
         call.check()  # a call that was stopped leaves no file
     if written is not None:
@@ -90,10 +98,12 @@ class Items(Iterator[Any]):
             message, payloads = self._request.next()
             if message["type"] == protocol.ITEM:
                 return unpack(message["value"], payloads)
-        except BaseException:
+        except BaseException as exc:
             self.close()
             if self._feeding is not None:
                 self._feeding.check(self._call)
+            if (error := not_an_end(self._call, exc)) is not exc:
+                raise error from exc
             raise
         self.close()
         if self._feeding is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict
 
 from lollms_modalities import hooks
+from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.errors import CallTimeout, LollmsError, WorkerTimeoutError
 from lollms_modalities.media.result import Provenance
 from lollms_modalities.settings.base import CallOptions
@@ -64,7 +65,7 @@ class Request:
         try:
             exchange.send(message, payloads, self._look)
         except Disconnected:
-            pass  # the reading side says so, too, and wakes us
+            exchange.put(CLOSED)  # whoever reads says so, too, unless our descriptor was closed under its hands
         except BaseException:
             self._end()
             raise
@@ -87,7 +88,9 @@ class Request:
             while True:
                 try:
                     message, payloads = self.exchange.get(self._patience())
-                except Empty:
+                except Empty as exc:
+                    if raised_by_handler(exc):
+                        raise
                     self._out_of_patience()
                     continue
                 kind = message["type"]
@@ -111,13 +114,13 @@ class Request:
         if self.ended:
             return
         self._ask_to_stop(reason)
-        while not self.ended:
+        while not self.ended and not self.exchange.lost:
             try:
                 message, _ = self.exchange.get(self._patience())
             except Empty:
                 self._worker.process.kill("a call did not stop when it was told to")
                 break
-            if message["type"] in (protocol.RESULT, protocol.ERROR, protocol.READY, CLOSED["type"]):
+            if message["type"] in (*protocol.ENDS, CLOSED["type"]):
                 self._remember(message)
                 break
         self._end()

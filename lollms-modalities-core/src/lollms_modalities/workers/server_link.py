@@ -27,7 +27,6 @@ _LOOK = 0.5  # seconds between two looks at it
 _PING, _SILENCE = 1.0, 3.9  # seconds between pings, and without any answer, while a call is under way
 _IDLE_PING, _IDLE_SILENCE = 15.0, 40.0  # and else
 _TYPE = re.compile(rb'\{"type":"([a-z]+)"')
-_ENDS = (protocol.RESULT, protocol.ERROR, protocol.READY)
 
 
 class Bridge:
@@ -179,7 +178,7 @@ class Bridge:
         start = protocol.HEAD.size
         kind = _type_of(frame, start)
         untaken: list[int] = []
-        if kind in _ENDS or (kind == protocol.ACK and self._sending):
+        if kind in protocol.ENDS or (kind == protocol.ACK and self._sending):
             size = protocol.HEAD.unpack_from(frame)[0]
             with self._counting:
                 self._busy -= kind != protocol.ACK

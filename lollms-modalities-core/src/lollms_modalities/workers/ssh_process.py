@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities.errors import LollmsError, PlaceError
-from lollms_modalities.workers.places import STARTING
+from lollms_modalities.workers.places import tell_starting
 from lollms_modalities.workers.process import WorkerProcess
 from lollms_modalities.workers.ssh_address import SshAddress
 from lollms_modalities.workers.ssh_command import GREETING, program, ssh_command
@@ -37,6 +37,8 @@ class SshProcess(WorkerProcess):
     Raises: as ``SshPlace.start``.
     """
 
+    wants_pulse = True  # what carries it there ends it when none comes
+
     def __init__(self, address: SshAddress, spec: Spec, variables: Mapping[str, str]) -> None:
         self.address = address
         mark = secrets.token_hex(16)
@@ -57,8 +59,7 @@ class SshProcess(WorkerProcess):
             ),
         )
         try:
-            if (starting := STARTING.get()) is not None:
-                starting(self)
+            tell_starting(self)
             self._meet(text, mark.encode(), spec)
         except BaseException:
             self._stop()

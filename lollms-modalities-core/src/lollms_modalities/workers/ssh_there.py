@@ -22,6 +22,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 _CHUNK = 1 << 18
+_SILENCE = 15.0  # seconds without the pulse of the other side, after which it is gone: sshd may not notice for hours
+_AHEAD = 64 << 20  # bytes that are read while a worker takes nothing, so that the pulse behind them is seen
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL | getattr(select, "POLLRDHUP", 0)
 _SITES = "import json, sys; print(json.dumps(sys.path))"
 _VARIABLES = (
@@ -258,12 +260,7 @@ def guard() -> int:
         os.dup2(heard, 3)
         os.closerange(0, 3)
         os.closerange(4, 1024)
-        said = b""
-        while True:
-            more = os.read(3, 64)
-            if not more:
-                break
-            said += more
+        said = b"".join(iter(lambda: os.read(3, 64), b""))
         if said.endswith(b"\n"):
             with contextlib.suppress(OSError):
                 os.killpg(int(said), signal.SIGKILL)
@@ -276,26 +273,34 @@ def carry(ours: socket.socket, printed: int) -> bool:
     """Bytes between ssh and the worker, until one of them is gone; and what the worker prints. Whether ssh is there."""
     for descriptor in (0, 1, printed, ours.fileno()):
         os.set_blocking(descriptor, False)
-    to_worker, to_host = memoryview(b""), memoryview(b"")
+    to_worker, to_host = bytearray(), memoryview(b"")
     ended, prints = False, True
+    heard = taken = time.monotonic()
     while True:
         poll = select.poll()
-        # Whether ssh is gone is asked for also while the worker takes nothing.
-        poll.register(0, (0 if to_worker else select.POLLIN) | getattr(select, "POLLRDHUP", 0))
+        # What the worker does not take is not read; after a second it is, since the pulse is behind it.
+        reads = not to_worker or (time.monotonic() - taken > 1.0 and len(to_worker) < _AHEAD)
+        poll.register(0, (select.POLLIN if reads else 0) | getattr(select, "POLLRDHUP", 0))
         poll.register(1, select.POLLOUT if to_host else 0)
         if prints:
             poll.register(printed, select.POLLIN)
         wanted = (0 if to_host else select.POLLIN) | (select.POLLOUT if to_worker else 0)
         if wanted and not ended:
             poll.register(ours.fileno(), wanted)
-        found = dict(poll.poll())
+        found = dict(poll.poll(1000))
+        if found.get(0, 0) & select.POLLIN or not reads:
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _SILENCE:
+            return False
         if found.get(1, 0) & _GONE or found.get(0, 0) & _GONE:
             return False
         try:
             if found.get(0, 0) & select.POLLIN:
-                to_worker = memoryview(os.read(0, _CHUNK))
-                if not to_worker:
+                said = os.read(0, _CHUNK)
+                if not said:
                     return False
+                taken = taken if to_worker else time.monotonic()
+                to_worker += said
             if prints and found.get(printed, 0):
                 said = os.read(printed, 65536)
                 if said:
@@ -315,11 +320,12 @@ def carry(ours: socket.socket, printed: int) -> bool:
                 ended = True
         if to_worker and not ended:
             try:
-                to_worker = to_worker[ours.send(to_worker) :]
+                del to_worker[: ours.send(to_worker)]
+                taken = time.monotonic()
             except BlockingIOError:
                 pass
             except OSError:
-                to_worker = memoryview(b"")
+                to_worker.clear()
         if to_host:
             try:
                 to_host = to_host[os.write(1, to_host) :]
@@ -334,11 +340,6 @@ def carry(ours: socket.socket, printed: int) -> bool:
 def drain(printed: int) -> None:
     """The last that it printed; what others that it started print is not waited for."""
     until = time.monotonic() + 0.1
-    try:
-        while time.monotonic() < until:
-            said = os.read(printed, 65536)
-            if not said:
-                return
+    with contextlib.suppress(OSError):
+        while time.monotonic() < until and (said := os.read(printed, 65536)):
             os.write(2, said)
-    except OSError:
-        return

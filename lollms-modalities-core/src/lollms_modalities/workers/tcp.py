@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lollms_modalities.errors import WorkerCrashedError
-from lollms_modalities.workers.listening import line_of, read_line
+from lollms_modalities.workers.listening import NUMBER, PULSE, line_of, read_line
+from lollms_modalities.workers.network import set_up_tcp
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.process import WorkerProcess
+from lollms_modalities.workers.pulse import Heart, give_pulse
 from lollms_modalities.workers.tls import Identity, TlsLink, make_identity, secure
 from lollms_modalities.workers.variables import is_secret_variable
 
 if TYPE_CHECKING:
     from lollms_modalities.workers.policy import Spec
+
+_log = logging.getLogger("lollms_modalities.workers.tcp")
 
 
 def tell_worker(starter: socket.socket, other: str, *, address: str, limit: float) -> tuple[int, str]:
@@ -43,8 +48,9 @@ def tell_worker(starter: socket.socket, other: str, *, address: str, limit: floa
 
 
 def reach_worker(
-    sock: socket.socket, own: Identity, certificate: str, variables: Mapping[str, str], *, limit: float
-) -> tuple[TlsLink, dict[str, Any]]:
+    sock: socket.socket, own: Identity, certificate: str, variables: Mapping[str, str], *, limit: float,
+    connect: Callable[[], socket.socket] | None = None,
+) -> tuple[TlsLink, dict[str, Any]]:  # fmt: skip
     """The host's side: prove who it is to a worker that listens.
 
     Args:
@@ -53,6 +59,7 @@ def reach_worker(
         certificate: the worker's.
         variables: of the environment, which the worker sets before it imports anything of a binding.
         limit: seconds that it may take.
+        connect: gives a second connection to it, for the pulse; left out, to the address of the first.
 
     Returns:
         The connection, and what the worker said of itself: ``core``, its version.
@@ -64,12 +71,36 @@ def reach_worker(
     try:
         sock.settimeout(limit)
         told = read_line(link.recv)
-        link.sendmsg([line_of({"variables": dict(variables)})])
+        number = secrets.token_bytes(NUMBER)
+        heart = _heart(sock, number, limit, connect) if told.get("pulse") else None
+        pulse = {} if heart is None else {"pulse": number.hex()}
+        link.sendmsg([line_of({"variables": dict(variables), **pulse})])
         sock.settimeout(None)
     except BaseException:
         link.close()
         raise
+    if heart is not None:
+        give_pulse(Heart(heart, link))
     return link, told
+
+
+def _heart(
+    sock: socket.socket, number: bytes, limit: float, connect: Callable[[], socket.socket] | None
+) -> socket.socket | None:
+    """The connection of the pulse; none where something between lets no second one through."""
+    try:
+        heart = socket.create_connection(sock.getpeername()[:2], limit) if connect is None else connect()
+    except OSError as exc:
+        _log.info("A worker is reached without a pulse, as there is no second connection to it: %s", exc)
+        return None
+    try:
+        set_up_tcp(heart)
+        heart.settimeout(limit)
+        heart.sendall(PULSE + number)
+    except BaseException:
+        heart.close()
+        raise
+    return heart
 
 
 class TcpProcess(WorkerProcess):
@@ -83,7 +114,7 @@ class TcpProcess(WorkerProcess):
         with starter:
             port, certificate = tell_worker(starter, host.certificate, address=place.address, limit=limit)
             sock = place.connect(port, limit)
-            link, _ = reach_worker(sock, host, certificate, {}, limit=limit)
+            link, _ = reach_worker(sock, host, certificate, {}, limit=limit, connect=lambda: place.connect(port, limit))
             starter.recv(1)  # it closes its end when it has let us in, and ends when we close ours before
         self.sock = cast("socket.socket", link)  # it is one as far as a channel uses it
 

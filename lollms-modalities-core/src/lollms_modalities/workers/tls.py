@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
+import itertools
 import os
 import socket
 import ssl
@@ -25,7 +25,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.errors import BindingDependencyError
+from lollms_modalities.workers.frames import AT_ONCE
 from lollms_modalities.workers.network import set_up_tcp
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class TlsLink:
                     self._incoming.write_eof()
 
     def _note(self, exc: OSError) -> None:
-        if exc.errno in _CUT:
+        if exc.errno in _CUT and not raised_by_handler(exc):
             self.lost = f"the connection to it was cut ({os.strerror(exc.errno or 0)})"
 
     def recv(self, size: int) -> bytes:
@@ -165,9 +167,58 @@ class TlsLink:
         room = bytearray(size)
         return bytes(room[: self.recv_into(room)])
 
-    def makefile(self, mode: str = "rb", buffering: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
-        """What it receives, as a file."""
-        return io.BufferedReader(_Received(self), buffering)
+    def receive(self, got: list[bytes]) -> None:
+        """Append what is there to ``got``, ``b""`` at the end. Raises ``BlockingIOError`` if nothing is there."""
+        before = len(got)
+        while True:
+            with self._using:
+                try:
+                    got.extend(map(self._tls.read, itertools.repeat(AT_ONCE)))
+                except ssl.SSLWantReadError:
+                    if len(got) > before:
+                        return
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    if len(got) == before:
+                        got.append(b"")
+                    return
+            self._take_in()
+
+    def receive_into(self, room: memoryview, got: list[int]) -> None:
+        """Write it to ``room``, and append numbers of bytes to ``got``, 0 at the end. Raises as ``receive``."""
+        before = len(got)
+        while (at := sum(got[before:])) < len(room):
+            with self._using:
+                try:
+                    got.extend(map(self._tls.read, (len(room) - at,), (room[at:],)))  # type: ignore[arg-type]
+                    continue
+                except ssl.SSLWantReadError:
+                    pass
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    if not at:
+                        got.append(0)
+                    return
+            try:
+                self._take_in()
+            except BlockingIOError:
+                if at:
+                    return
+                raise
+
+    def pending(self) -> bool:
+        """Whether something may be had that is here already."""
+        return bool(self._incoming.pending or self._tls.pending())
+
+    def _take_in(self) -> None:
+        """Have TLS take what has come. Raises ``BlockingIOError`` if nothing has."""
+        try:
+            with self._using:  # in one operation, as ``frames`` explains
+                if not any(map(self._incoming.write, map(self._sock.recv, (_RECORDS,), (socket.MSG_DONTWAIT,)))):
+                    self._incoming.write_eof()
+        except BlockingIOError:
+            raise
+        except OSError as exc:
+            self._note(exc)
+            raise
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         """Of the socket below."""
@@ -188,17 +239,6 @@ class TlsLink:
     def close(self) -> None:
         """Close the socket below."""
         self._sock.close()
-
-
-class _Received(io.RawIOBase):
-    def __init__(self, link: TlsLink) -> None:
-        self._link = link
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._link.recv_into(buffer)
 
 
 def _first(buffers: Sequence[Any]) -> Any:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lollms_modalities.calls import waits
+from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.scheduler import Scheduler
 from lollms_modalities.errors import BindingClosedError
 
 if TYPE_CHECKING:
-    from lollms_modalities.calls.call import Call
+    from lollms_modalities.calls.cancelling import CancelToken
     from lollms_modalities.workers.host import Worker
 
 scheduler = Scheduler("lollms-idle-workers")
@@ -46,7 +50,7 @@ class Waiter:
         self.fresh = False
         self.error: BaseException | None = None
         self.taken = False
-        self.woken: SimpleQueue[None] = SimpleQueue()
+        self._woken: SimpleQueue[None] = SimpleQueue()
 
     @property
     def plain(self) -> bool:
@@ -60,7 +64,11 @@ class Waiter:
 
     def wake(self) -> None:
         """Let it look again. Takes no lock: a signal's handler may cancel what waits."""
-        self.woken.put(None)
+        self._woken.put(None)
+
+    def wait(self) -> None:
+        """Until it may look again."""
+        waits.take(self._woken)
 
 
 def closed(name: str, waiter: Waiter) -> BindingClosedError:
@@ -77,3 +85,38 @@ def weakly(method: Callable[[], object]) -> Callable[[], None]:
             found()
 
     return call
+
+
+@contextlib.contextmanager
+def creating(worker: Worker, cancel: CancelToken | None) -> Iterator[Call]:
+    """The call by which a first worker is made; ``cancel`` ends it. Where it fails, nothing is left of the worker."""
+    call = Call("create_binding")
+    try:
+        call.control(None, cancel, None)
+        yield call
+    except BaseException:
+        worker.kill("it could not be started")
+        raise
+    finally:
+        call.finish()
+
+
+class _Forgets(Protocol):
+    def forget(self) -> None: ...
+
+
+_parents: weakref.WeakSet[_Forgets] = weakref.WeakSet()
+
+
+def forget_in_children(what: _Forgets) -> None:
+    """Have ``what.forget()`` called in each forked child: the workers are its parent's."""
+    _parents.add(what)
+
+
+def _after_fork() -> None:
+    for what in list(_parents):
+        what.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,8 +1,8 @@
 """The worker: ``python -m lollms_modalities.workers.worker FD`` makes one binding and runs what the host asks of it.
 
-The connection is the inherited socket FD; standard output and error belong to the engine. One thread reads. The first
-request at a time runs in the main thread, as engines know it from programs that call them in place; more at once run in
-threads of their own.
+The connection is the inherited socket FD; standard output and error belong to the engine. The main thread runs one
+request at a time, as engines know it from programs that call them in place; what else comes runs in threads of its own.
+Who reads, ``reading`` says.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lollms_modalities import hooks
 from lollms_modalities.calls.call import Call
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.calls.progress import Progress
+from lollms_modalities.calls.threads import start
 from lollms_modalities.contract.spoken import ELSEWHERE
 from lollms_modalities.contract.verbs import check_arguments
 from lollms_modalities.errors import LollmsError
@@ -36,6 +37,7 @@ from lollms_modalities.workers.feeding import Incoming
 from lollms_modalities.workers.memory import memory_of
 from lollms_modalities.workers.paths_here import check_there
 from lollms_modalities.workers.protocol import Buffer, Json
+from lollms_modalities.workers.reading import Inbox
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
 from lollms_modalities.workers.values import pack, unpack
 
@@ -183,6 +185,8 @@ class _Request:
 class _Relay(hooks.Relay):
     """In the place of the plug-ins, which run in the host: tells it when a call begins."""
 
+    answers = False
+
     def __init__(self) -> None:
         super().__init__(None)
 
@@ -203,14 +207,14 @@ class Worker:
         self._class: type[LollmsBinding] | None = None
         self._name = ""
         self.requests: dict[int, _Request] = {}
-        self._channel = Channel(sock, self._opened)
-        self._main: SimpleQueue[_Request | None] = SimpleQueue()
+        self._channel = Channel(sock, self._opened, self._cancelled, _end_at_once)
+        self._main: Inbox[_Request | None] = Inbox(self._channel.reading)
         self._main_is_busy = False
         self._cancels: SimpleQueue[tuple[_Request, str]] = SimpleQueue()
 
     def serve(self) -> None:
         """Until the host says that it is enough, or is gone."""
-        threading.Thread(target=self._read, name="lollms-channel", daemon=True).start()
+        self._channel.begin()
         threading.Thread(target=self._cancel, name="lollms-cancel", daemon=True).start()
         while (request := self._main.get()) is not None:
             request.run()
@@ -276,16 +280,9 @@ class Worker:
         request = self.requests[exchange.number] = _Request(self, exchange)
         if not self._main_is_busy:
             self._main_is_busy = True
-            self._main.put(request)
+            self._main.deliver(request)
         else:
-            from lollms_modalities.calls.threads import start
-
             start(request.run)
-
-    def _read(self) -> None:
-        self._channel.read(self._cancelled)
-        # The host is gone. Whatever the engine is doing, and whatever processes it has begun, end now.
-        os.killpg(os.getpgrp(), signal.SIGKILL)
 
     def _cancelled(self, message: Json) -> None:
         request = self.requests.get(message["id"])
@@ -301,6 +298,11 @@ class Worker:
             except Exception:
                 logging.getLogger(__name__).exception("stopping a call failed")
             del request
+
+
+def _end_at_once() -> None:
+    """The host is gone. Whatever the engine is doing, and whatever processes it has begun, end now."""
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _told_to(minor: int, description: Json) -> Json:

@@ -27,6 +27,7 @@ from lollms_modalities import (
     option,
     report_progress,
     setting,
+    verb,
     voice_row,
 )
 from lollms_modalities.kit import pieces
@@ -143,24 +144,29 @@ class _BarkBinding(LollmsBinding):
         """Sound of each text, with that many seconds of silence between two; ``whole`` as in ``_sounds``."""
         bark: Bark = self.model
         use_threads(self.settings.n_threads)  # type: ignore[attr-defined]
-        pause = AudioChunk(bytes(2 * round(silence * bark.sample_rate)), bark.sample_rate)
+        pause = self._pause(bark, silence)
         batches = self._batches(bark, texts, voice, options, whole)
         heard = False
         for batch in seeded_steps(batches, options.seed or 0, bark.device):
-            for text, sound in batch:
+            for text, sound in (part for sounds in batch for part in sounds):
                 if heard and pause.pcm:
                     yield pause
                 heard = True
                 yield AudioChunk.from_samples(sound.samples, bark.sample_rate, text)
 
+    def _pause(self, bark: Bark, silence: float) -> AudioChunk:
+        return AudioChunk(bytes(2 * round(silence * bark.sample_rate)), bark.sample_rate)
+
     def _batches(
-        self, bark: Bark, texts: list[str], voice: str | None, options: _Options, whole: bool
-    ) -> Iterator[list[tuple[str, Sound]]]:
-        """The first text alone, so that a stream begins early; then so many together as ``batch_size`` says."""
+        self, bark: Bark, texts: list[str], voice: str | None, options: _Options, whole: bool, *, first: bool = True
+    ) -> Iterator[list[list[tuple[str, Sound]]]]:
+        """The sounds of each text, so many texts together as ``batch_size`` says; ``first``: the first alone, so that
+        a stream begins early.
+        """
         done, total = 0, sum(map(len, texts))
         report_progress(0, total, unit="character")
-        for start in (0, *range(1, len(texts), options.batch_size)):
-            batch = texts[start : start + options.batch_size] if start else texts[:1]
+        for start in (0, *range(1 if first else options.batch_size, len(texts), options.batch_size)):
+            batch = texts[:1] if first and not start else texts[start : start + options.batch_size]
             size = sum(map(len, batch))
 
             def report(part: float, done: int = done, size: int = size) -> None:
@@ -189,19 +195,20 @@ class _BarkBinding(LollmsBinding):
 
 def _sounds(
     bark: Bark, texts: list[str], voice: str | None, options: _Options, whole: bool, report: Callable[[float], None]
-) -> list[tuple[str, Sound]]:
-    """The texts with their sounds.
+) -> list[list[tuple[str, Sound]]]:
+    """The sounds of each text, with what is said in them.
 
     ``whole`` does a text again, in halves, whose sound is as long as Bark can make it: its last words may be missing.
     """
     sounds = bark.generate(texts, voice, options.temperatures(), options.min_eos_p, report)
-    made: list[tuple[str, Sound]] = []
+    made: list[list[tuple[str, Sound]]] = []
     for text, sound in zip(texts, sounds, strict=True):
         halves = [text] if sound.ended or not whole else _halves(bark, text)
         if len(halves) > 1:
-            made += _sounds(bark, halves, voice, options, whole, lambda part: report(1.0))
+            again = _sounds(bark, halves, voice, options, whole, lambda part: report(1.0))
+            made.append([part for sounds in again for part in sounds])
         else:
-            made.append((text, sound))
+            made.append([(text, sound)])
     return made
 
 
@@ -235,6 +242,33 @@ class BarkTTSBinding(_BarkBinding, LollmsTTSBinding):
         options = self.Options(**kwargs)
         preset = self._voice("voice", voice)
         bark: Bark = self.model
+        texts = self._parts(bark, text)
+        yield from self._chunks(texts, preset, options, options.sentence_silence, whole=True)
+
+    @verb("Audio", content="texts")
+    def generate_audios(self, texts: list[str], voice: str | None = None, **kwargs: Any) -> list[Audio]:
+        """Speak several texts, each to a result of its own, in less time than one after the other: sentences of all of
+        them are made together, as many at a time as ``batch_size`` says.
+        """
+        options = self.Options(**kwargs)
+        preset = self._voice("voice", voice)
+        bark: Bark = self.model
+        use_threads(self.settings.n_threads)
+        parts = [self._parts(bark, text) for text in texts]
+        owners = iter([number for number, mine in enumerate(parts) for _ in mine])
+        chunks: list[list[AudioChunk]] = [[] for _ in texts]
+        pause = self._pause(bark, options.sentence_silence)
+        batches = self._batches(bark, [part for mine in parts for part in mine], preset, options, True, first=False)
+        for batch in seeded_steps(batches, options.seed or 0, bark.device):
+            for sounds in batch:
+                mine = chunks[next(owners)]
+                for text, sound in sounds:
+                    if mine and pause.pcm:
+                        mine.append(pause)
+                    mine.append(AudioChunk.from_samples(sound.samples, bark.sample_rate, text))
+        return [Audio.from_chunks(mine) for mine in chunks]
+
+    def _parts(self, bark: Bark, text: str) -> list[str]:
         texts = list(filter(bark.knows, pieces(text, bark.text_limit, bark.tokens)))
         if not texts:
             raise OptionError(
@@ -242,7 +276,7 @@ class BarkTTSBinding(_BarkBinding, LollmsTTSBinding):
                 hint=f"Bark's languages are {', '.join(LANGUAGES)}.",
                 names=["text"],
             )
-        yield from self._chunks(texts, preset, options, options.sentence_silence, whole=True)
+        return texts
 
     def describe_voices(self, *, language: str | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         """As in any binding; the name of a preset says its language. ``language``: only those of one."""

@@ -40,7 +40,10 @@ class ImageOptions(PipelineOptions):
         None, description="Where the model has it (Flux): above 1 it heeds the negative prompt.", ge=0, le=1000
     )
     preview_every: int = option(
-        0, description="A preview with the progress every so many steps; each takes a decoding. 0 is none.", ge=0
+        0,
+        description="A preview with the progress every so many steps; each takes a decoding. 0 is none.",
+        ge=0,
+        le=10_000,
     )
 
 

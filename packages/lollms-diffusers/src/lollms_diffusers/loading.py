@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError
+from lollms_modalities import BindingDependencyError, ModelNotFoundError, SettingsError, UnsupportedError
 from lollms_modalities.kit import near_miss, relay_logs, without_bars
 from lollms_modalities.kit.hub import explain_loading
 
@@ -45,6 +45,7 @@ def load(how: How, token: str | None) -> Any:
         ModelNotFoundError: it cannot be had, is damaged, or wants to run code of its own.
         SettingsError: the class or the attention back end is not known.
         BindingDependencyError: the device or a library for what was asked is missing.
+        UnsupportedError: the model has no other attention than torch's own.
     """
     if how.offload and how.device.type == "cpu":
         raise BindingDependencyError(
@@ -148,8 +149,12 @@ def denoisers(pipe: Any) -> list[Any]:
 
 
 def _set_attention(denoiser: Any, backend: str) -> None:
+    from diffusers.models.attention_dispatch import attention_backend
+
     try:
-        denoiser.set_attention_backend(backend)
+        # Which leaves it to what is loaded later in this process, too; inside this it is put back as it was.
+        with attention_backend("native"):
+            denoiser.set_attention_backend(backend)
     except ValueError as exc:
         raise SettingsError(f"setting 'attention_backend': {exc}.", names=["attention_backend"]) from exc
     except (ImportError, RuntimeError) as exc:
@@ -157,3 +162,13 @@ def _set_attention(denoiser: Any, backend: str) -> None:
             f"attention_backend={backend!r} cannot be had here: {str(exc).strip().splitlines()[0]}",
             hint="Leave it out: torch's own attention is used then.",
         ) from exc
+    if backend.lower() != "native" and not any(map(_takes_attention, denoiser.modules())):
+        raise UnsupportedError(
+            f"attention_backend={backend!r} was asked for: {type(denoiser).__name__} has no other than torch's own.",
+            hint="Leave it out.",
+        )
+
+
+def _takes_attention(module: Any) -> bool:
+    """Whether the kind of attention that was set is heeded there: the U-Nets of Stable Diffusion and SDXL do not."""
+    return getattr(getattr(module, "processor", None), "_attention_backend", None) is not None

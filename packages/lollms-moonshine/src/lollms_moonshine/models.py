@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,14 +139,8 @@ def pull_model(name: str, folder: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     # The tokenizer comes last: without it a folder is not listed as a model.
     for file in sorted(published(name), key=lambda file: str(file["name"]) == "tokenizer.bin"):
-        path = target / Path(file["name"]).name
-        download(file["url"], path, size=file["size"])
-        if file.get("checksum_type") == "crc32c" and _crc32c(path) != file["checksum"]:
-            path.unlink()
-            raise ServiceResponseError(
-                f"{file['url']} has another CRC32C than {file['checksum']}.",
-                hint="The file was changed or damaged on its way: try again, or ask its publisher.",
-            )
+        check = partial(_check_crc32c, file) if file.get("checksum_type") == "crc32c" else None
+        download(file["url"], target / Path(file["name"]).name, size=file["size"], check=check)
     return target
 
 
@@ -160,14 +155,18 @@ def published(name: str) -> list[dict[str, Any]]:
     return files
 
 
-def _crc32c(path: Path) -> str:
+def _check_crc32c(file: dict[str, Any], path: Path) -> None:
     import google_crc32c
 
     sum_: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
+    with path.open("rb") as opened:
+        while block := opened.read(1 << 20):
             sum_.update(block)
-    return base64.b64encode(sum_.digest()).decode()
+    if base64.b64encode(sum_.digest()).decode() != file["checksum"]:
+        raise ServiceResponseError(
+            f"{file['url']} has another CRC32C than {file['checksum']}.",
+            hint="The file was changed or damaged on its way: try again, or ask its publisher.",
+        )
 
 
 def _whole(path: Path, architecture: str | None) -> Model:

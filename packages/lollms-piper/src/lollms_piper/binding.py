@@ -71,7 +71,7 @@ class PiperTTSBinding(LollmsTTSBinding):
             min(2, os.cpu_count() or 1), description="Threads of the engine.", ge=1, le=256, reload=True
         )
         use_cuda: bool = setting(False, description="Run on an NVIDIA GPU (needs onnxruntime-gpu).", reload=True)
-        max_loaded_voices: int = setting(2, description="Voices kept in memory.", ge=1, reload=True)
+        max_loaded_voices: int = setting(2, description="Voices kept in memory.", ge=1, le=1000, reload=True)
         voices_url: str = setting(pull.VOICES_URL, description="Where download_voice() finds voices.")
 
     class Options(CallOptions):

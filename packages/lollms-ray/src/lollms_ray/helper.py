@@ -1,4 +1,8 @@
-"""The program's side of the process that holds Ray: started once for a place, asked for workers."""
+"""The program's side of the process that holds Ray: one for each cluster, whatever the number of places there.
+
+A process can be in one cluster at a time (``ray.init`` refuses a second), so that a program with places in two clusters
+has two of them. It begins to start, or to join, at once; whoever asks for a worker meanwhile waits with it.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,46 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol
 
 from lollms_modalities import PlaceError
 
 from lollms_ray.frames import Frames
 
 Told = dict[str, Any]
-_STARTING = 180.0  # seconds until Ray runs, or has been joined
+News = tuple[Told, list[int]]
+
+_PATIENCE = 10.0  # seconds in which it leaves its cluster before it is killed
+
+
+class Cluster(NamedTuple):
+    """Which cluster, and how it is joined: those for whom all is equal share a helper.
+
+    Attributes:
+        python: the interpreter that has Ray.
+        address: as ``RayPlace`` has it.
+        token: the file with its token, or None.
+        allow_open: whether it may be one without.
+    """
+
+    python: Path
+    address: str
+    token: Path | None
+    allow_open: bool
+
+
+class Asker(Protocol):
+    """Who has asked for a worker."""
+
+    news: SimpleQueue[News]
+
+    def ended(self, told: Told) -> None:
+        """The worker has ended (``cause``, ``code``, ``lines``), or nobody will know (no cause)."""
+
+    def leave(self, why: str) -> None:
+        """Its node is about to go."""
 
 
 def make_token(folder: Path) -> Path:
@@ -35,111 +68,98 @@ def make_token(folder: Path) -> Path:
 class Helper:
     """One process that holds Ray, connected to one cluster.
 
+    Attributes:
+        alive: whether it can be asked; false as soon as the cluster is known to be lost.
+        users: the places that use it.
+
     Raises:
-        PlaceError: Ray cannot be started or joined, or the cluster is open to everybody.
+        OSError: the interpreter cannot be started.
     """
 
-    def __init__(self, python: Path, address: str, token: Path | None, *, allow_open: bool) -> None:
-        self._address = address
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self.alive = True
+        self.users: set[object] = set()
+        self._of = os.getpid()
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._number = 0
-        self._waiting: dict[int, SimpleQueue[tuple[Told, list[int]]]] = {}
-        self._ended: dict[int, Callable[[Told], object]] = {}
+        self._askers: dict[int, Asker] = {}
+        self._first: Told | None = None  # what it said first: whether it is in the cluster
+        self._printed = b""
         # Short, since Ray makes sockets in it.
         self._folder = Path(tempfile.mkdtemp(prefix="lollms-ray-"))
-        if address == "local":
-            token = make_token(self._folder)
+        local = cluster.address == "local"
+        token = make_token(self._folder) if local else cluster.token
         variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "RAY_AUTH_"))}
         variables |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+        # Ray's own are 30 seconds, too few on a busy machine, and workers that all else goes before.
+        variables |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
         if token is not None:
             variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-        if address == "local":
+        if local:
             # Read on every system, whatever it is called: the address of the loopback is taken as it is.
             variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [str(python), "-I", "-m", "lollms_ray.holder", str(theirs.fileno())],
+                [str(cluster.python), "-I", "-m", "lollms_ray.holder", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], env=variables, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )  # fmt: skip
         self._sock = ours
         self._frames = Frames(ours)
         atexit.register(self.close)
-        ours.settimeout(_STARTING)
-        try:
-            self._frames.write({"address": address, "folder": str(self._folder), "allow_open": allow_open})
-            told, _ = self._frames.read()
-        except (OSError, EOFError) as exc:
-            said = self._said()
-            self.close()
-            raise PlaceError(
-                f"Ray could not be held for {address!r}: {said or exc or 'the process that holds it has ended'}.",
-                hint="Install lollms-ray[ray] into an environment of its own, and name that: docs/ray.md.",
-                place="ray",
-                reason="program",
-            ) from exc
-        if told["type"] != "ready":
-            self.close()
-            raise self._refused(told)
-        ours.settimeout(None)
-        threading.Thread(target=self._drain, name="lollms-ray-output", daemon=True).start()
+        with contextlib.suppress(OSError):  # it has ended, which is read below
+            told = {"address": cluster.address, "folder": str(self._folder), "allow_open": cluster.allow_open}
+            self._frames.write(told)
+        self._output = threading.Thread(target=self._drain, name="lollms-ray-output", daemon=True)
+        self._output.start()
         threading.Thread(target=self._read, name="lollms-ray", daemon=True).start()
 
-    def start(self, message: Told, limit: float, ended: Callable[[Told], object]) -> tuple[Told, socket.socket | None]:
-        """Have a worker started. ``ended`` is told when it has ended, or when nobody will know.
+    def ask(self, message: Told, asker: Asker) -> int:
+        """Have a worker started. ``asker.news`` gets what is said of it, first of all whether there is a cluster.
 
-        Raises:
-            PlaceError: the cluster is gone, or it took longer than ``limit`` seconds.
+        Returns:
+            The number by which to ``forget`` it.
         """
-        answers: SimpleQueue[tuple[Told, list[int]]] = SimpleQueue()
         with self._lock:
             self._number += 1
             number = self._number
-            self._waiting[number] = answers
-            self._ended[number] = ended
+            self._askers[number] = asker
+            if self._first is not None:
+                asker.news.put((self._first, []))
         try:
             with self._sending:
                 self._frames.write({"type": "start", "id": number, **message})
-            told, descriptors = answers.get(timeout=limit + 5)
-        except (OSError, Empty) as exc:
-            self._ended.pop(number, None)
-            raise self.lost() from exc
-        finally:
-            self._waiting.pop(number, None)
+        except OSError:
+            asker.news.put(({"type": "gone"}, []))
+        return number
+
+    def forget(self, number: int) -> None:
+        """Nobody waits for that worker any more. One that is there, or comes, is ended."""
+        self._askers.pop(number, None)
+        with contextlib.suppress(OSError), self._sending:
+            self._frames.write({"type": "forget", "id": number})
+
+    def refused(self, told: Told) -> PlaceError:
+        """The error for what was said in the place of an answer: ``gone`` or ``refused``."""
+        address = self._cluster.address
         if told["type"] == "gone":
-            raise self.lost()
-        if told["type"] == "failed":
-            self._ended.pop(number, None)
-        return told, socket.socket(fileno=descriptors[0]) if descriptors else None
-
-    def lost(self) -> PlaceError:
-        """The error for a cluster that is not there any more."""
-        return PlaceError(
-            f"The cluster {self._address!r} is lost: Ray does not answer, or has ended.",
-            hint="Calls that run go on. Others are served when the cluster is there again.",
-            place="ray",
-        )
-
-    def close(self) -> None:
-        """End it, and what it has started."""
-        self.alive = False
-        atexit.unregister(self.close)
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._sock.close()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _refused(self, told: Told) -> PlaceError:
+            if self._first is not None and self._first["type"] == "ready":
+                return PlaceError(
+                    f"The cluster {address!r} is lost: Ray does not answer, or has ended.",
+                    hint="Calls that run go on. Others are served when the cluster is there again.",
+                    place="ray",
+                )
+            self._output.join(2.0)
+            said = self._printed[-1000:].decode(errors="replace").strip()
+            return PlaceError(
+                f"Ray could not be held for {address!r}: {said or 'the process that holds it has ended'}.",
+                hint="Run lollms env create ray, or name an environment that has lollms-ray[ray].",
+                place="ray",
+                reason="program",
+            )
         if told["why"] == "open":
             return PlaceError(
                 f"The cluster at {told['where']} asks nobody for a token: whoever reaches it runs code there.",
@@ -147,39 +167,109 @@ class Helper:
                 place="ray",
                 reason="authentication",
             )
+        if told["why"] == "silent":
+            return PlaceError(
+                f"No cluster answers at {told['where']}.",
+                hint="Look whether its head runs, at that port, and can be reached from here.",
+                place="ray",
+                reason="answer",
+            )
         return PlaceError(
-            f"Ray could not be joined at {self._address!r}: {told['where'].rstrip('.')}.",
-            hint="Look whether it runs and takes this token: ray status.",
+            f"Ray could not be joined at {address!r}: {told['where'].rstrip('.')}.",
+            hint="This machine must be a node of the cluster (ray start --address=...), with this token: ray status.",
             place="ray",
         )
 
-    def _said(self) -> str:
-        self._process.kill()
-        assert self._process.stderr is not None
-        return self._process.stderr.read()[-1000:].decode(errors="replace").strip()
+    def close(self) -> None:
+        """End it, and what it has started."""
+        self.alive = False
+        atexit.unregister(self.close)
+        if self._of != os.getpid():
+            return  # a forked child: it is the parent's
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _drain(self) -> None:
         assert self._process.stderr is not None
-        with contextlib.suppress(OSError, ValueError):
-            while self._process.stderr.read(1 << 16):
-                pass
+        with self._process.stderr as stderr:
+            while data := os.read(stderr.fileno(), 1 << 16):
+                self._printed = (self._printed + data)[-4000:]
 
     def _read(self) -> None:
-        try:
+        with contextlib.suppress(OSError, EOFError, ValueError, LookupError):
             while True:
                 told, descriptors = self._frames.read()
-                if told["type"] == "ended":
-                    if (ended := self._ended.pop(told["id"], None)) is not None:
-                        ended(told)
-                elif (answers := self._waiting.get(told["id"])) is not None:
-                    answers.put((told, descriptors))
-                else:
-                    for descriptor in descriptors:
-                        os.close(descriptor)  # nobody waits for it any more
-        except (OSError, EOFError, ValueError):
-            pass
+                self._take(told, descriptors)
         self.alive = False
-        for answers in list(self._waiting.values()):
-            answers.put(({"type": "gone"}, []))
-        for ended in list(self._ended.values()):
-            ended({"cause": "", "code": None, "lines": []})
+        with self._lock:
+            askers = list(self._askers.values())
+            self._askers.clear()
+        for asker in askers:
+            asker.news.put(({"type": "gone"}, []))
+            asker.ended({"cause": "", "code": None, "lines": []})
+        self._frames.close()
+
+    def _take(self, told: Told, descriptors: list[int]) -> None:
+        if told["type"] in ("ready", "refused"):
+            with self._lock:
+                self._first = told
+                self.alive = told["type"] == "ready"
+                for asker in self._askers.values():
+                    asker.news.put((told, []))
+            return
+        asker_told = self._askers.get(told["id"])
+        if asker_told is None:
+            for descriptor in descriptors:
+                os.close(descriptor)  # nobody waits for it any more
+        elif told["type"] == "leaving":
+            asker_told.leave(told["why"])
+        elif told["type"] == "ended":
+            self._askers.pop(told["id"], None)
+            asker_told.ended(told)
+        else:
+            asker_told.news.put((told, descriptors))
+
+
+_helpers: dict[Cluster, Helper] = {}
+_holding = threading.Lock()
+
+
+def held(cluster: Cluster, user: object) -> Helper:
+    """The helper for a cluster, started if there is none, for a place that ``let_go`` ends. Raises OSError."""
+    with _holding:
+        helper = _helpers.get(cluster)
+        if helper is None or not helper.alive:
+            if helper is not None:
+                helper.close()
+            helper = _helpers[cluster] = Helper(cluster)
+        helper.users.add(user)
+        return helper
+
+
+def let_go(cluster: Cluster, user: object) -> None:
+    """A place uses the helper for a cluster no more: the last one ends it."""
+    with _holding:
+        helper = _helpers.get(cluster)
+        if helper is None:
+            return
+        helper.users.discard(user)
+        if helper.users:
+            return
+        del _helpers[cluster]
+    helper.close()
+
+
+def _after_fork() -> None:
+    global _holding
+    _holding = threading.Lock()
+    _helpers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

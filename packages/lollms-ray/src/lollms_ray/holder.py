@@ -1,65 +1,25 @@
-"""The process that holds Ray: ``python -m lollms_ray.holder FD``, in the environment that has Ray, one a program.
+"""The process that holds Ray: ``python -m lollms_ray.holder FD``, in the environment that has Ray, one a cluster.
 
 Ray ends the process it is in a minute after the cluster's head is lost, so that it is kept out of the user's program.
-FD is an inherited Unix socket. Messages are frames (``frames``). The first says where to connect (``address``); then
-come ``start`` messages, each answered by ``started``, which carries the connected socket of a worker (SCM_RIGHTS), or
-``failed``; and ``ended``, when a worker has. When the program is gone, so is this process.
+FD is an inherited Unix socket. Messages are frames (``frames``). The first says where to connect (``address``), and is
+answered by ``ready`` or ``refused``. Then come ``start`` messages, each answered by ``started``, which carries the
+connected socket of a worker (SCM_RIGHTS), or ``failed``; and ``ended``, when a worker has; ``leaving``, when its node
+is being drained. ``forget`` ends a worker that nobody waits for. When the program is gone, so is this process.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 from lollms_ray.frames import Frames
+from lollms_ray.joining import Refused, join
 
-_OPEN = """
-import sys
-from ray._raylet import GcsClient
-GcsClient(address=sys.argv[1]).internal_kv_get(b"lollms", b"lollms", timeout=5)
-"""
-
-
-class Refused(Exception):
-    """A cluster that is not to be used: the reason, and what was found."""
-
-
-def is_open(address: str) -> bool:
-    """Whether a cluster answers whoever shows no token. Asked in a process without one."""
-    hidden = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
-    variables = {k: v for k, v in os.environ.items() if k not in hidden}
-    variables["RAY_AUTH_MODE"] = "disabled"
-    done = subprocess.run(
-        [sys.executable, "-c", _OPEN, address], env=variables, timeout=60, capture_output=True, check=False
-    )
-    return done.returncode == 0
-
-
-def connect(told: dict[str, Any]) -> None:
-    """Join a cluster, or start one that nobody but this machine's user reaches."""
-    import ray
-
-    address = told["address"]
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": "lollms"}
-    if address == "local":
-        ray.init(
-            address="local", include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=told["folder"],
-            object_store_memory=80 << 20, **common,
-        )  # fmt: skip
-        return
-    if not told["allow_open"]:
-        where = address
-        if address == "auto":
-            from ray._private.services import canonicalize_bootstrap_address_or_die
-
-            where = canonicalize_bootstrap_address_or_die("auto")
-        if is_open(where):
-            raise Refused(where)
-    ray.init(address=address, **common)
+_LOOK = 1.0  # seconds after which it is looked again which nodes are being drained
 
 
 class Holder:
@@ -68,28 +28,68 @@ class Holder:
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._sending = threading.Lock()
+        self._lock = threading.Lock()
+        self._actors: dict[int, Any] = {}
+        self._nodes: dict[int, str] = {}  # of workers that run and are not leaving
+        self._joined = threading.Event()
 
     def serve(self) -> None:
         """Until the program is gone."""
         told, _ = self._frames.read()
-        try:
-            connect(told)
-        except Refused as exc:
-            self._send({"type": "refused", "why": "open", "where": str(exc)})
-            return
-        except BaseException as exc:
-            self._send({"type": "refused", "why": "failed", "where": f"{type(exc).__name__}: {str(exc)[:1000]}"})
-            return
-        self._send({"type": "ready"})
+        threading.Thread(target=self._join, args=(told,), daemon=True).start()
         while True:
             message, _ = self._frames.read()
-            threading.Thread(target=self._run, args=(message,), daemon=True).start()
+            if message["type"] == "forget":
+                threading.Thread(target=self._forget, args=(message["id"],), daemon=True).start()
+            else:
+                threading.Thread(target=self._run, args=(message,), daemon=True).start()
+
+    def _join(self, told: dict[str, Any]) -> None:
+        try:
+            join(told)
+        except Refused as exc:
+            self._send({"type": "refused", "why": exc.why, "where": str(exc)})
+        except BaseException as exc:
+            self._send({"type": "refused", "why": "failed", "where": f"{type(exc).__name__}: {str(exc)[:1000]}"})
+        else:
+            self._send({"type": "ready"})
+            self._joined.set()
+            self._watch()
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         with self._sending:
             self._frames.write(message, descriptors)
 
+    def _forget(self, number: int) -> None:
+        import ray
+
+        with self._lock:
+            actor = self._actors.get(number)
+        if actor is not None:
+            ray.kill(actor)
+
+    def _watch(self) -> None:
+        """Tell of workers whose nodes are being drained."""
+        from ray._private.state import state
+
+        while True:
+            time.sleep(_LOOK)
+            with self._lock:
+                nodes = dict(self._nodes)
+            if not nodes:
+                continue
+            try:
+                draining = state.get_draining_nodes()
+            except Exception:  # the head is lost, which its workers' ends tell of
+                continue
+            for number, node in nodes.items():
+                if node in draining:
+                    with self._lock:
+                        self._nodes.pop(number, None)
+                    self._send({"type": "leaving", "id": number, "why": "its node is being drained"})
+
     def _run(self, message: dict[str, Any]) -> None:
+        self._joined.wait()
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError
 
@@ -98,6 +98,8 @@ class Holder:
         ray.cloudpickle.register_pickle_by_value(placed)  # other nodes need not have this distribution
         number, limit = message["id"], message["limit"]
         actor = ray.remote(placed.Placed).options(max_concurrency=4, max_restarts=0, **message["options"]).remote()
+        with self._lock:
+            self._actors[number] = actor
         started = False
         try:
             told = ray.get(actor.start.remote(message["worker"]), timeout=limit)
@@ -106,6 +108,8 @@ class Holder:
                     sock.settimeout(None)
                     self._send({"type": "started", "id": number, **told}, (sock.fileno(),))
                 started = True
+                with self._lock:
+                    self._nodes[number] = told["node_id"]
                 ended = ray.get(actor.wait.remote())
                 self._send({"type": "ended", "id": number, **ended})
             else:
@@ -117,6 +121,9 @@ class Holder:
         except BaseException as exc:
             self._lost(number, started, f"{type(exc).__name__}: {str(exc)[:1000]}", "")
         finally:
+            with self._lock:
+                self._actors.pop(number, None)
+                self._nodes.pop(number, None)
             ray.kill(actor)
 
     def _lost(self, number: int, started: bool, cause: str, said: str) -> None:

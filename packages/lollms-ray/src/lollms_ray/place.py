@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from queue import Empty
+from typing import Any
 
 from lollms_modalities import (
     BindingDependencyError,
     BindingIncompatibleError,
     BindingNotFoundError,
+    LollmsError,
     PlaceError,
     Spec,
     WorkerCrashedError,
@@ -21,82 +22,19 @@ from lollms_modalities import (
     find_environment,
     make_identity,
     reach_worker,
+    tell_starting,
 )
 
-from lollms_ray.helper import Helper, Told
+from lollms_ray.helper import Cluster, Helper, News, Told, held, let_go
+from lollms_ray.worker import UNWANTED, RayWorker
 
-if TYPE_CHECKING:
-    from lollms_modalities import TlsLink
-
-_UNKNOWN = "it closed its connection"
-
-
-class RayWorker:
-    """A worker that Ray has placed, as the host sees it: ``Running`` of the core says what each method does."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.sock: TlsLink = cast("TlsLink", None)  # until it has been reached
-        self.node = ""
-        self.killed_because = ""
-        self._told: Told = {}
-        self._output = spec.output()
-        self._ended = threading.Event()
-        self._then: Callable[[], object] = lambda: None
-
-    def ended(self, told: Told) -> None:
-        """It has ended, or nobody knows any more."""
-        self._told = told
-        if told["lines"]:
-            self._output.feed("\n".join([*told["lines"], ""]).encode(), final=True)
-        self._ended.set()
-        if told["cause"]:  # else its cluster is gone, and it may go on
-            self._then()
-
-    @property
-    def exit_code(self) -> int | None:
-        """Its exit code, where it is known."""
-        code: int | None = self._told.get("code")
-        return code
-
-    def reap(self, ended: Callable[[], object]) -> None:
-        """Call ``ended`` when it has."""
-        self._then = ended
-        if self._ended.is_set() and self._told["cause"]:
-            ended()
-
-    def kill(self, because: str, wait: float = 1.0) -> None:
-        """End it: on its node it ends with the connection, whatever it does."""
-        if self._ended.is_set() and self._told.get("cause"):
-            return
-        self.killed_because = self.killed_because or because
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        if wait:
-            self._ended.wait(wait)
-
-    def wait(self, timeout: float) -> None:
-        """Wait for its end."""
-        self._ended.wait(timeout)
-
-    def cause(self) -> str:
-        """Why it ended."""
-        if self.sock.lost:
-            return f"{self.sock.lost}; it was on {self.node}"
-        self._ended.wait(1.0)
-        return self.killed_because or self._told.get("cause") or _UNKNOWN
-
-    def last_lines(self) -> list[str]:
-        """The last that it printed, once it has ended."""
-        self._ended.wait(1.0)
-        return self._output.last_lines()
-
-    def forget(self) -> None:
-        """In a forked child: nothing here is ours."""
-        self._ended.set()
+_STARTING = 180.0  # seconds until a cluster of this program's own runs, or another has been joined
 
 
 class RayPlace:
     """A Ray cluster. Ray chooses the node; the calls do not go through Ray.
+
+    Places in the same cluster share one process that holds Ray, and a cluster of this program's own.
 
     Args:
         address: "local" starts Ray on this machine, reached by nobody else, which ends with the program; "auto" is the
@@ -121,8 +59,8 @@ class RayPlace:
         self._environment = environment
         self._token = token
         self._allow_open = allow_open
-        self._lock = threading.Lock()
-        self._helper: Helper | None = None
+        self._cluster: Cluster | None = None
+        self._user = object()  # as whom the helper knows it
 
     def start(self, spec: Spec, *, own: bool) -> RayWorker:
         """Have Ray start a worker on some node, and connect.
@@ -138,35 +76,94 @@ class RayPlace:
             "modality": spec.modality, "name": spec.name, "environment": spec.environment, "other": host.certificate,
             "limit": limit, "core": __version__,
         }  # fmt: skip
-        message = {"options": self._options, "limit": limit, "worker": asked}
-        told, sock = self._held().start(message, limit, worker.ended)
-        worker.node = told.get("node", "")
-        if sock is None:
-            raise self._failed(told, spec)
+        helper = self._held()
+        number = helper.ask({"options": self._options, "limit": limit, "worker": asked}, worker)
+        there = False
         try:
-            worker.sock, _ = reach_worker(sock, host, told["certificate"], spec.policy.variables, limit=limit)
+            tell_starting(worker)
+            told, descriptors = self._awaited(worker, helper, spec)
+            worker.node = told.get("node", "")
+            if not descriptors:
+                raise self._failed(told, spec)
+            sock = socket.socket(fileno=descriptors[0])
+            worker.sock, said = reach_worker(sock, host, told["certificate"], spec.policy.variables, limit=limit)
+            self._tell_core(spec, worker.node, said["core"])
+            there = True
+        except LollmsError:
+            raise  # some are OSErrors, too
         except OSError as exc:
             raise PlaceError(
                 f"{spec} was started on {worker.node} and could not be reached: {exc}", place=self.name, reason="answer"
             ) from exc
+        finally:
+            if not there:
+                helper.forget(number)
         return worker
 
     def close(self) -> None:
-        """Let go of the cluster: what was started for it ends. The next worker joins it again."""
-        with self._lock:
-            helper, self._helper = self._helper, None
-        if helper is not None:
-            helper.close()
+        """Let go of the cluster: with the last place there ends what was started for it. A next worker joins again."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            let_go(cluster, self._user)
+
+    def check(self) -> None:
+        """Whether there is an environment that holds Ray, and the token that is needed. Starts nothing.
+
+        Raises:
+            BindingNotFoundError: there is no such environment.
+            PlaceError: it lacks lollms-ray, or there is no token.
+        """
+        environment = find_environment(self._environment)
+        if self.name not in environment.places:
+            raise PlaceError(
+                f"The environment {environment.name!r} does not have lollms-ray.",
+                hint="Run lollms env create ray, or name an environment that has lollms-ray[ray].",
+                place=self.name,
+                reason="program",
+            )
+        self._token_file()
 
     def _held(self) -> Helper:
-        with self._lock:
-            if self._helper is None or not self._helper.alive:
-                if self._helper is not None:
-                    self._helper.close()
-                    self._helper = None
-                python = find_environment(self._environment).python
-                self._helper = Helper(python, self.address, self._token_file(), allow_open=self._allow_open)
-            return self._helper
+        try:
+            python = find_environment(self._environment).python
+        except BindingNotFoundError as exc:
+            raise BindingNotFoundError(
+                f"The process that holds Ray has no environment: {exc.message}",
+                hint="Run lollms env create ray, or name an environment that has lollms-ray[ray].",
+            ) from exc
+        self._cluster = Cluster(python, self.address, self._token_file(), self._allow_open)
+        try:
+            return held(self._cluster, self._user)
+        except OSError as exc:
+            raise PlaceError(f"{python} cannot be started: {exc}.", place=self.name, reason="program") from exc
+
+    def _awaited(self, worker: RayWorker, helper: Helper, spec: Spec) -> News:
+        """What is said of it in the end: it listens, or has failed."""
+        limit = spec.policy.start_timeout
+        until = time.monotonic() + max(limit, _STARTING)
+        while True:
+            try:
+                told, descriptors = worker.news.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                raise PlaceError(
+                    f"The process that holds Ray has not answered for {self.address!r} in time.", place=self.name
+                ) from None
+            if told["type"] == "ready":
+                until = time.monotonic() + limit + 5
+            elif told["type"] in ("gone", "refused"):
+                raise helper.refused(told)
+            elif told["type"] == UNWANTED:
+                raise PlaceError(f"{spec} is not started: {worker.killed_because}.", place=self.name)
+            else:
+                return told, descriptors
+
+    def _tell_core(self, spec: Spec, node: str, core: str) -> None:
+        """A node with another core goes on without what one of the two lacks: docs/protocol.md."""
+        if core.split(".")[:2] != __version__.split(".")[:2]:
+            spec.log.warning(
+                "%s on %s has lollms-modalities-core %s, and here is %s: what the older lacks is refused.",
+                spec, node, core, __version__,
+            )  # fmt: skip
 
     def _token_file(self) -> Path | None:
         named = self._token or os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"

@@ -21,14 +21,14 @@ class Placed:
                 and the host's ``core``.
 
         Returns:
-            ``address``, ``port``, ``certificate``, ``node``, ``core``; or ``missing``, with what is, as ``said``.
+            ``address``, ``port``, ``certificate``, ``node``, ``node_id``; or ``missing``, with what is, as ``said``.
         """
         import ray
 
-        node = ray.util.get_node_ip_address()
+        node, here = ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id()
         try:
             from lollms_modalities import LollmsError, __version__, find_environment, tell_worker
-        except ImportError as exc:
+        except ImportError as exc:  # there is none, or one that has no such worker
             return {"missing": "core", "node": node, "said": str(exc)}
         if __version__.split(".")[0] != told["core"].split(".")[0]:
             return {"missing": "version", "node": node, "said": __version__}
@@ -46,7 +46,7 @@ class Placed:
             self._process.wait(1.0)
             said = "\n".join([str(exc), *self._process.last_lines()])
             return {"missing": "worker", "node": node, "said": said}
-        return {"address": node, "port": port, "certificate": certificate, "node": node, "core": __version__}
+        return {"address": node, "port": port, "certificate": certificate, "node": node, "node_id": here}
 
     def wait(self) -> dict[str, Any]:
         """How it ended, when it has."""

@@ -126,28 +126,22 @@ def _job(binding: Remote, path: str, what: str, body: dict[str, Any], options: A
 
 def _wait(server: Server, path: str, job: Any, what: str) -> None:
     pause, reached = _FIRST_PAUSE, 0.0
-    woken = threading.Event()
-    remove = current_call().on_cancel(woken.set)
-    try:
-        while True:
-            status = str(job.get("status", "")).lower()
-            if status in _DONE:
-                return
-            if status in _FAILED:
-                raise GenerationError(f"The server's {what} job has {status}: {_words(job)}.")
-            done = job.get("progress")
-            if isinstance(done, (int, float)):
-                reached = max(reached, min(99.0, float(done)))  # of some servers it runs back
-            report_progress(reached, 100, unit="%")
-            woken.wait(pause)
-            current_call().check()
-            pause = min(_LONGEST_PAUSE, pause * 1.5)
-            # Its error is read when its status says that it failed.
-            job = server.client.get_json(path, failures=False)
-            if not isinstance(job, dict):
-                raise ServiceResponseError("The server answered without a job.")
-    finally:
-        remove()
+    while True:
+        status = str(job.get("status", "")).lower()
+        if status in _DONE:
+            return
+        if status in _FAILED:
+            raise GenerationError(f"The server's {what} job has {status}: {_words(job)}.")
+        done = job.get("progress")
+        if isinstance(done, (int, float)):
+            reached = max(reached, min(99.0, float(done)))  # of some servers it runs back
+        report_progress(reached, 100, unit="%")
+        current_call().pause(pause)
+        pause = min(_LONGEST_PAUSE, pause * 1.5)
+        # Its error is read when its status says that it failed.
+        job = server.client.get_json(path, failures=False)
+        if not isinstance(job, dict):
+            raise ServiceResponseError("The server answered without a job.")
 
 
 def _words(job: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Generator, Iterator
@@ -35,6 +36,10 @@ from lollms_whispercpp import models, output
 from lollms_whispercpp.program import PATIENT, Program, find_program, named_program
 
 _BAD_MODEL = 3  # the program's exit code
+_FRAMES = 50  # of the encoder, a second
+_WINDOW = 1500  # frames: the 30 s that the model was trained on
+_LEAST = 512  # with fewer, a sentence was repeated
+_AFTER = 128  # frames of silence after the sound, by which the model finds its end
 _ABOUT_SIGNALS = (
     "A signal ended it: too little memory, or a build for another processor. One made for this processor can crash as "
     "well (1.9.1 with Intel's AMX does, with q8_0): build whisper.cpp with -DGGML_NATIVE=OFF."
@@ -71,6 +76,9 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
         n_threads: int = setting(min(4, os.cpu_count() or 1), description="Threads of the program.", ge=1, le=256)
         default_beam_size: int = setting(5, description="Width of the search; 1 is fastest.", ge=1, le=8)
         use_gpu: bool = setting(True, description="Use a GPU if the program was built for one.")
+        fit_window: bool = setting(
+            False, description="Hear what is shorter than 30 s in a window of its own length: faster, less certain."
+        )
 
     class Options(CallOptions):
         language: Language = None
@@ -123,6 +131,7 @@ class WhisperCppSTTBinding(LollmsSTTBinding):
                 *("-bs", str(options.beam_size), "-pp", "-of", written.with_suffix("")),
                 "-ojf" if options.timestamps == "word" else "-oj",
                 *_asked(options, programs.whisper),
+                *(_fitted(sound.duration) if settings.fit_window else ()),
                 *(() if settings.use_gpu else ("-ng",)),
             ]
             spoken = None if language == "auto" else language
@@ -197,6 +206,13 @@ def _asked(options: WhisperCppSTTBinding.Options, program: Program) -> Iterator[
         yield from ("-tp", str(options.temperature), "-nf")
     if options.suppress_non_speech and "-sns" in program.options:
         yield "-sns"
+
+
+def _fitted(duration: float) -> Iterator[str]:
+    """The argument that has the encoder look at no more than a short sound has."""
+    frames = max(_LEAST, math.ceil(duration * _FRAMES) + _AFTER)
+    if frames < _WINDOW:
+        yield from ("-ac", str(frames))
 
 
 def _language(tag: str | None, model: models.Model) -> str:

@@ -16,7 +16,7 @@ from lollms_modalities.kit.program import Running
 _NAMES = ("whisper-cli", "whisper-cpp")
 _OLD_NAME = "main"
 # What the binding uses; all of it is in whisper.cpp since 1.5 (November 2023).
-_NEEDED = ("-m", "-f", "-l", "-t", "-of", "-oj", "-ojf", "-pp", "-bs", "-mc", "-tr", "-nf", "-ng", "--prompt")
+_NEEDED = ("-m", "-f", "-l", "-t", "-of", "-oj", "-ojf", "-pp", "-bs", "-mc", "-tr", "-nf", "-ng", "-ac", "--prompt")
 _PROBE_TIME = 20.0  # seconds
 PATIENT = {"OMP_WAIT_POLICY": "passive"}  # waiting threads that spin take the processor from everybody else
 _HINT = 'Install whisper.cpp and set whispercpp_exe_path, or run pip install "lollms-whispercpp[program]>=2.0,<3".'

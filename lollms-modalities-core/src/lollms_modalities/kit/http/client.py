@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsonlib
 import random
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +25,7 @@ _E = TypeVar("_E", bound=LollmsError)
 _T = TypeVar("_T")
 
 _REDIRECTS = 3
+_LONGEST = 1e6  # seconds of any timeout
 _LONGEST_PAUSE = 60.0  # seconds between two tries; a server that asks for more is left to the caller
 
 
@@ -57,7 +57,8 @@ class HttpClient:
         self._links = Links(address, name, self._secrets)
         self._transport = Transport(
             address, name, headers=headers or {}, secrets=self._secrets, verify=verify,
-            timeouts=(connect_timeout, read_timeout), total=total_timeout,
+            # A socket takes no more, and nobody waits for longer.
+            timeouts=(min(connect_timeout, _LONGEST), min(read_timeout, _LONGEST)), total=min(total_timeout, _LONGEST),
         )  # fmt: skip
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class HttpClient:
                 is_late = pause > _LONGEST_PAUSE or (remaining is not None and pause >= remaining)
                 if number == left or not again or is_late:
                     raise
-            self._pause(call, pause)
+            call.pause(pause)
         raise AssertionError("unreachable")
 
     def fetch(self, url: str, *, hosts: tuple[str, ...], max_bytes: int) -> Answer:
@@ -198,15 +199,6 @@ class HttpClient:
                 )
             )
         return parsed
-
-    def _pause(self, call: Call, seconds: float) -> None:
-        woken = threading.Event()
-        remove = call.on_cancel(woken.set)
-        try:
-            woken.wait(seconds)
-        finally:
-            remove()
-        call.check()
 
     def _error(self, error: _E) -> _E:
         """The error without our secrets."""

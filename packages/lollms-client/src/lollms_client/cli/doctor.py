@@ -22,6 +22,7 @@ from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.finding.mending import install_command
 from lollms_modalities.hooks import GROUP
 from lollms_modalities.workers.finding_places import find_place
+from lollms_modalities.workers.places import check_place
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
@@ -185,7 +186,9 @@ def _used() -> tuple[dict[str, str], list[str]]:
         where = file.runs_in(modality, choice.name, *names)
         word = "place"
         try:
-            if find_place(where.get("place")).shares_files and "environment" in where:
+            place = find_place(where.get("place"))
+            check_place(place)
+            if place.shares_files and "environment" in where:
                 word = "environment"
                 find_environment(where["environment"])
         except LollmsError as exc:

@@ -65,7 +65,7 @@ def create(
     ] = None,
     on: On = None,
 ) -> None:  # fmt: skip
-    """Make an environment for a binding."""
+    """Make an environment for a binding, or for a place that needs one, such as ray."""
     if on is not None:
         said = {"--python": python, "--from": source, "--name": name, "--torch": torch, "--record": record}
         words = [f"{option}={value}" for option, value in said.items() if value]
@@ -96,7 +96,7 @@ def list_(as_json: AsJson = False, on: On = None) -> None:
         return
     for row in rows:
         torch = f", torch {row['torch']}" if row["torch"] else ""
-        typer.echo(f"{row['name']}: {', '.join(row['bindings']) or 'no binding'}")
+        typer.echo(f"{row['name']}: {_held(row) or 'no binding'}")
         typer.echo(f"    Python {row['python'] or '?'}{torch}, {_size(row['size'], row['shared'])}")
         typer.echo(f"    {row['folder']}")
     if len(rows) > 1:
@@ -117,8 +117,9 @@ def check(names: Names = None) -> None:
                 typer.echo(f"    {problem}")
             typer.echo(f"    lollms env update {environment.name} makes it anew.")
         else:
-            held = ", ".join(f"{b['modality']}:{b['name']} {b['version']}" for b in found.bindings)
-            typer.echo(f"{environment.name}: fine, {held} ({time.monotonic() - began:.1f} s)")
+            held = [f"{b['modality']}:{b['name']} {b['version']}" for b in found.bindings]
+            held += [f"the place {name}" for name in found.places]
+            typer.echo(f"{environment.name}: fine, {', '.join(held)} ({time.monotonic() - began:.1f} s)")
     if wrong:
         raise typer.Exit(1)
 
@@ -225,7 +226,7 @@ def _tell_made(environment: Environment) -> None:
     row, record = _row(environment), environment.record
     assert record is not None
     typer.echo(
-        f"{environment.name}: {', '.join(row['bindings'])} on Python {record.python} in {record.seconds:.0f} s, "
+        f"{environment.name}: {_held(row)} on Python {record.python} in {record.seconds:.0f} s, "
         f"{_size(row['size'], row['shared'])}"
     )
 
@@ -236,6 +237,7 @@ def _row(environment: Environment) -> dict[str, Any]:
     return {
         "name": environment.name,
         "bindings": environment.bindings,
+        "places": environment.places,
         "python": record.python if record is not None else "",
         "torch": record.torch if record is not None else "",
         "created": record.created if record is not None else "",
@@ -244,6 +246,10 @@ def _row(environment: Environment) -> dict[str, Any]:
         "shared": use.shared,
         "folder": str(environment.folder),
     }
+
+
+def _held(row: dict[str, Any]) -> str:
+    return ", ".join([*row["bindings"], *(f"the place {name}" for name in row["places"])])
 
 
 def _room(environment: Environment) -> Path:

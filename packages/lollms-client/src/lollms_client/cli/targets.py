@@ -98,7 +98,7 @@ def target_of(given: Given, kind: Any, stem: str) -> Iterator[Target]:
     if given.format is None:
         wanted = None
     elif named == STDOUT and kind is Audio:
-        wanted = check_can_encode(given.format)
+        wanted = check_can_encode(given.format).name
     else:
         wanted = check_format(given.format, kind)
     if named == STDOUT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from lollms_server.jobs.errors import JobNotFound, JobUnfinished
 from lollms_server.jobs.files import files_of
@@ -34,6 +36,7 @@ from lollms_server.room.room import Room
 _T = TypeVar("_T")
 KINDS = {"video": "video_", "music": "music_", "call": "job_"}
 IMAGES = "image"  # results of calls, for who wants an address of them
+_ID = re.compile("[a-z]{1,16}_[0-9a-f]{32}")
 _LOOK = 1.0  # seconds after which a job that another server runs is looked at again
 Tell = Callable[[BaseException], dict[str, Any]]
 
@@ -65,7 +68,8 @@ class Jobs:
         self._threads = ThreadPoolExecutor(6, "lollms-jobs")
         self._scratch = tempfile.TemporaryDirectory(prefix="lollms-jobs-")
         self.metrics = JobMetrics(room.metrics.registry, self.store)
-        self._changed: dict[str, asyncio.Event] = {}
+        # As long as somebody watches: those who leave before the end take theirs with them.
+        self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         lease = lease or Lease()
         self.runner = Runner(self, room, tell, lease, Path(self._scratch.name))
         self._sweeper = Sweeper(self, room, tell, lease.renew)
@@ -96,7 +100,7 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.runner.close()
-        for event in self._changed.values():
+        for event in list(self._changed.values()):
             event.set()
         await asyncio.to_thread(self._threads.shutdown)
         self.store.close()
@@ -186,7 +190,8 @@ class Jobs:
         Raises:
             JobNotFound: there is none for this caller.
         """
-        job = await self.aside(self.store.get, job_id) if len(job_id) <= 64 else None
+        # What is no id is not looked for: no database has to take any text.
+        job = await self.aside(self.store.get, job_id) if _ID.fullmatch(job_id) else None
         if job is None or job.kind not in kinds or not (caller is None or _is_for(job, caller)):
             raise JobNotFound(f"There is no job {job_id!r:.80}.")
         return self.runner.seen(job)
@@ -195,6 +200,8 @@ class Jobs:
         self, caller: Caller, kinds: Iterable[str], *, everyone: bool = False, **how: Any
     ) -> tuple[list[Job], bool]:
         """The caller's jobs, or for an admin everybody's; arguments as of ``Store.listed``."""
+        if (after := how.get("after")) is not None and not _ID.fullmatch(after):
+            return [], False
         owner = None if everyone and caller.is_admin else owner_of(caller)
         rows, more = await self.aside(self.store.listed, owner, kinds, **how)
         return [self.runner.seen(job) for job in rows], more
@@ -265,7 +272,6 @@ class Jobs:
                 last = now
                 yield now
             if now.has_ended or self._room.ending:
-                self._changed.pop(job.id, None)
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), _LOOK)

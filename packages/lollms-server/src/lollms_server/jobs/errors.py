@@ -32,7 +32,7 @@ class StoreFull(SaveError):
 
 
 class StoreLost(LollmsError, ConnectionError):
-    """The database of the jobs does not answer.
+    """The database of the jobs, or the place of their results, does not answer.
 
     Attributes:
         retry_after: seconds after which it is worth asking again.

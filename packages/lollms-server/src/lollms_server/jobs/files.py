@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 from lollms_modalities import ConfigurationError, SaveError
 
-from lollms_server.jobs.errors import StoreFull
+from lollms_server.jobs.errors import StoreFull, StoreLost
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 class Files(Protocol):
@@ -32,6 +36,7 @@ class Files(Protocol):
 
         Raises:
             FileNotFoundError: it is not there.
+            StoreLost: the place does not answer.
         """
 
     def remove(self, job_id: str, *, but: tuple[str, ...] = ()) -> None:
@@ -49,20 +54,39 @@ def files_of(address: str | Path) -> Files:
     """
     try:
         return Remote(str(address)) if "://" in str(address) else Folder(Path(address))
-    except (OSError, ValueError, ImportError) as exc:
+    except Exception as exc:  # a place has errors of its own
         hint = 'It is a folder, or an address with pip install "lollms-server[fsspec]>=2.0,<3" and what that needs.'
         raise ConfigurationError(f"[serve.jobs] results: {exc!s:.300}.", hint=hint) from exc
 
 
+def _is_full(exc: BaseException) -> bool:
+    return isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _why(exc: Exception) -> str:
+    """Without the address, in which a secret may stand."""
+    return (exc.strerror if isinstance(exc, OSError) else None) or type(exc).__name__
+
+
 @contextmanager
-def _typed() -> Iterator[None]:
+def _writing() -> Iterator[None]:
     try:
         yield
-    except OSError as exc:
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as exc:  # a place has errors of its own
+        if _is_full(exc):
             raise StoreFull("The disk with the results is full.", hint="Ask again later.") from exc
-        raise SaveError(
-            f"A result cannot be kept: {exc.strerror or type(exc).__name__}.", hint="Ask again later."
+        raise SaveError(f"A result cannot be kept: {_why(exc)}.", hint="Ask again later.") from exc
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as exc:
+        raise StoreLost(
+            f"The place of the results does not answer: {_why(exc)}.", hint="Ask again later.", retry_after=10.0
         ) from exc
 
 
@@ -79,7 +103,7 @@ class Folder:
     def write(self, job_id: str, name: str, source: bytes | Path) -> int:
         path = self._of(job_id) / name
         part = path.with_name(f".{name}.part")
-        with _typed():
+        with _writing():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             try:
                 with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -121,51 +145,96 @@ class Folder:
 
 
 class Remote:
-    """At an address of fsspec's, such as ``s3://bucket/folder``."""
+    """At an address of fsspec's, such as ``s3://bucket/folder``.
+
+    A connection that is lost is made again, once for each thing that is asked for; what fails then is typed, whatever
+    the place raises. A file's name is told to nobody before all of it is written.
+    """
 
     def __init__(self, address: str) -> None:
+        self._address = address
+        self._fs, self._root = self._connected()
+        self._fs.makedirs(self._root, exist_ok=True)
+
+    def _connected(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
-        self._fs: Any
-        self._fs, self._root = url_to_fs(address)
-        self._fs.makedirs(self._root, exist_ok=True)
+        fs, root = url_to_fs(self._address, skip_instance_cache=True)
+        return fs, str(root)
+
+    def _asked(self, fn: Callable[[Any], _T]) -> _T:
+        try:
+            return fn(self._fs)
+        except Exception as exc:
+            if isinstance(exc, FileNotFoundError) or _is_full(exc):
+                raise
+        self._fs, _ = self._connected()
+        return fn(self._fs)
 
     def _at(self, job_id: str, name: str = "") -> str:
         return "/".join(filter(None, (self._root.rstrip("/"), job_id, name)))
 
     def write(self, job_id: str, name: str, source: bytes | Path) -> int:
-        with _typed():
-            self._fs.makedirs(self._at(job_id), exist_ok=True)
+        path = self._at(job_id, name)
+        size = source.stat().st_size if isinstance(source, Path) else len(source)
+
+        def put(fs: Any) -> None:
+            fs.makedirs(self._at(job_id), exist_ok=True)
             if isinstance(source, Path):
-                self._fs.put_file(str(source), self._at(job_id, name))
-                return source.stat().st_size
-            self._fs.pipe_file(self._at(job_id, name), bytes(source))
-            return len(source)
+                fs.put_file(str(source), path)
+            else:
+                fs.pipe_file(path, bytes(source))
+            fs.invalidate_cache(self._at(job_id))
+            if (there := fs.size(path)) != size:
+                raise OSError(errno.EIO, f"{there} of {size} bytes are there")
+
+        with _writing():
+            try:
+                self._asked(put)
+            except BaseException:
+                with suppress(Exception):  # which is told, and not that half of it cannot be removed either
+                    self._fs.rm_file(path)
+                raise
+        return size
 
     def open(self, job_id: str, name: str) -> BinaryIO:
-        return cast(BinaryIO, self._fs.open(self._at(job_id, name), "rb"))
+        with _reading():
+            return cast(BinaryIO, self._asked(lambda fs: fs.open(self._at(job_id, name), "rb")))
 
     def remove(self, job_id: str, *, but: tuple[str, ...] = ()) -> None:
-        with suppress(OSError):
+        def drop(fs: Any) -> None:
             if not but:
-                self._fs.rm(self._at(job_id), recursive=True)
+                fs.rm(self._at(job_id), recursive=True)
                 return
-            for path in self._fs.ls(self._at(job_id), detail=False):
+            fs.invalidate_cache(self._at(job_id))
+            for path in fs.ls(self._at(job_id), detail=False):
                 if path.rstrip("/").rpartition("/")[2] not in but:
-                    self._fs.rm(path)
+                    fs.rm(path)
+
+        try:
+            self._asked(drop)
+        except FileNotFoundError:
+            pass
+        except Exception as exc:  # they are looked for again: ``ids``
+            _log.warning("The files of job %s cannot be removed: %s", job_id, type(exc).__name__)
 
     def ids(self, older: float) -> list[str]:
-        self._fs.invalidate_cache(self._root)
+        with _reading():
+            return self._asked(lambda fs: self._ids(fs, older))
+
+    def _ids(self, fs: Any, older: float) -> list[str]:
+        fs.invalidate_cache(self._root)
         # Not every place tells when a folder was changed: a job that is being asked for now has a file that is new.
         found = []
-        for folder in self._fs.ls(self._root, detail=True):
-            if folder["type"] == "directory" and self._age(folder["name"]) > older:
+        for folder in fs.ls(self._root, detail=True):
+            if folder["type"] == "directory" and _age(fs, folder["name"]) > older:
                 found.append(folder["name"].rstrip("/").rpartition("/")[2])
         return found
 
-    def _age(self, folder: str) -> float:
-        times = []
-        for path in self._fs.ls(folder, detail=False):
-            with suppress(NotImplementedError, OSError):
-                times.append(self._fs.modified(path).timestamp())
-        return time.time() - max(times, default=0.0)
+
+def _age(fs: Any, folder: str) -> float:
+    times = []
+    for path in fs.ls(folder, detail=False):
+        with suppress(NotImplementedError, OSError):
+            times.append(fs.modified(path).timestamp())
+    return time.time() - max(times, default=0.0)

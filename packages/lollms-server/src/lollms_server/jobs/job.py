@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import RowMapping
 
 State = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+STATES: tuple[State, ...] = get_args(State)
 ENDED = ("completed", "failed", "cancelled")
 
 

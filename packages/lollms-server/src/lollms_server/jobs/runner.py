@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities import CallCancelled, LollmsError, Progress
+from lollms_modalities import CallCancelled, LollmsError, Progress, WorkerRestartError
 
 from lollms_server.jobs import owners
 from lollms_server.jobs.errors import JobLost, StoreLost
@@ -196,7 +196,7 @@ class Runner:
         except Exception as exc:
             if self._room.ending:
                 return None  # which is no end of the job
-            if isinstance(exc, Later):
+            if isinstance(exc, (Later, WorkerRestartError)):  # nothing of it was run
                 return max(1.0, float(exc.retry_after or 1.0))
             if not isinstance(exc, LollmsError):
                 _log.exception("job %s failed", known.job.id)

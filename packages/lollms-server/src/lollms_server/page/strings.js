@@ -18,7 +18,7 @@ export const S = {
   listen: {
     title: "Listen", lead: "Record, or give a file: a recording or a film. What is said is written down while it is heard.",
     record: "Record", stopRecording: "Stop, and write it down", choose: "Choose a file", dropOrPaste: "or drop one here, or paste it",
-    recordingNow: "Recording.", recording: "recording", chosen: "{name}, {size}", bytes: "{n} bytes", kilobytes: "{n} kB", megabytes: "{n} MB",
+    recordingNow: "Recording.", heard: "What is heard so far", speak: "Speak: what is heard appears here.", recording: "recording", chosen: "{name}, {size}", bytes: "{n} bytes", kilobytes: "{n} kB", megabytes: "{n} MB",
     insecure: "The browser gives a page the microphone on https or on localhost only, and this page is on neither.",
     insecureHint: "Open it as localhost on the server's own machine, have its operator set up TLS, or choose a file.",
     noRecorder: "This browser cannot record.", refused: "The browser was told not to give this page the microphone.",
@@ -29,7 +29,7 @@ export const S = {
     made: "{sound} in {seconds} s", transcript: "Transcript", hearFrom: "Play from {at}", edit: "Edit the part at {at}",
     editText: "What was said", done: "Done", leave: "Leave it as it was", silence: "Nothing was said.",
     empty: "The transcript appears here. Click a word to hear it.", gone: "The recording is not kept through a reload: choose it again to hear it.",
-    again: "Begin anew",
+    save: "Save the recording", notKept: "It goes with this tab otherwise.",
   },
   theme: { name: "Colours", system: "As the system", light: "Light", dark: "Dark" },
   key: {
@@ -49,6 +49,7 @@ export const S = {
     unknown: "Something went wrong.",
     lost: "The connection to the server was lost.",
     lostHint: "The page looks for it, and says when it is back. Then ask again.",
+    nonsense: "The server's answer makes no sense to this page.", nonsenseHint: "Something in between may have changed it, or the server is of another version: load the page anew, or look at its log.",
     cut: "The server ended the answer before it was whole.",
     status: "The server answered with status {status}, and no reason.",
     again: "Ask again in {seconds} s.",
@@ -65,7 +66,7 @@ export const S = {
   model: {
     label: "Model", none: "No model of this kind is served.",
     noneHint: "Install one, such as: {command}. Then start the server again.",
-    loading: "Asking what the server has …",
+    gone: "{name} is not served any more.", loading: "Asking what the server has …",
     own: "Of its own models", ownDefault: "its default", loaded: "in memory", resting: "loads at the first request",
   },
   form: {
@@ -73,13 +74,13 @@ export const S = {
     initial: "{value} if left empty", empty: "its own if left empty", yes: "yes", no: "no", unset: "its own",
     unsetIs: "its own ({value})", oneALine: "One a line.", asJson: "As JSON.", file: "Choose a file", files: "Choose files",
     clear: "Clear {field}", between: "{min} to {max}", atLeast: "at least {min}", atMost: "at most {max}",
-    secret: "kept secret",
+    secret: "kept secret", find: "Find an option", found: "{shown} of {count} are shown.",
   },
   act: { stop: "Stop", stopping: "Stopping …", cancelled: "Stopped.", download: "Download", copy: "Copy", copied: "Copied" },
   make: {
     prompt: "Prompt", negative: "What is not to be in it", shortcut: "Ctrl+Enter begins", way: "What is being made",
-    waiting: "Waiting for the engine …", making: "Making …", preview: "What it looks like so far",
-    left: "about {time} left", since: "{time} so far",
+    waiting: "Waiting for the engine …", making: "Making …", preview: "What it looks like so far", previews: "Previews", previewsHint: "Show it while it comes. Each takes the engine some time.",
+    left: "about {time} left", longer: "longer than it looked", nothing: "Nothing was made.", since: "{time} so far",
   },
   gallery: {
     title: "What was made", how: "How it was made", again: "Again", sameSeed: "Again with the same seed", change: "Change it",
@@ -96,7 +97,13 @@ export const S = {
   draw: {
     title: "Draw", lead: "Say what is to be seen. Previews come where the engine gives them.",
     placeholder: "A lighthouse in a storm, in oils …", go: "Draw", empty: "What you have drawn appears here, and stays in this browser.",
-    choose: "Change an image", change: "What is to change …", edit: "Change it",
+  },
+  edit: {
+    choose: "Change an image", ways: "What is done with the image", prompt: "What is to change …",
+    verbs: { edit_images: "Change", upscale_image: "Enlarge", remove_background: "Cut out" },
+    go: { edit_images: "Change it", upscale_image: "Enlarge it", remove_background: "Cut it out" },
+    made: { upscale_image: "{title}, enlarged", remove_background: "{title}, cut out" },
+    none: "{model} makes nothing of an image. Choose another model.",
   },
   compose: {
     title: "Compose", lead: "Say what the music is like. It goes on when you leave the page.",

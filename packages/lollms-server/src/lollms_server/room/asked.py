@@ -23,7 +23,7 @@ class Asked:
     def __init__(
         self, verb: str, args: tuple[Any, ...], options: dict[str, Any], stream: bool,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
-        keep_alive: float | None = None, limit: Limit = "model", begun: Callable[[], object] | None = None,
+        keep_alive: float | None = None, limit: Limit = "model", begun: Callable[[LollmsBinding], object] | None = None,
     ) -> None:  # fmt: skip
         for name, value in (("deadline", deadline), ("keep_alive", keep_alive)):
             if value is not None and not (value >= 0 and math.isfinite(value)):

@@ -21,6 +21,7 @@ from lollms_modalities import (
     LollmsBinding,
     LollmsError,
     Segment,
+    WorkerRestartError,
 )
 
 from lollms_server.room.asked import Asked
@@ -181,7 +182,7 @@ class Calling:
                 await asked.check(resident, binding, call.chosen, call.caller, self._recorded)
                 call.scope = None
                 if asked.begun is not None:
-                    asked.begun()
+                    asked.begun(binding)
                 return binding
         except BaseException as exc:
             error: BaseException = exc
@@ -226,7 +227,8 @@ class Calling:
         if self.calls.get(call.id) is not call:
             return  # it was out of time, and nobody read it
         wanted, keep_alive = call.asked.keep_alive, call.resident.served.keep_alive
-        seconds = call.resident.queue.leave(call, call.loading)
+        # Of a call of which nothing was run the time tells nothing.
+        seconds = call.resident.queue.leave(call, None if isinstance(error, WorkerRestartError) else call.loading)
         if wanted is not None and (call.caller.is_admin or keep_alive is None or wanted < keep_alive):
             keep_alive = wanted
         self._residency.done(call.resident, keep_alive)

@@ -16,7 +16,10 @@ MODALITIES = ("tts", "stt", "tti", "ttm", "ttv")
 # OpenAI's names, which programs written for it ask for: the default of the modality answers.
 OPENAI_MODELS: Mapping[str, tuple[str, ...]] = {
     "tts": ("tts-1", "tts-1-*", "gpt-4o*-tts", "gpt-4o*-tts-*"),
-    "stt": ("whisper-1", "gpt-4o*-transcribe", "gpt-4o*-transcribe-*"),
+    "stt": (
+        "whisper-1", "gpt-4o*-transcribe", "gpt-4o*-transcribe-*", "gpt-transcribe", "gpt-live-transcribe",
+        "gpt-realtime-whisper",
+    ),
     "tti": ("gpt-image-*", "chatgpt-image-*", "dall-e-2", "dall-e-3"),
     "ttv": ("sora-*",),
 }  # fmt: skip

@@ -21,6 +21,7 @@ from lollms_modalities import (
     LollmsBinding,
     LollmsError,
     LollmsTTSBinding,
+    OptionError,
     UnsupportedError,
     VoiceExistsError,
     VoiceNotFoundError,
@@ -32,6 +33,7 @@ from lollms_server.room.keys import Key, read_private, write_private
 from lollms_server.room.models import Chosen
 
 _log = logging.getLogger(__name__)
+_LONGEST = 64  # characters of a name
 
 
 class RecordedVoice(BaseModel):
@@ -135,6 +137,10 @@ class RecordedVoices:
             VoiceExistsError: the caller has one of that name.
             OptionError, MediaError: as of ``add_voice`` of a binding.
         """
+        if not 1 <= len(name) <= _LONGEST or not name.isprintable():
+            raise OptionError(
+                f"The name of a voice is text of 1 to {_LONGEST} characters on one line.", names=["name"]
+            )  # fmt: skip
         if self.meant(chosen, name, caller) is not None:
             raise VoiceExistsError(f"There is a voice {name!r:.80} of yours.", hint="Remove it first.")
         voice = RecordedVoice(

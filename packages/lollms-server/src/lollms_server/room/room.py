@@ -173,7 +173,7 @@ class Room:
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
         request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model",
-        begun: Callable[[], object] | None = None, **options: Any,
+        begun: Callable[[LollmsBinding], object] | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         """Run a verb of the model's binding.
 
@@ -189,7 +189,7 @@ class Room:
             keep_alive: seconds that the model stays loaded after this call: less than is configured, or from an admin
                 more.
             limit: in the place of the seconds that a call of the model may take; None for any time.
-            begun: called when it has left the queue and its binding is there.
+            begun: called with its binding when it has left the queue and that is there.
 
         Raises:
             QueueFull, QuotaSpent, Ending: not now; ``retry_after`` seconds later, perhaps.
@@ -204,7 +204,7 @@ class Room:
         self, chosen: Chosen, caller: Caller, verb: str, *args: Any,
         progress: Callable[[Progress], object] | None = None, deadline: float | None = None,
         request_id: str | None = None, keep_alive: float | None = None, limit: Limit = "model",
-        begun: Callable[[], object] | None = None, **options: Any,
+        begun: Callable[[LollmsBinding], object] | None = None, **options: Any,
     ) -> RoomStream:  # fmt: skip
         """Run a verb that gives a stream, such as "stream_audio"; arguments and errors as of ``call``.
 

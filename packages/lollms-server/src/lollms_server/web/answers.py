@@ -22,6 +22,10 @@ class Answer:
         self.status = status
         self.headers = dict(headers or {})
 
+    async def send_head(self, send: Send) -> None:
+        """Send its headers, for who asks for no more (HEAD)."""
+        await self.send(send)
+
     async def send(self, send: Send) -> None:
         """Send all of it."""
         headers = _encoded(self.headers)
@@ -37,6 +41,12 @@ class Streamed(Answer):
     def __init__(self, parts: AsyncIterator[bytes], headers: Mapping[str, str]) -> None:
         super().__init__(b"", 200, headers)
         self.parts = parts
+
+    async def send_head(self, send: Send) -> None:
+        """Its headers; none of its parts is made."""
+        await sse.close(self.parts)
+        await send({"type": "http.response.start", "status": self.status, "headers": _encoded(self.headers)})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def send(self, send: Send) -> None:
         headers = _encoded(self.headers)

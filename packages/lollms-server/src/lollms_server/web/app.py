@@ -21,13 +21,14 @@ from lollms_server.web.entering import enter
 from lollms_server.web.guard import Guard, Headers, below, preflight, request_id
 from lollms_server.web.lollms.kept import Kept
 from lollms_server.web.openai.drawing import Together
+from lollms_server.web.openai.speech import Spoken
 from lollms_server.web.openapi import document
 from lollms_server.web.routes import Route, Routes
 from lollms_server.web.settings import WebSettings
-from lollms_server.web.surfaces import routes_of
+from lollms_server.web.sockets import Sockets
+from lollms_server.web.surfaces import SOCKETS, routes_of
 from lollms_server.web.uploads import Uploads
 from lollms_server.web.worker.acts import heard_warnings
-from lollms_server.web.worker.entrance import Entrance
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room
@@ -73,10 +74,11 @@ class App:
         self.uploads = Uploads(settings.uploads)
         self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
         self.together = Together(room)
+        self.spoken = Spoken(room)
         self.kept = Kept(self.uploads.folder)
         self.desk = Desk()
         self._settled = settled
-        self.entrance = Entrance(self)
+        self._sockets = Sockets(self, SOCKETS)
         self._hearing = ExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +87,7 @@ class App:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self.entrance.enter(scope, receive, send)
+            await self._sockets.enter(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -133,7 +135,8 @@ class _Exchange:
         try:
             answer = await self._answer()
             if answer is not None:
-                await answer.send(self._forward)
+                send = answer.send_head if self._scope["method"] == "HEAD" else answer.send
+                await send(self._forward)
         except Gone:
             pass
         except asyncio.CancelledError:

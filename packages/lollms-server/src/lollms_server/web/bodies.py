@@ -106,16 +106,36 @@ def _parse(data: bytes, depth: int) -> Any:
     if not data.strip():
         raise Refused("The body is empty.", code="empty_body", hint="Send JSON.")
     try:
-        value = _DECODER.decode(data.decode("utf-8-sig"))  # some shells put a mark before it
-    except RecursionError:
-        raise _too_deep(depth) from None
+        text = data.decode("utf-8-sig")  # some shells put a mark before it
     except UnicodeDecodeError:
         raise Refused("The body is no UTF-8.", code="invalid_json") from None
+    return read_json(text, depth)
+
+
+def read_json(text: str, depth: int, field: str | None = None) -> Any:
+    """JSON that a caller wrote, wherever it stands: in a body, or in a field of a form.
+
+    Args:
+        depth: how deep its lists and objects may go.
+        field: of a form, in which it stands.
+
+    Raises:
+        Refused: it is none; it is deeper; it holds a number that is none or too large, or a text that is none.
+    """
+    try:
+        value = _DECODER.decode(text)
+        _check(value, depth, depth)
+    except RecursionError:
+        raise Refused(_deep(depth), code="invalid_json", param=field) from None
     except json.JSONDecodeError as exc:
+        what = "body" if field is None else f"field {field!r}"
         raise Refused(
-            f"The body is no JSON: {exc.msg}, in line {exc.lineno}, column {exc.colno}.", code="invalid_json"
-        ) from None
-    _check_depth(value, depth, depth)
+            f"The {what} is no JSON: {exc.msg}, in line {exc.lineno}, column {exc.colno}.", code="invalid_json",
+            param=field,
+        ) from None  # fmt: skip
+    except Refused as exc:
+        exc.param = field
+        raise
     return value
 
 
@@ -139,13 +159,32 @@ def _int(said: str) -> int:
 _DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_float, parse_int=_int)
 
 
-def _check_depth(value: Any, left: int, depth: int) -> None:
-    if isinstance(value, (dict, list)):
+def _check(value: Any, left: int, depth: int) -> None:
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value)
+    elif isinstance(value, list):
         if not left:
-            raise _too_deep(depth)
-        for held in value.values() if isinstance(value, dict) else value:
-            _check_depth(held, left - 1, depth)
+            raise Refused(_deep(depth), code="invalid_json")
+        for held in value:
+            _check(held, left - 1, depth)
+    elif isinstance(value, dict):
+        if not left:
+            raise Refused(_deep(depth), code="invalid_json")
+        for name, held in value.items():
+            _check(name, left, depth)
+            _check(held, left - 1, depth)
 
 
-def _too_deep(depth: int) -> Refused:
-    return Refused(f"The JSON is nested deeper than {depth} levels.", code="invalid_json")
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused(
+            "A text of the JSON holds half of a pair of surrogates, which is no character.", code="invalid_json",
+            hint="Cut texts between characters.",
+        ) from None  # fmt: skip
+
+
+def _deep(depth: int) -> str:
+    return f"The JSON is nested deeper than {depth} levels."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -88,11 +89,22 @@ class Meant(NamedTuple):
         return {name: in_header(value) for name, value in told.items()}
 
 
+def alike(asked: Asked, model: Meant, arguments: Mapping[str, Any]) -> str:
+    """What calls have in common that one of an engine's can answer: of one caller, with one model and arguments."""
+    what = [model.chosen.served.key, model.chosen.name, asked.caller.who, asked.caller.since, arguments]
+    return json.dumps(what, sort_keys=True, default=repr)
+
+
 HOPS = "x-lollms-hops"
 DEFAULT = "default"  # in the place of a name
 
 
 def find(asked: Asked, name: str | None, modality: str) -> Chosen:
+    """The model of that name, for whoever asks; errors as of ``find_for``."""
+    return find_for(asked.room, asked.caller, asked.headers, name, modality)
+
+
+def find_for(room: Room, caller: Caller, headers: Headers, name: str | None, modality: str) -> Chosen:
     """The model of that name, for this caller.
 
     Raises:
@@ -100,12 +112,12 @@ def find(asked: Asked, name: str | None, modality: str) -> Chosen:
         Refused: 508, where a server asks a server that would ask a server.
     """
     try:
-        chosen = asked.room.find(name, modality, asked.caller)
+        chosen = room.find(name, modality, caller)
     except ModelNotServed:
         if name != DEFAULT:
             raise
-        chosen = asked.room.find(None, modality, asked.caller)
-    check_hops(hops_of(asked.headers), chosen)
+        chosen = room.find(None, modality, caller)
+    check_hops(hops_of(headers), chosen)
     return chosen
 
 

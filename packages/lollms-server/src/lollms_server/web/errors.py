@@ -6,6 +6,7 @@ OpenAI's SDKs show ``error.message`` alone, and ask again twice after 408, 409, 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from lollms_modalities import (
     SettingsError,
     UnsupportedError,
     VoiceNotFoundError,
+    WorkerRestartError,
 )
 
 from lollms_server.jobs.errors import JobLost, JobNotFound, JobUnfinished, KeyReused, StoreLost
@@ -63,6 +65,8 @@ class Refused(LollmsError, ValueError):
         retry_after: seconds after which asking again makes sense, or None.
         headers: that belong to the answer.
     """
+
+    param: str | None
 
     def __init__(
         self, message: str, *, status: int = 400, code: str = "invalid_request", param: str | None = None,
@@ -109,6 +113,7 @@ TABLE = (
     Row(CallTimeout, 504, _SERVER, "timeout"),
     Row(BindingClosedError, 503, _SERVER, "unloading", again=True),
     Row(BusyError, 503, _SERVER, "busy", again=True),
+    Row(WorkerRestartError, 503, _SERVER, "restarting", again=True),
     Row(BindingUnavailableError, 503, _SERVER, "binding_unavailable"),
     Row(SaveError, 507, _SERVER, "insufficient_storage"),
     Row(ServiceRateLimitError, 429, "rate_limit_error", "rate_limit_exceeded", again=True),
@@ -170,7 +175,7 @@ def _headers(error: BaseException, row: Row) -> dict[str, str]:
     headers = dict(error.headers) if isinstance(error, Refused) else {}
     wait = getattr(error, "retry_after", None)
     if row.again:
-        headers["retry-after"] = str(max(1, round(wait) if isinstance(wait, (int, float)) else 1))
+        headers["retry-after"] = str(max(1, math.ceil(wait) if isinstance(wait, (int, float)) else 1))
     elif row.status >= 500 or row.status in (408, 409, 429):
         headers["x-should-retry"] = "false"
     if row.status == 401:

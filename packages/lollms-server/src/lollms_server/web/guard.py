@@ -22,6 +22,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SERVER, _NUMBERS = secrets.token_hex(8), itertools.count(1)
 _HEADERS = 100
+_REFUSES = re.compile(r"q ?= ?0(\.0*)?")
 _PROXIES = frozenset((
     "forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
     "cf-connecting-ip", "fly-client-ip",
@@ -58,6 +59,14 @@ class Headers:
                 return self._first[name]
             raise Refused(f"There are {count} headers {name!r}.", code="repeated_header", hint="Send one.")
         return self._first.get(name)
+
+    def accepts(self, what: str, header: str = "accept") -> bool:
+        """Whether the caller says by name that it takes that: a media type, or an encoding."""
+        for part in (self._first.get(header) or "").lower().split(","):
+            name, *more = (piece.strip() for piece in part.split(";"))
+            if name == what:
+                return not any(_REFUSES.fullmatch(piece) for piece in more)
+        return False
 
     def any(self, names: Set[str], beginnings: tuple[str, ...]) -> bool:
         """Whether there is one of these names, or one that begins so."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, BinaryIO
 
-from lollms_server.jobs.job import Job
+from lollms_server.jobs.job import STATES, Job
 from lollms_server.web.answers import Answer, Streamed
 from lollms_server.web.asked import Asked
 from lollms_server.web.errors import Refused
@@ -51,9 +51,12 @@ async def listed(asked: Asked, kinds: Iterable[str], *, everyone: bool = False) 
         raise Refused(f"limit is a number from 1 to {_MOST}.", code="invalid_value", param="limit")
     if order not in ("asc", "desc"):
         raise Refused("order is asc or desc.", code="invalid_value", param="order")
+    state = query.get("status")
+    if state is not None and state not in STATES:
+        raise Refused(f"status is one of: {', '.join(STATES)}.", code="invalid_value", param="status")
     return await asked.app.jobs.listed(
         asked.caller, kinds, everyone=everyone, after=query.get("after"), limit=int(limit), order=order,
-        state=query.get("status"),
+        state=state,
     )  # fmt: skip
 
 

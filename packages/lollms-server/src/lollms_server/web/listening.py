@@ -135,6 +135,13 @@ def _websocket(limits: Limits) -> type[WebSocketsSansIOProtocol]:
             super().connection_lost(exc)
             self.writable.set()  # nobody takes anything any more: whoever waits for that is told
 
+        def keepalive_timeout(self) -> None:
+            if self.read_paused and self.transport.get_write_buffer_size() == 0:
+                # Sound comes faster than the engine takes it, and nothing more is read: the answer to the ping neither.
+                self.pong_timer = self.loop.call_later(limits.ping_seconds, self.keepalive_timeout)
+                return
+            super().keepalive_timeout()
+
         def pause_writing(self) -> None:
             super().pause_writing()
             # Each ping is answered: of whoever takes no answers none is read any more.

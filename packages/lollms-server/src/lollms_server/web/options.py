@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lollms_modalities import MediaError, OptionError
 
+from lollms_server.room.inputs import closed_settings
+from lollms_server.web.bodies import read_json
 from lollms_server.web.checking import kinds, of_type, refuse_unknown, type_of, types_of
 from lollms_server.web.errors import Refused
 
@@ -55,6 +56,13 @@ class VerbOptions:
         common = [*self.spec.get("common", ()), *(["output_format"] if self._makes_a_file() else [])]
         self.names = frozenset((*self.properties, *self.spec["params"][1:], *common))
         self.media = frozenset(self.spec.get("media", ()))
+        # The settings that hold where an option is left out. Where things are on this machine is told nobody.
+        rows = description["settings"]
+        open_ = {row["name"] for row in rows} - closed_settings(rows)
+        self._defaults = {
+            name: (schema.get("default"), [setting for setting in (f"default_{name}", name) if setting in open_])
+            for name, schema in self.properties.items()
+        }
 
     def _makes_a_file(self) -> bool:
         return self.spec["returns"] in ("Audio", "Image", "Video") and not self.spec["stream"]
@@ -67,6 +75,14 @@ class VerbOptions:
         """Those options that there are, and the names of the others, for clients whose own servers pass them over."""
         known = {name: value for name, value in options.items() if self.has(name)}
         return known, [name for name in options if name not in known]
+
+    def whole(self, given: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+        """These options, and what holds for those that were not given: by the binding's settings, or by default."""
+        held = {
+            name: next((value for s in names if (value := getattr(settings, s, None)) is not None), default)
+            for name, (default, names) in self._defaults.items()
+        }
+        return held | dict(given)
 
     def checked(
         self, options: Mapping[str, Any], *, also: Iterable[str] = (), what: str, strict: bool = False,
@@ -114,9 +130,9 @@ class VerbOptions:
 
 def _parsed(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise OptionError(f"The option {name!r} is no JSON.", names=[name]) from None
+        return read_json(text, _DEEPEST + 1, name)
+    except Refused as exc:
+        raise OptionError(exc.message, hint=exc.hint, names=[name]) from None
 
 
 def check_numbers(name: str, value: Any, depth: int = 0) -> None:

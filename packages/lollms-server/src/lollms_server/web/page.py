@@ -117,6 +117,6 @@ async def file(asked: Asked) -> Answer:
 
 def _answer(asked: Asked, found: _File, more: Mapping[str, str]) -> Answer:
     headers = {**_HEADERS, **more, "content-type": found.type}
-    if "gzip" in (asked.headers.get("accept-encoding") or ""):
+    if asked.headers.accepts("gzip", "accept-encoding"):
         return Answer(found.packed, 200, {**headers, "content-encoding": "gzip"})
     return Answer(found.whole, 200, headers)

@@ -37,6 +37,9 @@ class Limits:
         session_calls: requests that one session may have under way.
         unread_seconds: for which a session's client takes nothing of what its call gives.
         hello_seconds: in which a session must have said which binding it is of.
+        turn_seconds: of speech without a pause, after which a realtime session begins another turn.
+        stall_seconds: without sound, after which no engine of a realtime session waits for it.
+        idle_seconds: for which a realtime session's client may send nothing.
     """
 
     header_bytes: int = 32_768
@@ -63,6 +66,9 @@ class Limits:
     session_calls: int = 64
     unread_seconds: float = 30.0
     hello_seconds: float = 30.0
+    turn_seconds: float = 300.0
+    stall_seconds: float = 5.0
+    idle_seconds: float = 1800.0
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,17 @@
-"""Sound of a stream in another form: of another rate, as raw samples, or as a file with the times of its words.
+"""Sound of a stream in another form: samples of another rate, or a file with the times of its words.
 
-Files of sound as the engine's own rate has them are the core's to encode: ``stream_encoded``.
+Files of sound without those are the core's to encode, in the engine's thread: ``stream_encoded``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities import AudioChunk, EncodedStream, Word
+from lollms_modalities import AudioChunk, EncodedStream, SoundFormat, Word
 
 from lollms_server.web import sse
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 PCM_RATE = 24000  # samples have no header to say it: clients take it for granted, and one channel
-_RESAMPLING = ThreadPoolExecutor(max(2, os.cpu_count() or 1), "lollms-resampling")
 # Each waits for its stream, as long as that is.
 _ENCODING = ThreadPoolExecutor(256, "lollms-encoding")
 
@@ -70,41 +67,15 @@ class Resampled:
         return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
 
 
-async def raw(chunks: AsyncIterator[AudioChunk]) -> AsyncIterator[bytes]:
-    """Chunks of speech as raw samples of 24 kHz and one channel, off the event loop.
-
-    Raises:
-        Exception: what the chunks raise.
-    """
-    loop = asyncio.get_running_loop()
-    samples: Resampled | None = None  # once the first chunk says of what kind the sound is
-    try:
-        async for chunk in chunks:
-            if samples is None:
-                samples = await loop.run_in_executor(_RESAMPLING, partial(Resampled, chunk, PCM_RATE, mono=True))
-            if part := await loop.run_in_executor(_RESAMPLING, samples.feed, chunk):
-                yield part
-        if samples is not None and (part := await loop.run_in_executor(_RESAMPLING, samples.finish)):
-            yield part
-    finally:
-        await sse.close(chunks)
-
-
-async def encoded(
-    chunks: AsyncIterator[AudioChunk], output_format: str, rate: int | None, *, mono: bool = False
-) -> AsyncIterator[tuple[bytes, list[Word]]]:
+async def encoded(chunks: AsyncIterator[AudioChunk], wanted: SoundFormat) -> AsyncIterator[tuple[bytes, list[Word]]]:
     """Chunks of sound as the bytes of a file, with the words that have begun by then.
 
-    Args:
-        output_format: as of ``stream_encoded``.
-        rate: of what is written; None for the engine's.
-
     Raises:
         Exception: what the chunks raise.
     """
     loop = asyncio.get_running_loop()
-    source = _Source(chunks, rate, loop, mono=mono)
-    stream = EncodedStream(source, output_format)
+    source = _Source(chunks, loop)
+    stream = EncodedStream(source, wanted)
     try:
         while (part := await loop.run_in_executor(_ENCODING, next, stream, None)) is not None:
             yield part, source.words()
@@ -116,14 +87,9 @@ async def encoded(
 class _Source(Iterator[AudioChunk]):
     """A stream of the event loop, as a thread takes it."""
 
-    def __init__(
-        self, chunks: AsyncIterator[AudioChunk], rate: int | None, loop: asyncio.AbstractEventLoop, *, mono: bool
-    ) -> None:
+    def __init__(self, chunks: AsyncIterator[AudioChunk], loop: asyncio.AbstractEventLoop) -> None:
         self._chunks = chunks
-        self._rate = rate
-        self._mono = mono
         self._loop = loop
-        self._samples: Resampled | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
         self._ended = False
@@ -140,18 +106,11 @@ class _Source(Iterator[AudioChunk]):
             chunk = None if self._stopped else asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
             if chunk is None:
                 self._ended = True
-                pcm = b"" if self._samples is None else self._samples.finish()
-            else:
-                if self._samples is None:
-                    self._samples = Resampled(chunk, self._rate, mono=self._mono)
-                self._words += (
-                    replace(word, start=word.start + self._at, end=word.end + self._at) for word in chunk.words
-                )
-                self._at += len(chunk.pcm) / (2 * chunk.channels * chunk.sample_rate)
-                pcm = self._samples.feed(chunk)
-            if pcm:
-                assert self._samples is not None
-                return AudioChunk(pcm, self._samples.rate, self._samples.channels)
+                break
+            self._words += (replace(word, start=word.start + self._at, end=word.end + self._at) for word in chunk.words)
+            self._at += len(chunk.pcm) / (2 * chunk.channels * chunk.sample_rate)
+            if chunk.pcm:
+                return chunk
         raise StopIteration
 
     async def _next(self) -> AudioChunk | None:

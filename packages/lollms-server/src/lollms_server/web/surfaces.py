@@ -12,8 +12,10 @@ from lollms_server.web.jobs import LISTED
 from lollms_server.web.lollms.table import CLASSIC, MODERN
 from lollms_server.web.openai import images, models, music, speech, transcription, videos, voices
 from lollms_server.web.openai.bodies import SpeechBody, TranscriptionBody
+from lollms_server.web.realtime import entrance as realtime
 from lollms_server.web.routes import Route
 from lollms_server.web.v2 import bindings, calls, converting, jobs
+from lollms_server.web.worker.entrance import WORKER
 
 _EVENTS: dict[str, Any] = {"text/event-stream": {}}  # what an event holds OpenAPI 3.1 cannot say
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -34,6 +36,8 @@ OPENAI = (
           body=TranscriptionBody, form=("file",), needed=("file",), answers=_OBJECT | _TEXTS | _EVENTS),
     Route("POST", "/v1/audio/translations", transcription.translate, "Write down in English what is said.",
           body=TranscriptionBody, form=("file",), needed=("file",), answers=_OBJECT | _TEXTS | _EVENTS),
+    Route("GET", realtime.PATH, realtime.upgrade, "A WebSocket: speech is written down while it is said.",
+          query={"intent": "transcription.", "model": "A transcription model."}, answers=_OBJECT),
     Route("GET", "/v1/audio/voices", voices.list_voices, "Voices of the speech models.", access="lists",
           query={"model": "Of this model only."}, answers=_OBJECT),
     Route("POST", "/v1/audio/voices", voices.add_voice, "Register a recording as a voice.", body=voices.VoiceBody,
@@ -101,10 +105,12 @@ SURFACES = {
     "automatic1111": AUTOMATIC1111,
     "elevenlabs": ELEVENLABS,
 }
+SOCKETS = (WORKER, realtime.REALTIME)
 # Of each: whose clients speak it, and what it answers.
 ABOUT = {
     "openai": ("OpenAI's SDKs, [Open WebUI](serving/open-webui.md), whatever else asks as they do",
-               "`/v1`: speech, transcription, images, [films and music](serving/jobs.md), models, voices"),
+               "`/v1`: speech, transcription, [also live](serving/realtime.md), images, "
+               "[films and music](serving/jobs.md), models, voices"),
     "lollms": ("`lollms-remote`, programs of your own",
                "`/lollms/v2`: [every verb of every binding](server-api.md#our-own-surface)"),
     "lollms-modern": ("Clients of [LoLLMs](serving/lollms.md), `lollms_client` 1.x",

@@ -45,6 +45,16 @@ export class Problem extends Error {
   }
 }
 
+// Of what went wrong, what people are told: an answer that makes no sense breaks whoever reads it, in ways of its own.
+export function problemIn(error) {
+  if (error instanceof Problem || isCancelled(error)) return error;
+  console.error(error);
+  return new Problem(S.problem.nonsense, { hint: S.problem.nonsenseHint, code: "nonsense" });
+}
+
+// How often the server did not know what it was asked for: what it serves is not what the page shows.
+export const unknown = new Signal(0);
+
 export const isCancelled = (error) => error?.name === "AbortError" || error?.code === "cancelled";
 
 export function addressOf(path) {
@@ -83,7 +93,7 @@ function lostProblem() {
 async function problemOf(answer) {
   let told = null;
   try {
-    told = (await answer.json()).error;
+    told = (await answer.json())?.error;
   } catch {
     // A proxy's page, perhaps.
   }
@@ -93,11 +103,46 @@ async function problemOf(answer) {
     : new Problem(fill(S.problem.status, { status: answer.status }), { status: answer.status });
   if (again && !problem.hint) problem.hint = fill(S.problem.again, { seconds: again });
   if (answer.status === 401) wanted.set(problem);
+  if (answer.status === 404) unknown.set(unknown.value + 1);
   return problem;
 }
 
-export const get = async (path, more) => (await ask(path, more)).json();
-export const send = async (method, path, json) => (await ask(path, { method, json })).json();
+export const get = async (path, more) => told(await ask(path, more));
+export const send = async (method, path, json) => told(await ask(path, { method, json }));
+
+// The rows of a list.
+export const list = async (path) => {
+  const { data } = await get(path);
+  if (!Array.isArray(data)) throw problemIn(new TypeError(`${path}: no list`));
+  return data.filter((row) => row && typeof row === "object");
+};
+
+// An answer's JSON, which is an object.
+export async function told(answer) {
+  let value;
+  try {
+    value = JSON.parse(await whole(answer.text()));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw problemIn(error);
+    throw error;
+  }
+  if (!value || typeof value !== "object") throw problemIn(new TypeError("no object"));
+  return value;
+}
+
+// An answer's file.
+export const blobOf = (answer) => whole(answer.blob());
+
+// What an answer holds, unless it ended before its end.
+async function whole(body) {
+  try {
+    return await body;
+  } catch (error) {
+    if (isCancelled(error)) throw error;
+    connection.lost();
+    throw lostProblem();
+  }
+}
 
 // The events of an answer: {type, ...}, as they come. One that is an error is thrown.
 export async function* eventsOf(answer) {
@@ -105,20 +150,13 @@ export async function* eventsOf(answer) {
   let rest = "";
   try {
     for (;;) {
-      let step;
-      try {
-        step = await reader.read();
-      } catch (error) {
-        if (isCancelled(error)) throw error;
-        connection.lost();
-        throw lostProblem();
-      }
+      const step = await whole(reader.read());
       if (step.done) return;
       const events = (rest + step.value).split("\n\n");
       rest = events.pop();
       for (const event of events) {
         if (!event.startsWith("data: ")) continue; // a ping
-        const told = JSON.parse(event.slice(6));
+        const told = parsed(event.slice(6));
         if (told.error) throw Problem.of(told.error);
         yield told;
       }
@@ -127,6 +165,19 @@ export async function* eventsOf(answer) {
     reader.cancel().catch(() => {});
   }
 }
+
+function parsed(text) {
+  try {
+    const told = JSON.parse(text);
+    if (told && typeof told === "object") return told;
+  } catch {
+    // It is none.
+  }
+  throw problemIn(new TypeError(`no event: ${text.slice(0, 200)}`));
+}
+
+// A name that nobody guesses; randomUUID is there for https alone.
+export const randomName = () => `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
 export function bytesOf(base64) {
   const text = atob(base64);

@@ -1,5 +1,5 @@
 // Calls of verbs: their events with the bytes that belong to them, and cancel, which reaches the engine.
-import { addressOf, ask, bytesOf, eventsOf, part, Problem, theKey } from "./api.js";
+import { addressOf, ask, bytesOf, eventsOf, part, Problem, problemIn, randomName, theKey } from "./api.js";
 import { S } from "../strings.js";
 
 const isFile = (value) => value instanceof Blob;
@@ -23,7 +23,7 @@ export const bindingPath = (modality, name) => `lollms/v2/bindings/${part(modali
  * `payloads` are the bytes that the value names by number. Leaving the loop, or `signal`, cancels the call.
  */
 export async function* call({ modality, name, verb, args, signal }) {
-  const id = `page-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+  const id = randomName();
   const ends = new AbortController();
   let over = false;
   const cancel = () => {
@@ -49,8 +49,8 @@ export async function* call({ modality, name, verb, args, signal }) {
     }
     if (!over) throw new Problem(S.problem.cut, { code: "cut" });
   } catch (error) {
-    over ||= error instanceof Problem && error.code !== "lost";
-    throw error;
+    over ||= error instanceof Problem && !["lost", "nonsense"].includes(error.code);
+    throw problemIn(error);
   } finally {
     signal?.removeEventListener("abort", cancel);
     cancel();

@@ -37,6 +37,19 @@ export const connection = {
   },
 };
 
+// Until the server can be reached, or `signal` says that nobody waits any more.
+export const whenThere = (signal) =>
+  new Promise((done) => {
+    if (reachable.value || signal?.aborted) return done();
+    const leave = reachable.follow((there) => there && end());
+    const end = () => {
+      leave();
+      signal?.removeEventListener("abort", end);
+      done();
+    };
+    signal?.addEventListener("abort", end);
+  });
+
 addEventListener("online", () => {
   if (reachable.value) return;
   clearTimeout(timer);

@@ -1,5 +1,5 @@
 // Files out of the page, and sound in other formats.
-import { ask } from "./api.js";
+import { ask, blobOf } from "./api.js";
 
 export const SOUNDS = ["wav", "mp3", "flac", "opus", "ogg", "aac"];
 
@@ -16,7 +16,7 @@ export async function converted(wav, format, signal) {
   const form = new FormData();
   form.append("output_format", format);
   form.append("file", wav, "sound.wav");
-  return (await ask("lollms/v2/audio/convert", { method: "POST", form, signal })).blob();
+  return blobOf(await ask("lollms/v2/audio/convert", { method: "POST", form, signal }));
 }
 
 // A name for a file, of the first words of a text.

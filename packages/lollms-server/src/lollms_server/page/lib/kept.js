@@ -6,11 +6,15 @@ const LARGEST = 1_000_000; // characters of one value; what is longer is not kep
 export function readKept(name, otherwise) {
   try {
     const held = sessionStorage.getItem(`lollms.${name}`);
-    return held === null ? otherwise : JSON.parse(held);
+    return held === null ? otherwise : sound(JSON.parse(held), otherwise);
   } catch {
     return otherwise; // storage is shut, or holds what is none of ours
   }
 }
+
+// What is kept may be another version's, or anybody's who has the console: of another kind it is none.
+const kindOf = (value) => (Array.isArray(value) ? "list" : typeof value);
+const sound = (held, otherwise) => (otherwise === null || (held !== null && kindOf(held) === kindOf(otherwise)) ? held : otherwise);
 
 export function keep(name, value) {
   try {

@@ -1,4 +1,5 @@
 // One recording that is written down, segment by segment.
+import { problemIn } from "./api.js";
 import { call } from "./calls.js";
 import { Signal } from "./signal.js";
 
@@ -41,7 +42,7 @@ export class Listening {
       this.state.set(this.ends.signal.aborted ? "stopped" : "whole");
     } catch (problem) {
       this.tell();
-      this.problem = problem;
+      this.problem = problemIn(problem);
       this.state.set(this.ends.signal.aborted ? "stopped" : "failed");
     }
     return this;

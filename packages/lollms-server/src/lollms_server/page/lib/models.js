@@ -1,5 +1,5 @@
 // What the server serves, and what each of it takes. Asked once, and anew when the connection came back.
-import { get } from "./api.js";
+import { get, list, unknown } from "./api.js";
 import { bindingPath } from "./calls.js";
 import { returned } from "./connection.js";
 import { useCallback, useEffect, useState } from "./html.js";
@@ -10,7 +10,7 @@ export const models = new Signal({ rows: null, problem: null });
 
 export async function loadModels() {
   try {
-    const rows = (await get("lollms/v2/bindings")).data;
+    const rows = (await list("lollms/v2/bindings")).filter((row) => typeof row.name === "string" && typeof row.modality === "string");
     models.set({ rows, problem: null });
   } catch (problem) {
     models.set({ rows: models.value.rows, problem });
@@ -22,18 +22,28 @@ export async function loadModels() {
 const described = new Map();
 const looked = new Signal(0);
 returned.follow(loadModels);
+unknown.follow(loadModels);
 
 export const useModels = () => useSignal(models);
 
 export function describe(modality, name) {
   const path = bindingPath(modality, name);
   if (!described.has(path)) {
-    const asked = get(path);
+    const asked = get(path).then(whole);
     described.set(path, asked);
     asked.catch(() => described.get(path) === asked && described.delete(path));
   }
   return described.get(path);
 }
+
+// With all that views read of it.
+const object = (given) => (given && typeof given === "object" && !Array.isArray(given) ? given : {});
+const names = (given) => (Array.isArray(given) ? given.filter((name) => typeof name === "string") : []);
+const whole = (told) => ({
+  ...told, capabilities: object(told.capabilities), voices: names(told.voices), models: names(told.models),
+  settings: Array.isArray(told.settings) ? told.settings.filter((one) => typeof one?.name === "string") : [],
+  verbs: Object.fromEntries(Object.entries(object(told.verbs)).map(([name, spec]) => [name, { ...object(spec), params: names(spec?.params), common: names(spec?.common) }])),
+});
 
 // Something that is asked for when the view shows it: {value, problem, again()}.
 export function useAsked(make, of) {
@@ -64,6 +74,6 @@ export const listsOf = (told) => ({ list_voices: told?.voices, list_models: told
 
 export const useVoices = (modality, name) =>
   useAsked(
-    async () => (name ? (await get(`${bindingPath(modality, name)}/voices`)).data : null),
+    async () => (name ? (await list(`${bindingPath(modality, name)}/voices`)).filter((row) => typeof row.id === "string") : null),
     ["voices", modality, name],
   );

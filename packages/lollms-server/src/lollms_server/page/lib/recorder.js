@@ -13,7 +13,9 @@ export function unable() {
 }
 
 export class Recorder {
-  constructor() {
+  /** `live` hears what is recorded, while it is. */
+  constructor(live = null) {
+    this.live = live;
     this.level = new Signal(0);
     this.began = 0;
   }
@@ -40,7 +42,9 @@ export class Recorder {
     this.context = new AudioContext();
     const analyser = this.context.createAnalyser();
     analyser.fftSize = 1024;
-    this.context.createMediaStreamSource(stream).connect(analyser);
+    const source = this.context.createMediaStreamSource(stream);
+    source.connect(analyser);
+    this.live?.start(this.context, source).catch((failed) => console.warn("nothing is written down live:", failed));
     const samples = new Float32Array(analyser.fftSize);
     const look = () => {
       if (!this.context) return;
@@ -62,7 +66,7 @@ export class Recorder {
     return new Promise((done) => {
       this.media.onstop = () => {
         const type = this.media.mimeType.split(";")[0] || "audio/webm";
-        done(new File(this.parts, `${S.listen.recording}.${type.split("/")[1]}`, { type }));
+        done(Object.assign(new File(this.parts, `${S.listen.recording}.${type.split("/")[1]}`, { type }), { recorded: true }));
       };
       this.media.stop();
       this.close();
@@ -71,6 +75,7 @@ export class Recorder {
 
   close() {
     for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.live?.close();
     this.context?.close();
     this.context = null;
   }

@@ -1,4 +1,5 @@
 // Speech as it is made: the player that sounds it, and what is said when.
+import { problemIn } from "./api.js";
 import { call } from "./calls.js";
 import { Player } from "./player.js";
 import { Signal } from "./signal.js";
@@ -45,7 +46,7 @@ export class Speech {
       this.wholeAfter = since();
       this.finish(this.ends.signal.aborted ? "stopped" : "whole");
     } catch (problem) {
-      this.problem = problem;
+      this.problem = problemIn(problem);
       this.finish(this.ends.signal.aborted ? "stopped" : "failed");
     }
     return this;

@@ -1,5 +1,5 @@
 // Which model answers, and with which of its own models.
-import { html, useId, useLayoutEffect } from "../lib/html.js";
+import { html, useId, useLayoutEffect, useState } from "../lib/html.js";
 import { useModels } from "../lib/models.js";
 import { S, fill } from "../strings.js";
 
@@ -17,10 +17,12 @@ export function useRows(modality) {
 /** `value` is a model's name; where it is none of those served, `onChange` gets one that is. */
 export function ModelChooser({ modality, value, onChange, label = S.model.label, skip = 0 }) {
   const id = useId();
+  const [gone, setGone] = useState("");
   const rows = useRows(modality);
   const known = rows?.some((row) => row.name === value);
   useLayoutEffect(() => {
     if (!rows?.length || known) return;
+    setGone(value);
     const best = [...rows].sort((a, b) => rank(a) - rank(b));
     onChange(best[Math.min(skip, best.length - 1)].name);
   }, [rows, known]);
@@ -31,9 +33,10 @@ export function ModelChooser({ modality, value, onChange, label = S.model.label,
   return html`
     <div class="field">
       <label for=${id}>${label}</label>
-      <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}>
+      <select id=${id} value=${value} onChange=${(event) => { setGone(""); onChange(event.target.value); }}>
         ${rows.map((row) => html`<option key=${row.name} value=${row.name}>${row.name}</option>`)}
       </select>
+      ${gone && html`<p class="about" role="status" dir="auto">${fill(S.model.gone, { name: gone })}</p>`}
     </div>
   `;
 }

@@ -1,18 +1,30 @@
 // One field of a form, made of what lib/schema.js says of an option or setting. What it holds is what was typed.
-import { html, useId } from "../lib/html.js";
-import { typedOf } from "../lib/schema.js";
+import { Component, html, useId } from "../lib/html.js";
+import { choiceAt, said, typedOf } from "../lib/schema.js";
 import { S, fill } from "../strings.js";
 
 const RANGES = 1000; // the widest span that a slider is good for
+const LARGEST = 2 ** 31 - 1;
 
-export function Field({ field, typed, onTyped, list }) {
+/** Drawn anew when it holds something else: a form may have thousands. What `onTyped` does must hang on nothing else. */
+export class Field extends Component {
+  shouldComponentUpdate(next) {
+    return ["field", "typed", "list"].some((name) => next[name] !== this.props[name]);
+  }
+
+  render(props) {
+    return html`<${Labelled} ...${props} />`;
+  }
+}
+
+function Labelled({ field, typed, onTyped, list }) {
   const id = useId();
   const about = aboutOf(field);
   const props = { id, "aria-describedby": about ? `${id}-about` : undefined };
   const Control = list?.length && field.kind === "text" ? Listed : CONTROLS[field.kind] ?? Json;
   return html`
     <div class=${`field kind-${field.kind}`}>
-      <label for=${id}>${field.label}</label>
+      <label for=${id} dir="auto">${field.label}</label>
       <${Control} ...${{ field, props, typed, onTyped, list }} />
       ${about && html`<p class="about" id=${`${id}-about`} dir="auto">${about}</p>`}
     </div>
@@ -20,7 +32,7 @@ export function Field({ field, typed, onTyped, list }) {
 }
 
 function aboutOf({ description, min, max: told, kind }) {
-  const max = told !== null && Math.abs(told) > Number.MAX_SAFE_INTEGER ? null : told; // a limit of the format, that nobody meets
+  const max = told !== null && Math.abs(told) >= LARGEST ? null : told; // a limit of the format, that nobody meets
   const range =
     min !== null && max !== null ? fill(S.form.between, { min, max })
     : min !== null ? fill(S.form.atLeast, { min })
@@ -32,8 +44,10 @@ function aboutOf({ description, min, max: told, kind }) {
 
 const shown = (field) => {
   if (field.initial === null || field.initial === "") return S.form.empty;
-  return fill(S.form.initial, { value: typedOf(field, field.initial) });
+  return fill(S.form.initial, { value: short(typedOf(field, field.initial)) });
 };
+
+const short = (value) => (String(value).length > 80 ? `${String(value).slice(0, 80)}…` : String(value));
 
 function Numeric({ field, props, typed, onTyped }) {
   const { min, max } = field;
@@ -67,13 +81,13 @@ function YesNo({ field, props, typed, onTyped }) {
 }
 
 function Choice({ field, props, typed, onTyped }) {
-  const chosen = typed === undefined ? -1 : field.choices.indexOf(typed);
-  const unset = field.initial === null ? S.form.unset : fill(S.form.unsetIs, { value: field.initial });
+  const chosen = choiceAt(field, typed);
+  const unset = field.initial === null ? S.form.unset : fill(S.form.unsetIs, { value: short(said(field.initial)) });
   const choose = (event) => onTyped(field.choices[Number(event.target.value)]);
   return html`
     <select ...${props} value=${String(chosen)} onChange=${choose}>
       <option value="-1">${unset}</option>
-      ${field.choices.map((choice, number) => html`<option value=${String(number)} key=${number}>${String(choice)}</option>`)}
+      ${field.choices.map((choice, number) => html`<option value=${String(number)} key=${number}>${short(said(choice))}</option>`)}
     </select>
   `;
 }

@@ -6,13 +6,14 @@ import { useSignal } from "../lib/signal.js";
 import { S, fill } from "../strings.js";
 import { Icon } from "./icons.js";
 
-export function Gallery({ modality, empty, onAgain, onEdit }) {
+/** `verb` is the one that makes something of words alone, which can be done again. */
+export function Gallery({ modality, verb, empty, onAgain, onEdit }) {
   const turn = useSignal(changed);
   const [rows, setRows] = useState(null);
   const [sure, setSure] = useState(false);
   useEffect(() => {
     let shown = true;
-    results([modality]).then((found) => shown && setRows(found), () => shown && setRows([]));
+    results([modality]).then((found) => shown && setRows(found));
     return () => {
       shown = false;
     };
@@ -22,7 +23,7 @@ export function Gallery({ modality, empty, onAgain, onEdit }) {
   const size = rows.reduce((sum, row) => sum + row.blob.size, 0);
   return html`
     <ul class="gallery" aria-label=${S.gallery.title}>
-      ${rows.map((row) => html`<${Row} key=${row.id} row=${row} onAgain=${onAgain} onEdit=${onEdit} />`)}
+      ${rows.map((row) => html`<${Row} key=${row.id} row=${row} onAgain=${row.verb === verb ? onAgain : null} onEdit=${onEdit} />`)}
     </ul>
     <div class="row">
       <span class="quiet grow">${fill(S.gallery.holds, { count: rows.length, size: (size / 1e6).toFixed(1) })}</span>
@@ -50,8 +51,8 @@ function Row({ row, onAgain, onEdit }) {
       <details class="how"><summary>${S.gallery.how}</summary><dl>${told(row).map(([name, value]) => html`
         <dt key=${name}>${name}</dt><dd dir="auto">${value}</dd>`)}</dl></details>
       <div class="row">
-        <button class="chip" onClick=${() => onAgain(row)}><${Icon} name="again" />${seed === undefined || seed === null ? S.gallery.again : S.gallery.sameSeed}</button>
-        ${onEdit && html`<button class="chip" onClick=${() => onEdit(row.blob)}><${Icon} name="edit" />${S.gallery.change}</button>`}
+        ${onAgain && html`<button class="chip" onClick=${() => onAgain(row)}><${Icon} name="again" />${seed === undefined || seed === null ? S.gallery.again : S.gallery.sameSeed}</button>`}
+        ${onEdit && html`<button class="chip" onClick=${() => onEdit(row.blob, row.title)}><${Icon} name="edit" />${S.gallery.change}</button>`}
         <button class="chip" onClick=${() => save(row.blob, nameOf(row.title, ending))}><${Icon} name="download" />${ending}</button>
         <button class="chip" onClick=${() => forget(row.id)} aria-label=${`${S.gallery.forget}: ${row.title.slice(0, 60)}`}><${Icon} name="close" /></button>
       </div>

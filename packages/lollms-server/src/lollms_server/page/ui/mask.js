@@ -62,22 +62,20 @@ export function Mask({ image, onMask, onClose }) {
     painted.current = false;
   };
   return html`
-    <div class="mask">
-      <div class="over">
-        ${address && html`<img src=${address} alt=${S.mask.image} onLoad=${(event) => setSize([event.target.naturalWidth, event.target.naturalHeight])}
-          onError=${() => setFailed(true)} />`}
-        ${size && html`<canvas ref=${canvas} width=${size[0]} height=${size[1]} tabindex="0" role="application" aria-label=${S.mask.paint}
-          onPointerDown=${down} onPointerMove=${move} onPointerUp=${() => (before.current = null)} onKeyDown=${key}></canvas>`}
-      </div>
-      ${failed && html`<p role="alert">${S.mask.none}</p>`}
-      <div class="row">
-        <label for=${id} class="quiet">${S.mask.brush}</label>
-        <input id=${id} type="range" min="2" max="40" value=${brush} onInput=${(event) => setBrush(Number(event.target.value))} />
-        <button class="chip" onClick=${clear}>${S.mask.clear}</button>
-        <button class="chip" onClick=${onClose}><${Icon} name="close" />${S.mask.leave}</button>
-      </div>
-      <p class="quiet">${S.mask.hint}</p>
+    <div class="over">
+      ${address && html`<img src=${address} alt=${S.mask.image} onLoad=${(event) => setSize([event.target.naturalWidth, event.target.naturalHeight])}
+        onError=${() => setFailed(true)} />`}
+      ${size && html`<canvas ref=${canvas} width=${size[0]} height=${size[1]} tabindex="0" role="application" aria-label=${S.mask.paint}
+        onPointerDown=${down} onPointerMove=${move} onPointerUp=${() => (before.current = null)} onKeyDown=${key}></canvas>`}
     </div>
+    ${failed && html`<p role="alert">${S.mask.none}</p>`}
+    <div class="row">
+      <label for=${id} class="quiet">${S.mask.brush}</label>
+      <input id=${id} type="range" min="2" max="40" value=${brush} onInput=${(event) => setBrush(Number(event.target.value))} />
+      <button class="chip" onClick=${clear}>${S.mask.clear}</button>
+      <button class="chip" onClick=${onClose}><${Icon} name="close" />${S.mask.leave}</button>
+    </div>
+    <p class="quiet">${S.mask.hint}</p>
   `;
 }
 

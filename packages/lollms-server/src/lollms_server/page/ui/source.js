@@ -10,8 +10,8 @@ import { ProblemBox } from "./problem.js";
 const SILENT = new Signal(0);
 const isSound = (file) => !file.type || /^(audio|video)\//.test(file.type) || file.type === "application/ogg";
 
-/** `onFile` gets a File. Dropping and pasting count while `shown`. */
-export function Source({ file, onFile, shown, disabled }) {
+/** `onFile` gets a File; `live()` gives what hears the microphone meanwhile. Dropping and pasting count while `shown`. */
+export function Source({ file, onFile, shown, disabled, live = () => null }) {
   const [recorder, setRecorder] = useState(null);
   const [problem, setProblem] = useState(null);
   const [over, setOver] = useState(false);
@@ -53,8 +53,9 @@ export function Source({ file, onFile, shown, disabled }) {
     }
     const why = unable();
     if (why) return setProblem(why);
-    const started = new Recorder();
+    let started;
     try {
+      started = new Recorder(live());
       await started.start();
       setRecorder(started);
     } catch (failed) {
@@ -73,6 +74,7 @@ export function Source({ file, onFile, shown, disabled }) {
           <span class="quiet">${S.listen.dropOrPaste}</span>`}
         ${recorder && html`<${Level} recorder=${recorder} />`}
       </div>
+      ${recorder?.live && html`<${Heard} live=${recorder.live} />`}
       ${file && !recorder && html`<p class="quiet" dir="auto">${fill(S.listen.chosen, { name: file.name, size: sizeOf(file.size) })}</p>`}
       <${ProblemBox} problem=${problem} onClose=${() => setProblem(null)} />
     </div>
@@ -86,6 +88,18 @@ function Level({ recorder }) {
     <span class="quiet" role="timer">${clock(recorder.seconds)}</span>
     <span class="hidden" role="status">${S.listen.recordingNow}</span>
   `;
+}
+
+// The last of it is what is being said.
+function Heard({ live }) {
+  const text = useSignal(live.text);
+  const on = useSignal(live.on);
+  const place = useRef();
+  useEffect(() => {
+    if (place.current) place.current.scrollTop = place.current.scrollHeight;
+  }, [text]);
+  if (!on && !text) return null;
+  return html`<p class="spoken heard" dir="auto" role="log" aria-label=${S.listen.heard} tabindex="0" ref=${place}>${text || html`<span class="quiet">${S.listen.speak}</span>`}</p>`;
 }
 
 export function sizeOf(bytes) {

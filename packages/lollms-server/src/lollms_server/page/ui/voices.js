@@ -39,7 +39,7 @@ function Sample({ model, voice }) {
   const act = () => {
     if (runs) return speech.stop();
     last.current?.close();
-    const language = (voice?.language ?? "en").slice(0, 2).toLowerCase();
+    const language = String(voice?.language || "en").slice(0, 2).toLowerCase();
     const text = S.speak.samples[language] ?? S.speak.samples.en;
     last.current = new Speech({ name: model, text, voice: voice?.id ?? "", options: {} });
     setSpeech(last.current);

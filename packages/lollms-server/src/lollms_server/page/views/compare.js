@@ -1,16 +1,15 @@
 // Compare: the same request to two models, one after the other so that neither slows the other down.
-import { get } from "../lib/api.js";
+import { list } from "../lib/api.js";
 import { html, useEffect, useId, useRef, useState } from "../lib/html.js";
 import { useKept } from "../lib/kept.js";
 import { Listening } from "../lib/listening.js";
 import { listsOf, useDescription, useModels } from "../lib/models.js";
-import { fieldsOf } from "../lib/schema.js";
 import { Signal } from "../lib/signal.js";
 import { Speech } from "../lib/speech.js";
 import { Work } from "../lib/work.js";
 import { S } from "../strings.js";
 import { ModelChooser, OwnModel } from "../ui/choosers.js";
-import { formArguments, Options } from "../ui/form.js";
+import { formArguments, Options, useFields } from "../ui/form.js";
 import { Icon } from "../ui/icons.js";
 import { ProblemBox } from "../ui/problem.js";
 import { Side } from "../ui/side.js";
@@ -97,7 +96,7 @@ function useSide(kind, side) {
   const [own, setOwn] = useKept(`${name}.own.${model}`, "");
   const [typed, setTyped] = useKept(`${name}.options.${model}`, {});
   const about = useDescription(kind, model);
-  return { model, setModel, own, setOwn, typed, setTyped, about, fields: fieldsOf(about.value?.options_schema, OURS) };
+  return { model, setModel, own, setOwn, typed, setTyped, about, fields: useFields(about.value?.options_schema, OURS) };
 }
 
 function Choice({ kind, side, number, label }) {
@@ -124,8 +123,7 @@ function runOf(kind, { model: name, own, fields, typed }, text, file) {
 
 async function isLoaded(kind, name) {
   try {
-    const { data } = await get("lollms/v2/bindings");
-    return Boolean(data.find((row) => row.modality === kind && row.name === name)?.loaded);
+    return Boolean((await list("lollms/v2/bindings")).find((row) => row.modality === kind && row.name === name)?.loaded);
   } catch {
     return true; // the call itself will say what is wrong
   }

@@ -1,18 +1,18 @@
 // Listen: a recording in, its transcript out, to be heard, mended and saved.
 import { isCancelled } from "../lib/api.js";
-import { nameOf } from "../lib/files.js";
+import { nameOf, save } from "../lib/files.js";
 import { html, useEffect, useId, useRef, useState } from "../lib/html.js";
 import { useKept } from "../lib/kept.js";
+import { Live } from "../lib/live.js";
 import { Listening } from "../lib/listening.js";
 import { listsOf, useDescription } from "../lib/models.js";
-import { fieldsOf } from "../lib/schema.js";
 import { Signal, useSignal } from "../lib/signal.js";
 import { clock, tenths } from "../lib/time.js";
 import { FORMATS } from "../lib/transcripts.js";
 import { S, fill } from "../strings.js";
 import { ModelChooser, OwnModel } from "../ui/choosers.js";
 import { Downloads } from "../ui/downloads.js";
-import { formArguments, Options } from "../ui/form.js";
+import { formArguments, Options, useFields } from "../ui/form.js";
 import { Icon } from "../ui/icons.js";
 import { ProblemBox } from "../ui/problem.js";
 import { sizeOf, Source } from "../ui/source.js";
@@ -34,7 +34,7 @@ export default function Listen({ shown }) {
   const state = useSignal(listening?.state ?? IDLE);
   const coming = useSignal(listening?.segments ?? NOTHING);
   const runs = state === "waiting" || state === "coming";
-  const fields = fieldsOf(about.value?.options_schema, OURS);
+  const fields = useFields(about.value?.options_schema, OURS);
   const tellsSpeakers = about.value?.verbs.stream_transcript?.common?.includes("diarize");
   const id = useId();
 
@@ -53,12 +53,13 @@ export default function Listen({ shown }) {
       setProblem(failed);
     }
   };
+  const live = () => new Live({ name: model, options: textsOf(formArguments(fields, typed)) });
   const segments = kept?.segments ?? coming;
   return html`
     <section class="view two">
       <header><h1>${S.listen.title}</h1><p class="lead">${S.listen.lead}</p></header>
       <div class="work">
-        <${Source} file=${file} onFile=${hear} shown=${shown} disabled=${runs || !about.value} />
+        <${Source} file=${file} onFile=${hear} shown=${shown} disabled=${runs || !about.value} live=${live} />
         <${ProblemBox} problem=${problem ?? about.problem} />
         ${listening || kept
           ? html`<${Result} ...${{ listening, kept, segments, runs, state, file }} onChange=${(now) => setKept({ ...kept, segments: now })}
@@ -77,6 +78,9 @@ export default function Listen({ shown }) {
   `;
 }
 
+// No files: what is said live is told to the server in JSON.
+const textsOf = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => ![value].flat().some((one) => one instanceof Blob)));
+
 // The finest times that the engine has.
 function timesOf(about) {
   const choices = about.options_schema?.properties?.timestamps ? about.capabilities.timestamps ?? [] : [];
@@ -94,6 +98,8 @@ function Result({ listening, kept, segments, runs, state, file, onChange, onAgai
     <div class="card result" data-state=${listening ? state : "kept"} role="region" aria-label=${S.listen.transcript}>
       ${state === "failed" && !isCancelled(listening.problem) && html`<${ProblemBox} problem=${listening.problem} />`}
       ${file && html`<${Recording} file=${file} onAudio=${setAudio} />`}
+      ${file?.recorded && !runs && html`<div class="row"><button class="chip" onClick=${() => save(file, file.name)}>
+        <${Icon} name="download" />${S.listen.save}</button><span class="quiet grow">${S.listen.notKept}</span></div>`}
       ${runs && html`<${Progress} progress=${progress} file=${file} onStop=${() => listening.stop()} />`}
       ${!runs && html`<div class="row">
         <p class="quiet grow" role="status">${toldOf(listening, state, segments, progress)}${!file && ` ${S.listen.gone}`}</p>

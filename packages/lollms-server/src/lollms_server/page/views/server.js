@@ -1,5 +1,5 @@
 // Server: what it serves, what is in memory, who waits, the jobs, and the settings that may be set from here.
-import { get, part, send } from "../lib/api.js";
+import { list, part, send } from "../lib/api.js";
 import { bindingPath } from "../lib/calls.js";
 import { html, useCallback, useEffect, useState } from "../lib/html.js";
 import { describe, loadModels } from "../lib/models.js";
@@ -19,9 +19,9 @@ export default function Server({ shown }) {
   const look = useCallback(async () => {
     try {
       const [models, calls, jobs] = await Promise.all([
-        get("lollms/v2/bindings"), get("lollms/v2/calls"), get("lollms/v2/jobs?limit=50"),
+        list("lollms/v2/bindings"), list("lollms/v2/calls"), list("lollms/v2/jobs?limit=50"),
       ]);
-      setState({ models: models.data, calls: calls.data, jobs: jobs.data });
+      setState({ models, calls, jobs });
     } catch (failed) {
       if (failed.code !== "lost") setProblem(failed);
     }

@@ -1,14 +1,14 @@
-"""What ``output_format`` names: a codec, a rate, and a bit rate, which is the encoder's own here."""
+"""What ``output_format`` names: a codec, a rate, and a bit rate where the codec has one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from lollms_modalities import AudioChunk, Word
+from lollms_modalities import AudioChunk, SoundFormat, Word
 
-from lollms_server.web import sound
+from lollms_server.web import sound, sse
 from lollms_server.web.errors import Refused
 
 DEFAULT = "mp3_44100_128"
@@ -21,7 +21,8 @@ _TYPES = {
     "mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus", "pcm": "audio/pcm", "wav": "audio/wav",
     "ulaw": "audio/basic", "alaw": "audio/x-alaw-basic",
 }  # fmt: skip
-_NAME = re.compile(r"([a-z0-9]+)_([0-9]{4,5})(?:_[0-9]{2,3})?")
+_NAME = re.compile(r"([a-z0-9]+)_([0-9]{4,5})(?:_([0-9]{2,3}))?")
+_BIT_RATES = {"mp3": range(8, 321), "opus": range(6, 257)}  # kbit a second
 
 
 class Output(NamedTuple):
@@ -30,10 +31,24 @@ class Output(NamedTuple):
     Attributes:
         codec: "mp3", "opus" (in Ogg), "wav"; "pcm", "ulaw" or "alaw" without any header.
         rate: samples a second.
+        bit_rate: bits a second; None where the encoder says that.
     """
 
     codec: str
     rate: int
+    bit_rate: int | None = None
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is samples without any header, of one channel."""
+        return self.codec in ("pcm", "ulaw", "alaw")
+
+    @property
+    def encoded(self) -> SoundFormat:
+        """What ``stream_encoded`` is asked for."""
+        return (
+            SoundFormat("pcm", self.rate, 1) if self.bare else SoundFormat(self.codec, self.rate, None, self.bit_rate)
+        )
 
     @property
     def media_type(self) -> str:
@@ -49,21 +64,41 @@ def output_of(name: str | None) -> Output:
     """
     name = DEFAULT if name in (None, "", "auto") else str(name)
     found = _NAME.fullmatch(name)
-    if found is None or int(found[2]) not in _KNOWN.get(found[1], ()):
+    known = found is not None and int(found[2]) in _KNOWN.get(found[1], ())
+    kbits = None if found is None or found[3] is None else int(found[3])
+    if found is None or not known or (kbits is not None and kbits not in _BIT_RATES.get(found[1], (kbits,))):
         names = [f"{codec}_{rate}" for codec, rates in _KNOWN.items() for rate in rates]
         raise Refused(
             f"There is no output_format {name!r:.60}.", code="invalid_value", param="output_format",
-            hint=f"There are {', '.join(names)}; a bit rate may follow.",
+            hint=f"There are {', '.join(names)}; kbit a second may follow, such as mp3_44100_128.",
         )  # fmt: skip
-    return Output(found[1], int(found[2]))
+    return Output(found[1], int(found[2]), kbits * 1000 if kbits is not None and found[1] in _BIT_RATES else None)
 
 
 async def made(chunks: AsyncIterator[AudioChunk], output: Output) -> AsyncIterator[tuple[bytes, list[Word]]]:
     """Sound as it is wanted, in parts, with the words that have begun by then."""
-    bare = output.codec in ("pcm", "ulaw", "alaw")
-    coder = _Companded(output) if output.codec in ("ulaw", "alaw") else None
-    async for part, words in sound.encoded(chunks, "pcm" if bare else output.codec, output.rate, mono=bare):
-        yield part if coder is None else coder.feed(part), words
+    parts = sound.encoded(chunks, output.encoded)
+    coder = coder_of(output)
+    try:
+        async for part, words in parts:
+            yield coder(part), words
+    finally:
+        await sse.close(parts)
+
+
+def coder_of(output: Output) -> Callable[[bytes], bytes]:
+    """What makes of what ``stream_encoded`` gives what is wanted."""
+    return _Companded(output).feed if output.codec in ("ulaw", "alaw") else bytes
+
+
+async def coded(parts: AsyncIterator[bytes], output: Output) -> AsyncIterator[bytes]:
+    """The same for parts that the engine's thread has encoded."""
+    coder = coder_of(output)
+    try:
+        async for part in parts:
+            yield coder(part)
+    finally:
+        await sse.close(parts)
 
 
 class _Companded:

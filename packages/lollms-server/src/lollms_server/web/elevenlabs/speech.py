@@ -18,7 +18,7 @@ from lollms_server.web.common import begun, in_header
 from lollms_server.web.elevenlabs.alignment import aligned
 from lollms_server.web.elevenlabs.asking import Speaker, speaker_of
 from lollms_server.web.elevenlabs.errors import shaped
-from lollms_server.web.elevenlabs.formats import Output, made, output_of
+from lollms_server.web.elevenlabs.formats import Output, coded, made, output_of
 from lollms_server.web.errors import Refused
 
 QUERY = {"output_format": "Such as mp3_44100_128, pcm_16000, ulaw_8000, opus_48000_64 or wav_24000."}
@@ -37,8 +37,12 @@ class SpeakBody(RequestBody):
 
 async def convert(asked: Asked) -> Answer:
     """Speak a text: its sound, sent as it is made."""
-    output, parts, headers = await _spoken(asked, {})
-    return Streamed(bytes_of(parts), {**headers, "content-type": output.media_type})
+    output, body, speaker, arguments, headers = await _asked(asked)
+    stream = asked.room.stream(
+        speaker.model.chosen, asked.caller, "stream_encoded", body.text, speaker.name, output.encoded, **arguments
+    )
+    parts = await begun(coded(stream, output))
+    return Streamed(parts, {**headers, "content-type": output.media_type})
 
 
 async def stream(asked: Asked) -> Answer:
@@ -48,7 +52,7 @@ async def stream(asked: Asked) -> Answer:
 
 async def speak_timed(asked: Asked) -> Answer:
     """The same in JSON, with the time of each character."""
-    _, parts, headers = await _spoken(asked, {"timestamps": "word"})
+    parts, headers = await _timed(asked)
     sound, words = [], []
     async for part, begun_words in parts:
         sound.append(part)
@@ -60,14 +64,24 @@ async def speak_timed(asked: Asked) -> Answer:
 
 async def stream_timed(asked: Asked) -> Answer:
     """The same, part by part: a line of JSON each."""
-    _, parts, headers = await _spoken(asked, {"timestamps": "word"})
+    parts, headers = await _timed(asked)
     return Streamed(_lines(parts), {**headers, "content-type": "application/x-ndjson"})
 
 
-async def _spoken(
-    asked: Asked, more: dict[str, Any]
-) -> tuple[Output, AsyncIterator[tuple[bytes, list[Word]]], dict[str, str]]:
-    """What is spoken, of which the first part is there."""
+async def _timed(asked: Asked) -> tuple[AsyncIterator[tuple[bytes, list[Word]]], dict[str, str]]:
+    """What is spoken with its words, of which the first part is there."""
+    output, body, speaker, arguments, headers = await _asked(asked)
+    chosen = speaker.model.chosen
+    if not speaker.model.options.has("timestamps"):
+        raise Refused(f"The model {chosen.name} knows no times of words.", code="unsupported")
+    stream = asked.room.stream(
+        chosen, asked.caller, _VERB, body.text, speaker.name, timestamps="word", **arguments
+    )  # fmt: skip
+    return await begun(made(stream, output)), headers
+
+
+async def _asked(asked: Asked) -> tuple[Output, SpeakBody, Speaker, dict[str, Any], dict[str, str]]:
+    """What is wanted, of whom, with what; and the headers of the answer."""
     output = output_of(asked.query.get("output_format"))
     body = await asked.body(SpeakBody)
     limit = asked.settings.limits.text
@@ -76,17 +90,12 @@ async def _spoken(
                       param="text", hint="Send it in parts.")  # fmt: skip
     speaker = await speaker_of(asked, asked.params["voice"], body.model_id, _VERB)
     options, left_out = _options(body, speaker)
-    if more and not speaker.model.options.has("timestamps"):
-        raise Refused(f"The model {speaker.model.chosen.name} knows no times of words.", code="unsupported")
     headers = dict(speaker.model.headers)
     if speaker.alias is not None:
         headers["x-lollms-voice-alias"] = in_header(speaker.alias)
     if left_out:
         headers["x-lollms-ignored"] = ", ".join(map(in_header, left_out))
-    stream = asked.room.stream(
-        speaker.model.chosen, asked.caller, _VERB, body.text, speaker.name, request_id=asked.id, **options, **more
-    )  # fmt: skip
-    return output, await begun(made(stream, output)), headers
+    return output, body, speaker, {"request_id": asked.id, **options}, headers
 
 
 def _options(body: SpeakBody, speaker: Speaker) -> tuple[dict[str, Any], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import shutil
 import wave
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from lollms_server.web.answers import Answer, big_json_answer
 from lollms_server.web.asked import Asked
+from lollms_server.web.bodies import read_json
 from lollms_server.web.checking import RequestBody
 from lollms_server.web.common import Meant, check_recording, in_header
 from lollms_server.web.elevenlabs.asking import model_of
@@ -27,6 +27,7 @@ _VERB = "transcribe_audio"
 _FORMATS = {"srt": "application/x-subrip", "txt": "text/plain"}
 # What would change what comes back, and is not there; all else that nobody knows is left out, as there.
 _NOT_HERE = ("cloud_storage_url", "source_url", "webhook", "use_multi_channel", "transcript_edit")
+_DEEPEST = 4  # of a list of objects
 _NO = (None, "", "false", "False", False)
 
 
@@ -111,9 +112,9 @@ def _must(can: bool, model: Meant, what: str, param: str) -> None:
 def _formats(said: str | None) -> list[str]:
     """Names of further formats of the transcript."""
     try:
-        wanted = json.loads(said) if said else []
+        wanted = read_json(said, _DEEPEST) if said else []
         names = [each["format"] for each in wanted or ()]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):  # what is no JSON is a ValueError, too
         raise Refused("additional_formats is a list of objects that have a format.", code="invalid_value",
                       param="additional_formats") from None  # fmt: skip
     for name in names:

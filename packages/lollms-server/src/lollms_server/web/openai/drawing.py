@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import Image, Progress
 
 from lollms_server.web.asked import Asked
-from lollms_server.web.common import Meant, check_image
+from lollms_server.web.batching import Batches
+from lollms_server.web.common import Meant, alike, check_image
 from lollms_server.web.options import CEILINGS
 
 if TYPE_CHECKING:
     from lollms_server.room.room import Room
 
 SEVERAL, ONE, CHANGE = "generate_images", "generate_image", "edit_images"
-_PATIENCE = 0.005  # seconds that a request waits for others like it
 _SEEDS = 2**63
-
-
-@dataclass
-class _Group:
-    """Requests that are drawn by one call."""
-
-    number: int = 0
-    waiting: list[tuple[int, asyncio.Future[list[Image]]]] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
 
 
 class Together:
@@ -40,7 +29,7 @@ class Together:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._groups: dict[str, _Group] = {}
+        self._batches: Batches[int, list[Image]] = Batches(int(CEILINGS["n"]))
 
     async def draw(self, asked: Asked, model: Meant, number: int, arguments: Mapping[str, Any]) -> list[Image]:
         """``number`` images of ``generate_images``.
@@ -48,45 +37,14 @@ class Together:
         Raises:
             as ``Room.call``; the same to all that are drawn together.
         """
-        what = [model.chosen.served.key, model.chosen.name, asked.caller.who, asked.caller.since, arguments]
-        key = json.dumps(what, sort_keys=True, default=repr)
-        group = self._groups.get(key)
-        if group is None or group.number + number > CEILINGS["n"]:
-            group = self._groups[key] = _Group()
-            group.task = asyncio.get_running_loop().create_task(self._draw(key, group, asked, model, arguments))
-        future: asyncio.Future[list[Image]] = asyncio.get_running_loop().create_future()
-        mine = (number, future)
-        group.waiting.append(mine)
-        group.number += number
-        try:
-            return await future
-        except asyncio.CancelledError:
-            group.waiting.remove(mine)
-            group.number -= number
-            if not group.waiting and group.task is not None:
-                group.task.cancel()  # nobody waits any more
-            raise
 
-    async def _draw(self, key: str, group: _Group, asked: Asked, model: Meant, arguments: Mapping[str, Any]) -> None:
-        try:
-            await asyncio.sleep(_PATIENCE)
-        finally:
-            if self._groups.get(key) is group:
-                del self._groups[key]
-        waiting = list(group.waiting)
-        try:
-            images = await self._room.call(
-                model.chosen, asked.caller, SEVERAL, request_id=asked.id, **{**arguments, "n": group.number}
-            )
-        except Exception as exc:
-            for _, future in waiting:
-                if not future.done():
-                    future.set_exception(exc)
-            return
-        for number, future in waiting:
-            mine, images = images[:number], images[number:]
-            if not future.done():
-                future.set_result(mine)
+        async def draw(numbers: list[int]) -> list[list[Image]]:
+            how = {**arguments, "n": sum(numbers)}
+            images = await self._room.call(model.chosen, asked.caller, SEVERAL, request_id=asked.id, **how)
+            ends = list(accumulate(numbers))
+            return [images[end - number : end] for number, end in zip(numbers, ends, strict=True)]
+
+        return await self._batches.ask(alike(asked, model, arguments), number, number, draw)
 
 
 async def drawn(

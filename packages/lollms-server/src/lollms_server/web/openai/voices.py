@@ -21,7 +21,7 @@ class VoiceBody(RequestBody):
     """A voice to be registered."""
 
     name: str = Field(description="What you call it.", min_length=1, max_length=64)
-    consent: str = Field(description="Who attests, and when, that the person agrees.", min_length=1, max_length=2000)
+    consent: str = Field(description="Who attests, and when, that the person agrees.", min_length=1, max_length=1000)
     model: str | None = Field(None, description="The speech model that is to keep it.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lollms_modalities import CONTRACT_VERSION, wire
 from pydantic import Field
 
 from lollms_server import __version__
@@ -12,6 +13,7 @@ from lollms_server.web.answers import Answer, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
 from lollms_server.web.checking import RequestBody
 from lollms_server.web.common import find
+from lollms_server.web.worker.acts import MINOR
 
 PROTOCOL = "lollms/v2"
 
@@ -23,8 +25,16 @@ class SettingsBody(RequestBody):
 
 
 async def about(asked: Asked) -> Answer:
-    """What this server speaks."""
-    return json_answer({"protocol": PROTOCOL, "server": "lollms-server", "version": __version__})
+    """What this server speaks: by these versions a client knows what it may ask for."""
+    return json_answer(
+        {
+            "protocol": PROTOCOL,
+            "server": "lollms-server",
+            "version": __version__,
+            "contract": CONTRACT_VERSION,
+            "worker_protocol": f"{wire.VERSION}.{MINOR}",
+        }
+    )
 
 
 async def list_bindings(asked: Asked) -> Answer:

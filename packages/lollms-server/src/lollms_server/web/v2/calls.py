@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from lollms_modalities import Audio, Image, Transcript, Video, read_media
@@ -13,6 +12,7 @@ from lollms_server.jobs.requests import Request
 from lollms_server.web import sse
 from lollms_server.web.answers import Answer, Streamed, big_json_answer, json_answer
 from lollms_server.web.asked import Asked
+from lollms_server.web.bodies import read_json
 from lollms_server.web.checking import RequestBody, checked, refuse_unknown
 from lollms_server.web.common import Meant, begun, check_media, meant
 from lollms_server.web.errors import Refused
@@ -39,11 +39,18 @@ async def call(asked: Asked) -> Answer:
     """
     fields = await asked.fields()
     if texts := asked.form.fields.get("arguments"):
-        fields["arguments"] = _parsed(texts[-1])
+        if len(texts) > 1:
+            raise Refused("The form holds 'arguments' twice.", code="invalid_form", param="arguments", hint="Send one.")
+        fields["arguments"] = read_json(texts[0], asked.settings.limits.json_depth, "arguments")
     body = checked(CallBody, fields, form=asked.is_form)
     refuse_unknown(body.options, CallBody.model_fields, "A call")
     verb = asked.params["verb"]
     model = await meant(asked, asked.params["name"], asked.params["modality"], verb)
+    if model.options.spec["content"] == "frames":
+        raise Refused(
+            f"{verb} is given its sound while it is called, which a request has no room for.", code="not_by_request",
+            hint="Use a session: /lollms/v2/worker or /v1/realtime. A recording goes to transcribe_audio.",
+        )  # fmt: skip
     arguments = await _arguments(asked, body, model)
     if prefers_job(asked):
         request = Request(
@@ -58,7 +65,7 @@ async def call(asked: Asked) -> Answer:
     arguments |= {"request_id": asked.id, "keep_alive": body.keep_alive, "deadline": body.timeout}
     streams = bool(model.options.spec["stream"])
     headers = {**model.headers, "x-lollms-call": asked.id}
-    if "text/event-stream" in (asked.headers.get("accept") or ""):
+    if asked.headers.accepts("text/event-stream"):
         events = await begun(events_of(asked, model.chosen, verb, args, arguments, streams))
         return Streamed(sse.pinged(events, asked.settings.limits.ping_seconds), {**sse.HEADERS, **headers})
     if streams:
@@ -68,13 +75,6 @@ async def call(asked: Asked) -> Answer:
         )  # fmt: skip
     result = await asked.room.call(model.chosen, asked.caller, verb, *args, **arguments)
     return await _whole(result, headers)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused("The field 'arguments' is no JSON.", code="invalid_json", param="arguments") from None
 
 
 async def _arguments(asked: Asked, body: CallBody, model: Meant) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-from lollms_modalities import Audio, MediaError, probe_audio
+from lollms_modalities import Audio, GenerationError, MediaError, probe_audio
 from pydantic import Field
 
 from lollms_server.web.answers import Answer
@@ -41,4 +41,7 @@ def _converted(path: Path, wanted: str, at_most: int) -> Audio:
             f"{seconds:.0f} s of sound at {rate} Hz are more than is converted: {at_most} bytes, when decoded.",
             hint="Send it in parts.",
         )
-    return Audio(path.read_bytes()).convert(wanted)
+    try:
+        return Audio(path.read_bytes()).convert(wanted)
+    except GenerationError as exc:  # nobody's engine has failed: that format has no room for this sound
+        raise MediaError(exc.message, hint=exc.hint) from exc

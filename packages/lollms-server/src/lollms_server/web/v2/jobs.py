@@ -49,7 +49,7 @@ def _row(job: Job) -> dict[str, Any]:
 async def get_job(asked: Asked) -> Answer:
     """A job; with ``Accept: text/event-stream`` as events, whenever it changes, until it has ended."""
     job = await _found(asked)
-    if "text/event-stream" not in (asked.headers.get("accept") or ""):
+    if not asked.headers.accepts("text/event-stream"):
         return await big_json_answer(told(job))
     return Streamed(sse.pinged(_events(asked, job), asked.settings.limits.ping_seconds), sse.HEADERS)
 

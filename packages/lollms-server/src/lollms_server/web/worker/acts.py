@@ -167,7 +167,7 @@ class _Verb:
             raise UnsupportedError(f"{message.name} gives {'a stream' if spec['stream'] else 'one result'}.")
         controls: dict[str, Any] = {
             "request_id": f"{session.id}-{exchange.number}",
-            "begun": (lambda: self._begun(given)) if message.tell else None,
+            "begun": (lambda binding: self._begun(options.whole(given, binding.settings))) if message.tell else None,
             "progress": self._tell_progress if message.progress else None,
         }
         telling = asyncio.ensure_future(self._tell_reports()) if message.progress else None
@@ -238,8 +238,8 @@ class _Verb:
 
     # -- what is told meanwhile --------------------------------------------------------------------------------------
 
-    def _begun(self, given: dict[str, Any]) -> None:
-        options = {name: value for name, value in given.items() if not isinstance(value, (bytes, Path, Incoming))}
+    def _begun(self, options: dict[str, Any]) -> None:
+        options = {name: value for name, value in options.items() if not isinstance(value, (bytes, Path, Incoming))}
         self._tell({"type": wire.BEGIN, "options": wire.shown(options)})
 
     def _warned(self, category: type[Warning], text: str) -> None:

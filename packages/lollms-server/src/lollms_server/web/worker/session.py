@@ -13,6 +13,7 @@ from lollms_modalities import CallCancelled, GenerationError, LollmsError, Media
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import KeyRefused, QueueFull
 from lollms_server.web.settings import Limits
+from lollms_server.web.sockets import Gone
 from lollms_server.web.worker import values
 from lollms_server.web.worker.acts import Acts
 from lollms_server.web.worker.exchange import Exchange, Incoming, Payloads
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 Frames = Callable[[], Awaitable[bytes | None]]
 _log = logging.getLogger(__name__)
 _LOOK = 1.0  # seconds between two looks at the key, and at whether the server ends
-
-
-class Gone(Exception):
-    """The client is not there any more."""
 
 
 class Ended(NamedTuple):

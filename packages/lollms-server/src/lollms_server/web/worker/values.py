@@ -32,6 +32,8 @@ def argument(value: Any, payloads: Sequence[Payload], name: str, depth: int = 0)
         raise OptionError(f"{name!r} is nested too deeply.", names=[name])
     if isinstance(value, list):
         return [argument(held, payloads, name, depth + 1) for held in value]
+    if isinstance(value, str) and not value.isascii():
+        check_text(value, name)
     if not isinstance(value, dict):
         return value
     kind = value.get(_TAG)
@@ -58,6 +60,20 @@ def argument(value: Any, payloads: Sequence[Payload], name: str, depth: int = 0)
             names=[name],
         )
     raise OptionError(f"{name!r} is of a kind that a server does not take: {kind!r:.40}.", names=[name])
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse half of a pair of surrogates, which JSON can say and no file can hold.
+
+    Raises:
+        OptionError: there is one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise OptionError(
+            f"{name!r} holds a lone surrogate at position {exc.start}, which is no character.", names=[name]
+        ) from None
 
 
 def has_bytes(value: Any) -> bool:

@@ -3,84 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
 
 import numpy as np
 import pytest
-from browsing import Visit, barriers, chromium, visiting
-from lollms_server.room.keys import Keys
+from browsing import Visit, barriers, visiting
 from lollms_shell import wait_until
+from page_served import Keyed
+from page_views import ask, choose, content, give, seen
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
-from serving import Server, serving
+from playwright.sync_api import Browser, expect
+from serving import Server
 
-CONFIGURATION = """
-[serve]
-keys_file = KEYS
-[models.blocks]
-binding = "example"
-modality = "tti"
-isolated = false
-[models.eyes]
-binding = "counting"
-modality = "tti"
-isolated = false
-[models.chord]
-binding = "example"
-modality = "ttm"
-isolated = false
-[models.films]
-binding = "counting"
-modality = "ttv"
-isolated = false
-[models.flicker]
-binding = "example"
-modality = "ttv"
-isolated = false
-"""
 HOSTILE = "A <img src=x onerror=alert(1)> lighthouse \u202e{{in}} a storm"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server"), CONFIGURATION) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Visit]:
-    with visiting(browser, server.address) as made:
-        yield made
-
-
-def seen(page: Page, selector: str) -> Locator:
-    """Of the view that is shown."""
-    return page.locator(f"main > div:not([hidden]) {selector}")
-
-
-def choose(page: Page, model: str) -> None:
-    seen(page, "aside select").first.select_option(model)
-    seen(page, "aside").get_by_text(f"ptions of {model}").or_(
-        seen(page, "aside").get_by_text(f"{model} has no further")
-    ).wait_for()
-
-
-def ask(page: Page, prompt: str, button: str) -> None:
-    seen(page, "textarea.big").fill(prompt)
-    seen(page, ".work").get_by_role("button", name=button, exact=True).first.click()
-
-
-def content(page: Page, kind: str) -> bytes:
-    """What the newest result of the gallery holds."""
-    with page.expect_download() as downloaded:
-        seen(page, ".gallery li").first.get_by_role("button", name=kind, exact=True).click()
-    return downloaded.value.path().read_bytes()
 
 
 def running(server: Server) -> list[str]:
@@ -145,9 +80,9 @@ def test_an_image_is_changed_where_it_is_painted_over(visit: Visit) -> None:
 def test_stop_reaches_the_engine_that_draws(visit: Visit, server: Server) -> None:
     page = visit.go("draw")
     choose(page, "eyes")
-    before = server.counted.count("cancelled")
+    drew, before = (server.counted.count(word) for word in ("drew", "cancelled"))
     ask(page, "work 2000 0.05", "Draw")
-    seen(page, "progress").wait_for()
+    wait_until(lambda: server.counted.count("drew") > drew)
     seen(page, ".work").get_by_role("button", name="Stop", exact=True).click()
     expect(seen(page, ".result[data-state=stopped]")).to_be_visible()
     wait_until(lambda: server.counted.count("cancelled") > before)
@@ -162,11 +97,14 @@ def test_music_is_composed(visit: Visit) -> None:
     assert barriers(visit) == []
 
 
+@pytest.mark.full
 def test_a_film_goes_on_when_the_page_is_loaded_anew_and_can_be_stopped(visit: Visit, server: Server) -> None:
     page = visit.go("film")
     choose(page, "films")
+    filmed = server.counted.count("filmed")
     ask(page, "work 100000", "Film")
-    wait_until(lambda: len(running(server)) == 1)
+    wait_until(lambda: server.counted.count("filmed") > filmed)
+    assert len(running(server)) == 1
     page.reload()
     page.wait_for_selector("main h1:visible")
     expect(seen(page, "progress")).to_be_visible()
@@ -191,13 +129,10 @@ def test_a_failing_engine_is_told_and_nothing_is_kept(visit: Visit) -> None:
     expect(seen(page, ".gallery li")).to_have_count(0)
 
 
-def test_the_server_is_watched_loaded_and_its_jobs_taken_away(
-    browser: Browser, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("keyed")
-    key = Keys(folder / "keys.json").add("boss", role="admin")
+def test_the_server_is_watched_loaded_and_its_jobs_taken_away(browser: Browser, keyed: Keyed) -> None:
+    server, key = keyed.server, keyed.admin
     headers = {"Authorization": f"Bearer {key}"}
-    with serving(folder, CONFIGURATION) as server, visiting(browser, server.address) as visit:
+    with visiting(browser, server.address) as visit:
         visit.allow("status of 401")
         page = visit.page
         page.goto(f"{server.address}/#server")
@@ -234,3 +169,94 @@ def test_nothing_is_wider_than_the_screen(browser: Browser, server: Server, widt
         for view in ("draw", "compose", "film", "server"):
             page = visit.go(view)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_an_image_is_seen_while_it_comes_unless_that_is_not_wanted(visit: Visit) -> None:
+    page = visit.go("draw")
+    choose(page, "eyes")
+    ask(page, "work 100000", "Draw")
+    preview = seen(page, "img[alt='What it looks like so far']")
+    preview.wait_for()
+    assert preview.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 32
+    stop = seen(page, ".work").get_by_role("button", name="Stop", exact=True)
+    stop.click()
+    seen(page, ".result[data-state=stopped]").wait_for()
+    expect(preview).to_have_count(0)
+    seen(page, "aside").get_by_label("Previews").uncheck()
+    ask(page, "work 100000", "Draw")
+    expect(seen(page, ".result")).to_contain_text("100 %")
+    expect(preview).to_have_count(0)
+    stop.click()
+    seen(page, ".result[data-state=stopped]").wait_for()
+
+
+def test_the_time_that_is_left_is_none_that_the_engine_cannot_keep(visit: Visit) -> None:
+    page = visit.go("film")
+    choose(page, "films")
+    steps, step = 100_000, 0.01  # seconds, that each takes at least
+    ask(page, f"work {steps}", "Film")
+    told = seen(page, ".result").get_by_text(re.compile(r"^about .* left$")).last
+    told.wait_for()
+    text = told.inner_text()
+    *hours, minutes, seconds = (int(part) for part in text.split(" ")[1].split(":"))
+    left = sum(hours) * 3600 + minutes * 60 + seconds
+    done = float(seen(page, "progress").get_attribute("value") or 0)
+    assert left >= (1 - done) * steps * step * 0.9, text
+    seen(page, ".work").get_by_role("button", name="Stop", exact=True).click()
+    seen(page, ".result[data-state=stopped]").wait_for()
+
+
+def test_the_pace_is_that_of_late_and_of_one_stage(visit: Visit) -> None:
+    page = visit.go("film")
+    told = page.evaluate(
+        """async () => {
+          const { Pace } = await import(new URL("lib/pace.js", document.querySelector("script[src]").src));
+          let now = 0;
+          const pace = new Pace(() => now);
+          const at = (seconds, stage, fraction) => { now = seconds * 1000; return pace.left(stage, fraction) };
+          const even = [0, 1, 2, 3, 4].map((n) => at(n, "draw", n / 10));
+          const slower = [10, 20, 30, 40].map((n, i) => at(n, "draw", (5 + i) / 10)).at(-1);
+          const other = [41, 42, 43].map((n, i) => at(n, "decode", i / 10));
+          const back = at(44, "decode", 0.05);
+          const unknown = at(45, "decode", null);
+          return { even, slower, other, back, unknown };
+        }"""
+    )
+    assert told["even"][:2] == [None, None]
+    assert told["even"][2:] == pytest.approx([8, 7, 6])
+    assert told["slower"] == pytest.approx(20), "the last steps took ten seconds each"
+    assert told["other"][:2] == [None, None]
+    assert told["other"][2] == pytest.approx(8)
+    assert told["back"] is None
+    assert told["unknown"] is None
+
+
+def test_an_image_is_enlarged_and_cut_out_where_the_model_can(visit: Visit) -> None:
+    page = visit.go("draw")
+    choose(page, "blocks")
+    buffer = io.BytesIO()
+    picture = Image.new("RGB", (40, 20), "#ffffff")
+    picture.paste("#aa0000", (10, 5, 30, 15))
+    picture.save(buffer, "PNG")
+    given = {"name": "a <b>red</b> field.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+    give(page, given)
+    page.get_by_text("Enlarge", exact=True).click()
+    expect(seen(page, "textarea.big")).to_have_count(0)
+    expect(seen(page, ".mask canvas")).to_have_count(0)
+    seen(page, "aside").get_by_label("Scale").first.fill("3")
+    seen(page, ".work").get_by_role("button", name="Enlarge it").click()
+    expect(seen(page, ".gallery li")).to_have_count(1)
+    expect(seen(page, ".gallery .title")).to_have_text("a <b>red</b> field.png, enlarged")
+    assert Image.open(io.BytesIO(content(page, "png"))).size == (120, 60)
+    page.get_by_text("Cut out", exact=True).click()
+    seen(page, ".work").get_by_role("button", name="Cut it out").click()
+    expect(seen(page, ".gallery li")).to_have_count(2)
+    made = Image.open(io.BytesIO(content(page, "png")))
+    assert (made.size, made.mode) == ((40, 20), "RGBA")
+    assert made.getpixel((0, 0))[3] == 0  # type: ignore[index]
+    assert made.getpixel((20, 10)) == (170, 0, 0, 255)
+    expect(seen(page, ".gallery").get_by_role("button", name="Again")).to_have_count(0)
+    choose(page, "eyes")
+    expect(seen(page, ".kinds")).to_have_count(0)
+    expect(seen(page, ".work").get_by_role("button", name="Change it", exact=True).first).to_be_visible()
+    assert barriers(visit) == []

@@ -1,0 +1,1 @@
+"""The checks of each stage, which take nine minutes of a card together."""

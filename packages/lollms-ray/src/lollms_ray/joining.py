@@ -1,0 +1,109 @@
+"""Joining a cluster, or starting one: what is looked at before ``ray.init``, which waits for minutes, or for ever."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+_REACHING = 4.0  # seconds for a connection to the head
+_ANSWERING = 10.0  # seconds in which the head says something, once Ray is imported
+_IMPORTING = 90.0
+_ASK = """
+import sys
+from ray._raylet import GcsClient
+print("asks", flush=True)
+GcsClient(address=sys.argv[1]).internal_kv_get(b"lollms", b"lollms", timeout=5)
+print("answered", flush=True)
+"""
+
+
+class Refused(Exception):
+    """A cluster that is not to be used: the reason, and what was found."""
+
+    def __init__(self, why: str, where: str) -> None:
+        super().__init__(where)
+        self.why = why
+
+
+def join(told: dict[str, Any]) -> None:
+    """Join a cluster, or start one that nobody but this machine's user reaches.
+
+    Args:
+        told: ``address``, ``folder`` for a cluster of this program's own, ``allow_open``.
+
+    Raises:
+        Refused: ``open``, it asks nobody for a token; ``silent``, nobody answers.
+        Exception: as ``ray.init``.
+    """
+    address = told["address"]
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": "lollms"}
+    if address != "local":
+        _check(address, allow_open=told["allow_open"])
+    import ray
+
+    if address == "local":
+        ray.init(
+            address="local", include_dashboard=False, _node_ip_address="127.0.0.1", _temp_dir=told["folder"],
+            object_store_memory=80 << 20, **common,
+        )  # fmt: skip
+    else:
+        ray.init(address=address, **common)
+
+
+def _check(address: str, *, allow_open: bool) -> None:
+    where = address
+    if address == "auto":
+        from ray._private.services import canonicalize_bootstrap_address_or_die
+
+        try:
+            where = canonicalize_bootstrap_address_or_die("auto")
+        except ConnectionError as exc:
+            raise Refused("silent", f"this machine ({exc})") from exc
+    host, _, port = where.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _REACHING):
+            pass
+    except (OSError, ValueError) as exc:
+        raise Refused("silent", f"{where} ({exc})") from exc
+    answered: dict[bool, bool] = {}
+    asking = [
+        threading.Thread(target=lambda token=token: answered.update({token: _answers(where, token=token)}))
+        for token in (True, *([] if allow_open else [False]))
+    ]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    if answered.get(False):
+        raise Refused("open", where)
+    if not answered[True]:
+        raise Refused("silent", f"{where} (to this token, in {_ANSWERING:g} s)")
+
+
+def _answers(address: str, *, token: bool) -> bool:
+    """Whether a head answers who shows the token, or none. Asked in a process that can be ended."""
+    variables = dict(os.environ)
+    if not token:
+        hidden = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
+        variables = {k: v for k, v in variables.items() if k not in hidden} | {"RAY_AUTH_MODE": "disabled"}
+    asking = subprocess.Popen(
+        [sys.executable, "-c", _ASK, address], env=variables, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    limit = threading.Timer(_IMPORTING, asking.kill)
+    limit.start()
+    try:
+        assert asking.stdout is not None
+        asked = asking.stdout.readline() == "asks\n"
+        limit.cancel()
+        limit = threading.Timer(_ANSWERING, asking.kill)
+        limit.start()
+        return asked and asking.stdout.readline() == "answered\n"
+    finally:
+        limit.cancel()
+        asking.kill()
+        asking.wait()
