@@ -24,6 +24,8 @@ _FILES = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart=
 SIDE_BY_SIDE = ("-n", "3", *_FILES)  # on two processors: a fifth of their time these wait
 ALL_THE_TIME = ("-n", "2", *_FILES)  # those on torch compute
 QUICK = ("-m", "not full")
+# Small models gain nothing from threads, which take the processor from each other.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 # Of the conformance suite, what an engine's own values can make of another process; the rest is the machinery's.
 CROSSING = ("--lollms-isolated", "-m", "lollms_crosses and not full")
 # Second suites of an engine, whose values are those that have crossed in its first; and what needs a process of its
@@ -113,15 +115,13 @@ def install_tests(session: nox.Session) -> dict[str, str]:
     debian(session, "chromium")
     install_wheels(session, *group("test"))
     session.install("--no-deps", str(EXAMPLES))
-    return {"LOLLMS_WHEELS": str(WHEELS)}
+    return {"LOLLMS_WHEELS": str(WHEELS), **ONE_THREAD}
 
 
 def install_torch_tests(session: nox.Session) -> dict[str, str]:
     """The same for those on torch."""
     install_torch_wheels(session, *group("test"), *group("torch-test"))
-    # Tiny models gain nothing from threads, which take the processor from each other.
-    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-    return {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **threads}
+    return {"LOLLMS_WHEELS": str(WHEELS), "LOLLMS_WITH_TORCH": "1", "HF_HUB_OFFLINE": "1", **ONE_THREAD}
 
 
 def debian(session: nox.Session, package: str, *programs: str) -> None:
@@ -184,7 +184,7 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *QUICK, *LIGHT_TESTS, env=environment)
     # The same promises with each binding in another process: all of them on the examples.
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "--lollms-isolated", *suites([EXAMPLES]))
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *CROSSING, *suites(LIGHT))
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, *CROSSING, *suites(LIGHT), env=ONE_THREAD)
     session.notify("torch_tests")
 
 

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from lollms_modalities.entry_points.refs import refresh
 
 
 @pytest.fixture(autouse=True)
 def no_hang(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that hangs ends the run with every thread's stack."""
+    """A test that hangs ends the run with every thread's stack, told where no capture holds it back."""
     long = request.node.get_closest_marker("full") is not None
-    faulthandler.dump_traceback_later(1800 if long else 60, exit=True)
+    told = request.config.stash.get(fault_handler_stderr_fd_key, sys.__stderr__)
+    faulthandler.dump_traceback_later(1800 if long else 60, exit=True, file=told)
     yield
     faulthandler.cancel_dump_traceback_later()
 

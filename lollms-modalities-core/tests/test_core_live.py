@@ -544,7 +544,7 @@ def test_errors_and_ends_of_an_asynchronous_source(stt: Any) -> None:
 
         began = asyncio.Event()
         task = asyncio.create_task(listen())
-        await began.wait()
+        await until(lambda: began.is_set() or task.done())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

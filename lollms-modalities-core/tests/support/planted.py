@@ -269,7 +269,7 @@ class BlocksTheLoop(Whole):
     """Its twin does the work on the event loop."""
 
     async def agenerate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
-        time.sleep(0.5)
+        time.sleep(1.5)  # longer than a busy machine holds up a loop
         return self.generate_audio(text, voice, **kwargs)
 
 

@@ -49,5 +49,9 @@ def join(thread: threading.Thread) -> None:
 
 def result(future: futures.Future[Any]) -> Any:
     """What ``future`` has come to. Raises what it has failed with."""
-    wait(lambda seconds: bool(futures.wait([future], seconds).done))
-    return future.result()
+    while True:
+        try:
+            return future.result(ANEW)
+        except futures.TimeoutError:
+            if future.done():  # it has failed with one of its own, or came just now
+                return future.result()
