@@ -508,8 +508,12 @@ def test_an_asynchronous_source_without_a_loop(stt: Any) -> None:
 
 def test_the_plain_verb_refuses_to_hold_up_the_loop_that_it_needs(stt: Any) -> None:
     async def main() -> None:
-        with pytest.raises(OptionError, match="atranscribe_live"):
+        with pytest.raises(OptionError, match="atranscribe_live") as refused:
             list(stt.transcribe_live(microphone(tones.tune("do"), [])))
+        # Nothing of it goes on anywhere, also while its error keeps what it was asked with.
+        async with asyncio.timeout(30):
+            check([s async for s in stt.atranscribe_live(microphone(tones.tune(TEXT), []))])
+        assert refused.value.names == ["frames"]
 
     asyncio.run(main())
 

@@ -41,9 +41,12 @@ class Feeding:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self, call: Call, exchange: Exchange) -> None:
-        """The worker has been told of the call: send what it takes."""
+    def prepare(self, call: Call) -> None:
+        """The call begins. Raises ``OptionError`` where its caller would wait for itself."""
         self._source.begin(call)
+
+    def begin(self, exchange: Exchange) -> None:
+        """The worker has been told of the call: send what it takes."""
         self._exchange = exchange
         self._thread = threading.Thread(target=self._run, args=(exchange,), name="lollms-frames", daemon=True)
         self._thread.start()

@@ -84,11 +84,16 @@ class Items(Iterator[Any]):
         try:
             message, out, *feeding = request
             self._feeding: Feeding | None = feeding[0] if feeding else None
+            if self._feeding is not None:
+                self._feeding.prepare(call)
             self._request = Request(self._worker, call, message, out, grace=self._workers.spec.policy.grace)
             if self._feeding is not None:
-                self._feeding.begin(call, self._request.exchange)
+                self._feeding.begin(self._request.exchange)
         except BaseException:
-            self._workers.give(self._worker, call)
+            if self._request is not None:
+                self.close()  # the worker has begun, and would wait for what nobody sends
+            else:
+                self._workers.give(self._worker, call)
             raise
 
     def __next__(self) -> Any:
