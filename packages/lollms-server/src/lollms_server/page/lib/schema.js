@@ -16,7 +16,7 @@ export function fieldOf(name, schema, root, required = false, depth = 0) {
   const told = resolve(schema, root);
   const { schema: shape, nullable } = withoutNull(told, root, depth);
   const field = {
-    name, required, nullable, label: text(told.title) || text(shape.title) || titleOf(name), kind: "json",
+    name, required, nullable, label: labelOf(name, text(told.title) || text(shape.title)), kind: "json",
     description: text(told.description) || text(shape.description), initial: told.default ?? shape.default ?? null,
     secret: Boolean(told.writeOnly || shape.writeOnly || shape.format === "password" || told.lollms?.kind === "secret"),
     listed: text(told.lollms?.choices_from, null),
@@ -33,6 +33,9 @@ export function fieldsOf(schema, leftOut = []) {
     .filter(([name]) => !leftOut.includes(name))
     .map(([name, property]) => fieldOf(name, property, schema, required.has(name)));
 }
+
+// What a schema calls it; its name, where that says no more, as "Num Frames" that was made of num_frames.
+const labelOf = (name, title) => (title && title.toLowerCase() !== titleOf(name).toLowerCase() ? title : titleOf(name));
 
 export const titleOf = (name) => {
   const words = name.replaceAll("_", " ").trim();
