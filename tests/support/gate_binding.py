@@ -96,3 +96,9 @@ class GateTTSBinding(LollmsTTSBinding):
     def _note(self, what: str) -> None:
         with open(self.settings.folder / "notes", "a", encoding="utf-8") as file:
             file.write(f"{what}\n")
+
+
+class WideGateTTSBinding(GateTTSBinding):
+    """Works on two calls side by side."""
+
+    concurrency = 2

@@ -1,10 +1,12 @@
-"""A PostgreSQL of Debian's for tests, in a folder of its own, reached through a Unix socket."""
+"""A PostgreSQL of Debian's for tests, in a folder of its own: reached through a Unix socket, which nobody else can have
+taken when it is started again, or over TCP on loopback with a password."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,23 +33,42 @@ class Postgres:
 
     Attributes:
         url: of its database, as SQLAlchemy takes it.
+        who: as which user it runs, as arguments of ``subprocess.run``.
     """
 
-    def __init__(self, folder: Path, bins: Path, who: dict[str, Any]) -> None:
-        self._folder, self._bins, self._who = folder, bins, who
+    def __init__(self, folder: Path, bins: Path, who: dict[str, Any], password: str) -> None:
+        self._folder, self._bins, self.who = folder, bins, who
+        self._options = f"-c unix_socket_directories={folder} -c fsync=off"
+        self._password = password
         self.url = f"postgresql://postgres@/postgres?host={folder}"
+        if password:
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                port = free.getsockname()[1]
+            self.url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+            self._options += f" -c port={port}"
+        self._options += f" -c listen_addresses={'127.0.0.1' if password else ''}"
+
+    def make(self) -> None:
+        """Make its folder of data."""
+        words = ["-D", str(self._folder / "data"), "-U", "postgres", "--no-sync", "-E", "UTF8"]
+        if not self._password:
+            self.run("initdb", *words, "-A", "trust")
+            return
+        secret = self._folder / "password"
+        secret.write_text(self._password)
+        secret.chmod(0o644)  # the folder is its user's alone
+        self.run("initdb", *words, "-A", "scram-sha-256", "--pwfile", str(secret))
 
     def run(self, program: str, *words: str) -> None:
         """Run one of its programs, as the user whose it is: it refuses to be root's."""
         with (self._folder / "log").open("ab") as log:
             subprocess.run(
-                [self._bins / program, *words], check=True, cwd=self._folder, stdout=log, stderr=log, **self._who
+                [self._bins / program, *words], check=True, cwd=self._folder, stdout=log, stderr=log, **self.who
             )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
-        self.run("pg_ctl", "-w", "-D", str(self._folder / "data"), "-l", "server.log", "-o", options, "start")
+        self.run("pg_ctl", "-w", "-D", str(self._folder / "data"), "-l", "server.log", "-o", self._options, "start")
 
     def stop(self) -> None:
         """End it at once, with all connections."""
@@ -55,8 +76,8 @@ class Postgres:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A running one, which ends with the block."""
+def postgres(password: str = "") -> Iterator[Postgres]:
+    """A running one, which ends with the block; over TCP where it has a password."""
     bins = programs()
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     who: dict[str, Any] = {}
@@ -64,10 +85,10 @@ def postgres() -> Iterator[Postgres]:
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    server = Postgres(folder, bins, who)
+    server = Postgres(folder, bins, who, password)
     started = False
     try:
-        server.run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8")
+        server.make()
         server.start()
         started = True
         yield server

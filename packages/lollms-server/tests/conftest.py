@@ -24,7 +24,10 @@ SUPPORT = Path(__file__).parents[3] / "tests" / "support"
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of the binding ``gate``: what it notes, and the file ``open`` that lets its calls end."""
     site = tmp_path / "site"
-    install(site, "lollms_gate", "[lollms_client.tts_bindings]\ngate = gate_binding:GateTTSBinding\n")
+    names = "".join(
+        f"{name} = gate_binding:{kind}TTSBinding\n" for name, kind in (("gate", "Gate"), ("wide", "WideGate"))
+    )
+    install(site, "lollms_gate", f"[lollms_client.tts_bindings]\n{names}")
     (site / "gate_binding.py").write_text((SUPPORT / "gate_binding.py").read_text("utf-8"), "utf-8")
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))

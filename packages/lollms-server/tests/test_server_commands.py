@@ -31,6 +31,7 @@ from lollms_modalities import (
 from lollms_server.commands import serve
 from lollms_server.commands.serving import _listen
 from lollms_server.room.errors import CallNotFound, ModelNotServed
+from lollms_server.room.keys import Keys
 from rooms import gate_model, notes
 from waiting import wait_until
 
@@ -68,11 +69,13 @@ class Served:
         wait_until(listening, 60)
         return found[0]
 
-    def ask(self, path: str, body: Any = None, *, at: str | None = None, key: str = "") -> tuple[int, bytes, Any]:
+    def ask(
+        self, path: str, body: Any = None, *, at: str | None = None, key: str = "", method: str | None = None
+    ) -> tuple[int, bytes, Any]:
         """Status, body, headers; 0 where nobody answers."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        request = urllib.request.Request(f"{at or self.address()}{path}", data, headers)
+        request = urllib.request.Request(f"{at or self.address()}{path}", data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read(), answer.headers
@@ -381,6 +384,51 @@ def test_keys_are_made_shown_once_and_taken_away(
     said = "".join(served.said)
     assert not [k for k in (made, boss, new) if k in said]
     assert "Keys: anna, boss" in said
+
+
+@pytest.mark.full
+def test_an_admins_key_sets_what_may_be_set_and_all_of_it_is_written_down(
+    gate: Path, start: Start, tmp_path: Path
+) -> None:
+    keys = Keys(tmp_path / "keys.json")
+    boss, anna = keys.add("boss", role="admin"), keys.add("anna")
+    served = start(f"[serve]\nkeys_file = {json.dumps(str(keys.path))}\n" + gate_model(gate))
+    at, path = served.address(), "/lollms/v2/bindings/tts/gate"
+
+    def put(key: str, **settings: Any) -> tuple[int, Any]:
+        status, body, _ = served.ask(f"{path}/settings", {"settings": settings}, at=at, key=key, method="PUT")
+        return status, json.loads(body)
+
+    for closed in (
+        {"folder": "/"}, {"service_address": "http://127.0.0.1:1"}, {"model_name": "/etc/passwd"}, {"where": "x"},
+        {"default_voice": "../../x"}, {"volume": -1}, {"volum": 1}, {"volume": 0.5, "folder": None},
+    ):  # fmt: skip
+        status, told = put(boss, **closed)
+        assert (status, told["error"]["type"]) == (400, "invalid_request_error"), closed
+    assert put(boss, volume=0.25) == (200, {"changed": ["volume"]})
+    assert put(anna, volume=0.75)[0] == 403
+    told = json.loads(served.ask(path, at=at, key=boss)[1])
+    assert {row["name"]: row["value"] for row in told["settings"]}["volume"] == 0.25
+    assert {"folder", "volume"} <= told["settings_schema"]["properties"].keys()
+    assert {"speed", "reference"} <= told["options_schema"]["properties"].keys()
+    assert {"generate_audio", "stream_audio"} <= told["verbs"].keys()
+    assert told["capabilities"]["streaming"] is True
+    assert served.ask(f"{path}/load", {}, at=at, key=boss)[0] == 200
+    assert json.loads(served.ask("/lollms/v2/bindings", at=at, key=boss)[1])["data"][0]["loaded"] is True
+    assert json.loads(served.ask(f"{path}/unload", {}, at=at, key=boss)[1]) == {"unloaded": True}
+    assert notes(gate) == ["load", "free"]
+
+    def acts() -> list[tuple[str, str, bool]]:
+        lines = [json.loads(line) for line in served.said if line.startswith("{") and '"act"' in line]
+        return [(line["who"], line["act"], line["allowed"]) for line in lines]
+
+    boss_s = [("key boss", act, True) for act in [*["set_settings"] * 9, "load", "unload"]]
+    wait_until(
+        lambda: (
+            sorted(acts())
+            == sorted([*boss_s, ("key anna", "PUT /lollms/v2/bindings/{modality}/{name}/settings", False)])
+        )
+    )
 
 
 def test_a_key_is_for_models_that_are_served(gate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eventually import true
 from lollms_modalities import LollmsError
-from lollms_server.jobs.board import KINDS, Jobs
+from lollms_server.jobs import sweeping
+from lollms_server.jobs.board import KINDS, Jobs, Lease
 from lollms_server.jobs.errors import JobNotFound, StoreLost
 from lollms_server.jobs.job import Job
 from lollms_server.jobs.requests import Request
+from lollms_server.jobs.schema import JOBS, now
 from lollms_server.jobs.store import Store
 from lollms_server.room.callers import Caller
 from lollms_server.room.room import Room
 from lollms_server.web import errors
 from rooms import OpenRoom, gate_model, notes
+from sqlalchemy import select
 
 Opened = Callable[[], Any]
 
@@ -34,9 +40,9 @@ def jobs(gate: Path, opened: OpenRoom) -> Opened:
     """Gives the jobs of a room of the binding ``gate``, and that room; they are not running yet."""
 
     @asynccontextmanager
-    async def make() -> AsyncIterator[tuple[Jobs, Room]]:
+    async def make(lease: Lease | None = None) -> AsyncIterator[tuple[Jobs, Room]]:
         async with opened(gate_model(gate)) as room:
-            made = Jobs(room, tell)
+            made = Jobs(room, tell, lease)
             try:
                 yield made, room
             finally:
@@ -68,7 +74,7 @@ def test_one_that_is_cancelled_before_it_began_gives_its_place_back(jobs: Opened
                 taken = board.store.take(head.number, "s", "t", 100.0)
                 assert taken is not None
                 board.runner._begin(taken, "t", head)  # whose task has not run a line when it is cancelled
-                await asyncio.wait_for(end(job), 10)
+                await asyncio.wait_for(end(job, me), 10)
                 assert board.runner._running == {}
             board.start()
             assert (await asyncio.wait_for(ended(board, await ask(board, room, me), me), 30)).state == "completed"
@@ -82,10 +88,77 @@ def test_one_that_has_ended_keeps_its_files_when_it_is_cancelled_after(jobs: Ope
             board.start()
             before = await ask(board, room, me)
             done = await ended(board, before, me)
-            assert (await board.cancel(before)).state == "completed", "what is known of it may be old"
+            assert (await board.cancel(before, me)).state == "completed", "what is known of it may be old"
             assert files(board, done) == [done.files[0]["name"]]
 
     asyncio.run(main())
+
+
+def test_what_an_admin_does_to_anothers_job_is_written_down(
+    jobs: Opened, me: Caller, admin: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lollms_server.audit")
+
+    async def main() -> list[str]:
+        async with jobs() as (board, room):
+            mine = [await ask(board, room, me) for _ in range(4)]
+            for job, who in zip(mine, (me, admin) * 2, strict=True):
+                await (board.cancel if job in mine[:2] else board.remove)(job, who)
+            return [job.id for job in mine]
+
+    ids = asyncio.run(main())
+    acts = [json.loads(record.getMessage()) for record in caplog.records if record.name == "lollms_server.audit"]
+    assert [(act["who"], act["act"], act["job"]) for act in acts] == [
+        ("key boss", "cancel", ids[1]), ("key boss", "delete", ids[3]),
+    ]  # fmt: skip
+
+
+def test_a_lease_is_renewed_while_its_job_runs(jobs: Opened, gate: Path, me: Caller) -> None:
+    assert Lease() == (5.0, 20.0), "as the docs say"
+
+    async def main() -> None:
+        async with jobs(Lease(0.02, 1000.0)) as (board, room):
+            board.start()
+            job = await ask(board, room, me, "wait")
+            await true(lambda: "begin wait" in notes(gate))
+            seen = {lease_of(board, job)}
+            while len(seen) < 4:
+                seen.add(lease_of(board, job))
+                await asyncio.sleep(0.01)
+            (gate / "open").touch()
+            assert (await ended(board, job, me)).state == "completed"
+            assert lease_of(board, job) is None
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def lease_of(board: Jobs, job: Job) -> float | None:
+    """Until when it is held, by the database's clock."""
+    with board.store._writing() as connection:
+        until: float | None = connection.scalar(select(JOBS.c.lease).where(JOBS.c.id == job.id))
+        return until
+
+
+def test_what_is_over_goes_with_its_files_and_files_of_nobody_go_too(
+    jobs: Opened, me: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_ORPHAN", -1.0)
+
+    async def main() -> None:
+        async with jobs(Lease(0.05, 20.0)) as (board, room):
+            board.start()
+            stays, goes = [await ended(board, await ask(board, room, me), me) for _ in range(2)]
+            board.files.write("job_" + "0" * 32, "u0", b"whose server was killed before it was asked for")
+            with board.store._writing() as connection:
+                connection.execute(JOBS.update().where(JOBS.c.id == goes.id).values(expires=now() - 1))
+            await true(lambda: not files(board, goes))
+            with pytest.raises(JobNotFound):
+                await board.found(goes.id, me, KINDS)
+            await board.aside(board._sweeper.sweep_files)
+            assert board.files.ids(-1.0) == [stays.id]
+            assert (await board.found(stays.id, me, KINDS)).state == "completed"
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_one_that_is_deleted_while_its_result_is_written_leaves_nothing(
@@ -105,7 +178,7 @@ def test_one_that_is_deleted_while_its_result_is_written_leaves_nothing(
             board.start()
             job = await ask(board, room, me)
             await asyncio.wait_for(begun.wait(), 30)
-            removing = asyncio.ensure_future(board.remove(job))
+            removing = asyncio.ensure_future(board.remove(job, me))
             await asyncio.sleep(0.05)
             go.set()
             await asyncio.wait_for(removing, 30)
@@ -259,7 +332,7 @@ def test_who_watches_and_leaves_is_forgotten(jobs: Opened, me: Caller) -> None:
             assert len(board._changed) == 1
             for each in changes[1:]:
                 await each.aclose()
-            await board.cancel(job)
+            await board.cancel(job, me)
             assert (await asyncio.wait_for(anext(changes[0]), 30)).state == "cancelled"
             await changes[0].aclose()
             del changes, each

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import stat
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -300,6 +303,72 @@ def test_it_is_found_again_when_it_is_back() -> None:
         assert store.finish("t", {"state": "completed"}, LIFE)
         assert job.id
         store.close()
+
+
+@pytest.mark.full
+def test_it_is_reached_over_tcp_with_a_password() -> None:
+    with postgres("geheim") as server:
+        store = Store(server.url)
+        assert store.finish("t", {"state": "completed"}, LIFE) is False
+        assert taken(store, add(store)).state == "in_progress"
+        assert "geheim" not in store.shown
+        store.close()
+        with pytest.raises(ConfigurationError, match="password authentication failed") as refused:
+            Store(server.url.replace("geheim", "falsch"))
+        assert "falsch" not in str(refused.value)
+
+
+def test_a_full_disk_of_the_database_is_told_and_loses_nothing(tmp_path: Path) -> None:
+    """SQLite tells of its limit of pages as of a disk."""
+    store = Store(f"sqlite:///{tmp_path}/jobs.sqlite3")
+    kept = taken(store, add(store))
+    with store._writing() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    _until_it_is_full(store, kept)
+    store.close()
+
+
+@pytest.mark.full
+def test_a_full_disk_of_postgresqls_too(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.fail("A small disk is made by root alone.")
+    with postgres() as server, tempfile.TemporaryDirectory() as disk:  # not below tmp_path, which is root's alone
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", disk], check=True)
+        try:
+            os.chmod(disk, 0o777)
+            place = Path(disk) / "space"
+            place.mkdir()
+            os.chown(place, server.who["user"], server.who["group"])
+            store = Store(server.url)
+            with store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql(f"CREATE TABLESPACE small LOCATION '{place}'")
+                connection.exec_driver_sql("ALTER TABLE lollms_jobs SET TABLESPACE small")
+            _until_it_is_full(store, taken(store, add(store)))
+            store.close()
+            server.stop()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+
+def _until_it_is_full(store: Store, kept: Job) -> None:
+    """Add until there is no room for more; what was promised before stays, and is ended where there is room again."""
+    added: list[Job] = []
+
+    def fill() -> None:
+        for number in range(1, 2000):
+            added.append(add(store, number, request={"options": {"prompt": secrets.token_hex(2000)}}))
+
+    with pytest.raises(StoreFull, match="disk with the jobs is full"):
+        fill()
+    assert store.known([job.id for job in added]) == {job.id for job in added}
+    assert store.hold(["t"], 100.0) == {"t"}
+    for job in added[:3]:
+        store.remove(job.id)
+    assert store.finish("t", {"state": "completed", "result": {"files": []}}, LIFE)
+    now = store.get(kept.id)
+    assert now is not None
+    assert now.state == "completed"
 
 
 @pytest.fixture(params=["", "file://", "memory://"])

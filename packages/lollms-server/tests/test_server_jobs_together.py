@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from job_servers import ENDED, JOBS, Shared, ask, kill, shared, states
+from job_servers import ENDED, JOBS, SPEAK, Shared, ask, kill, shared, states
 from postgres import postgres
 from serving import Server
 from waiting import wait_until
@@ -60,6 +60,37 @@ def test_a_cancel_at_any_reaches_the_one_that_runs_it(servers: Shared, three: li
     wait_until(lambda: sum(c.count("cancelled") for c in servers.counted) == sum(before) + 3, 60)
     for server in three:
         assert {states(server)[job]["status"] for job, _, _ in jobs} == {"cancelled"}
+
+
+ODD = ["job_" + "0" * 31 + "%00", "%00", "job_" + "0" * 32, "JOB_" + "0" * 32, "job_" + "0" * 32 + "%00", "%F0%9F%98%80", "%ff",
+       "job_%ed%a0%80" + "0" * 26, "x" * 5000, "%27%3B--", "video_" + "0" * 32]  # fmt: skip
+
+
+def test_what_is_no_id_is_not_found_and_no_database_is_lost(servers: Shared, three: list[Server]) -> None:
+    """PostgreSQL has no NUL, nothing that is no UTF-8, and no longer text than a column takes."""
+    server, _, _ = three
+    for odd in ODD:
+        for path in (JOBS, "/v1/videos", "/v1/music", "/v1/images/results"):
+            tails = ("/0",) if "images" in path else ("", "/content")
+            for tail in tails:
+                reply = server.ask("GET", f"{path}/{odd}{tail}")
+                assert (reply.status, reply.error["code"] in ("job_not_found", "not_found")) == (404, True), (path, odd)
+            if "images" not in path:
+                assert server.ask("DELETE", f"{path}/{odd}").status == 404
+                assert server.ask("GET", f"{path}?after={odd}").json["data"] == []
+        for path in (f"{JOBS}/{odd}/cancel", f"/v1/videos/{odd}/remix"):
+            assert server.ask("POST", path, {"prompt": "x"} if "remix" in path else None).status == 404
+        assert server.ask("DELETE", f"/lollms/v2/calls/{odd}").status == 404
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "a\xff\xe9"}
+    for text, ends in (("work 1 0.05 a\0b", "failed"), ("work 1 0.05 \U0001f600 \x7f \u2028", "completed")):
+        made = {server.ask("POST", SPEAK, {"arguments": {"text": text}}, headers).json["id"] for _ in range(2)}
+        assert len(made) == 1, "it is one job"
+        told = events(server, *made)
+        assert told[-1]["status"] == ends, told
+        if ends == "failed":  # the table holds it, the engine is not given it
+            assert "NUL" in told[-1]["error"]["message"]
+        headers |= {"Idempotency-Key": "b" * 255}
+    assert "does not answer" not in server.log.read_text()
 
 
 def test_what_a_killed_one_ran_is_told_by_the_others_and_what_waited_runs(servers: Shared) -> None:

@@ -46,6 +46,24 @@ def test_idle_models_make_room_the_longest_idle_first(gate: Path, opened: OpenRo
     asyncio.run(main())
 
 
+def test_it_makes_room_for_another_kind_of_binding(gate: Path, opened: OpenRoom) -> None:
+    others = "".join(
+        f'[models.{name}]\nbinding = "example"\nmodality = "{kind}"\nisolated = false\n'
+        for name, kind in (("blocks", "tti"), ("chord", "ttm"))
+    )
+
+    async def main() -> None:
+        async with opened(models(gate, "a") + others, max_loaded=2) as room:
+            await ask(room, "a")
+            await room.call(room.find("blocks", "tti", TERMINAL), TERMINAL, "generate_image", "x")
+            assert loaded(room) == ["a", "blocks"]
+            await room.call(room.find("chord", "ttm", TERMINAL), TERMINAL, "generate_music", "x")
+            assert loaded(room) == ["blocks", "chord"]
+            assert notes(gate / "a")[-1] == "free"
+
+    asyncio.run(main())
+
+
 def test_one_at_work_is_never_unloaded(gate: Path, opened: OpenRoom) -> None:
     async def main() -> None:
         async with opened(models(gate, "abc"), max_loaded=2) as room:

@@ -213,9 +213,16 @@ def test_a_full_queue_refuses(gate: Path, opened: OpenRoom, me: Caller) -> None:
     asyncio.run(main())
 
 
-def test_keys_take_turns(gate: Path, opened: OpenRoom) -> None:
-    """One key with ten calls in the queue, another with one that comes last: it is the second to begin."""
-    flood, other = Caller("flood", "user", "10.0.0.1"), Caller("other", "user", "10.0.0.1")
+@pytest.mark.parametrize(
+    ("flood", "other"),
+    [
+        (Caller("flood", "user", "10.0.0.1"), Caller("other", "user", "10.0.0.1")),
+        (Caller(None, "anonymous", "127.0.0.1"), Caller(None, "anonymous", "127.0.0.2")),
+    ],
+    ids=["keys", "addresses"],
+)
+def test_callers_take_turns(gate: Path, opened: OpenRoom, flood: Caller, other: Caller) -> None:
+    """One with ten calls in the queue, another with one that comes last: it is the second to begin."""
 
     async def main() -> None:
         async with opened(gate_model(gate)) as room:
@@ -244,6 +251,21 @@ def test_a_key_has_so_many_calls_at_once(gate: Path, opened: OpenRoom) -> None:
             (gate / "open").touch()
             await asyncio.gather(*tasks)
             await ask(room, caller, "wait 4")
+
+    asyncio.run(main())
+
+
+@pytest.mark.full
+def test_as_many_work_as_the_binding_can_times_its_pool(gate: Path, opened: OpenRoom, me: Caller) -> None:
+    async def main() -> None:
+        async with opened(gate_model(gate, f"{ELSEWHERE}\npool = 2").replace('"gate"', '"wide"')) as room:
+            await ask(room, me, "quick")  # what it can do side by side is known when it has been made
+            assert room.at_once("gate", "tts") == 4
+            tasks = [ask(room, me, f"wait {n}") for n in range(6)]
+            await true(lambda: sum(note.startswith("begin wait") for note in notes(gate)) == 4)
+            assert sorted(call.state for call in room.calls(TERMINAL)) == ["queued"] * 2 + ["running"] * 4
+            (gate / "open").touch()
+            await asyncio.gather(*tasks)
 
     asyncio.run(main())
 
@@ -491,6 +513,30 @@ def test_the_log_has_names_and_times_and_nothing_that_was_said(
     assert lines[0].keys() >= {"time", "waited", "engine", "whole"}
     assert lines[1]["address"] == "127.0.0.1"
     assert "secret" not in caplog.text
+
+
+def test_what_an_admin_does_to_anothers_is_written_down(
+    gate: Path, opened: OpenRoom, admin: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lollms_server.audit")
+    anna, recording = Caller("anna", "user", "10.0.0.1"), bytes(Audio.from_pcm(bytes(64000), 16000))
+
+    async def main() -> None:
+        async with opened(gate_model(gate)) as room:
+            chosen = room.find("gate", "tts", anna)
+            for who, by in ((anna, anna), (admin, admin), (anna, admin)):
+                voice = await room.recorded.add(chosen, who, "Mine", recording, "Anna herself")
+                await room.recorded.remove(voice.id, by, lambda _: chosen)
+                task = ask(room, who, "wait", request_id=f"{who.key_name}-{by.key_name}")
+                await true(lambda: room.calls(TERMINAL))
+                room.cancel(f"{who.key_name}-{by.key_name}", by)
+                with pytest.raises(CallCancelled):
+                    await task
+
+    asyncio.run(main())
+    acts = [json.loads(record.getMessage()) for record in caplog.records if record.name == "lollms_server.audit"]
+    assert [(act["who"], act["act"]) for act in acts] == [("key boss", "remove_voice"), ("key boss", "cancel")]
+    assert acts[1]["call"] == "anna-boss"
 
 
 def scraped(room: Room) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from lollms_server.jobs.board import KINDS, Jobs
 from lollms_server.jobs.job import Job
 from lollms_server.room.callers import TERMINAL
-from lollms_server.room.log import log_act
 from lollms_server.room.terminal import Act
 from lollms_server.web.v2.jobs import told
 
@@ -32,9 +31,7 @@ def acts_of(jobs: Jobs) -> dict[str, Act]:
         return told(await found(asked))
 
     async def cancel(asked: Mapping[str, Any]) -> Any:
-        job = await found(asked)
-        log_act(TERMINAL.who, "cancel", job=job.id)
-        return told(await jobs.cancel(job))
+        return told(await jobs.cancel(await found(asked), TERMINAL))
 
     async def content(asked: Mapping[str, Any]) -> Any:
         file, _ = await jobs.opened(await found(asked), int(asked["number"]))

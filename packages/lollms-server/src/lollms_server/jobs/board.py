@@ -30,6 +30,7 @@ from lollms_server.jobs.store import Limits, Store
 from lollms_server.jobs.sweeping import Sweeper
 from lollms_server.room.callers import Caller
 from lollms_server.room.configuration import JobSettings
+from lollms_server.room.log import log_act
 from lollms_server.room.models import Chosen
 from lollms_server.room.room import Room
 
@@ -206,12 +207,13 @@ class Jobs:
         rows, more = await self.aside(self.store.listed, owner, kinds, **how)
         return [self.runner.seen(job) for job in rows], more
 
-    async def cancel(self, job: Job) -> Job:
+    async def cancel(self, job: Job, caller: Caller) -> Job:
         """Cancel a job, in the queue or in the engine, here or at another server; as it is then.
 
         Raises:
             JobNotFound: it was deleted meanwhile.
         """
+        _written_down("cancel", job, caller)
         if await self.aside(self.store.cancel, job.id, self.lifetime):
             self.metrics.ended(job.kind, "cancelled")
             await self.runner.drop(job.id)
@@ -223,8 +225,9 @@ class Jobs:
             raise JobNotFound(f"There is no job {job.id!r} any more.")
         return now
 
-    async def remove(self, job: Job) -> None:
+    async def remove(self, job: Job, caller: Caller) -> None:
         """Delete a job with its results; one that runs is cancelled."""
+        _written_down("delete", job, caller)
         await self.aside(self.store.remove, job.id)
         await self.runner.drop(job.id)
         await self.aside(self.files.remove, job.id)
@@ -284,6 +287,12 @@ class Jobs:
 
 def _is_for(job: Job, caller: Caller) -> bool:
     return caller.is_admin or job.owner == owner_of(caller)
+
+
+def _written_down(act: str, job: Job, caller: Caller) -> None:
+    """What an admin does to another's job is."""
+    if job.owner != owner_of(caller):
+        log_act(caller.who, act, job=job.id)
 
 
 def _digest(value: Any) -> str:

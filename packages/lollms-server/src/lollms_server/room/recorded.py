@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.keys import Key, read_private, write_private
+from lollms_server.room.log import log_act
 from lollms_server.room.models import Chosen
 
 _log = logging.getLogger(__name__)
@@ -165,6 +166,8 @@ class RecordedVoices:
         voice = self._voices.get(voice_id)
         if voice is None or not voice.is_for(caller):
             raise VoiceNotFoundError(f"There is no registered voice {voice_id!r:.80}.")
+        if voice.owner != caller.who:
+            log_act(caller.who, "remove_voice", voice=voice.id)
         with suppress(VoiceNotFoundError):  # it was removed by hand
             await self._look(find(voice.model), partial(_removed, voice=voice.id))
         self._voices.pop(voice.id, None)

@@ -165,7 +165,7 @@ class _Exchange:
         self._shaped = route.shaped
         key = None if route.access == "open" else route.key_of(headers)
         late = bool(route.key_field) and key is None
-        caller = enter(app, scope, headers, "open" if late else route.access, key)
+        caller = enter(app, scope, headers, "open" if late else route.access, key, f"{route.method} {route.path}")
         self._asked = Asked(app, scope, self._receive, headers, route, params, caller, self._id)
         if late:
             await self._asked.enter_late()

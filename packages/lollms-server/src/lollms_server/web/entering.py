@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import NotAllowed
+from lollms_server.room.log import log_act
 from lollms_server.web.errors import Refused
 from lollms_server.web.guard import Headers
 
@@ -72,12 +73,15 @@ def header(name: str) -> KeyOf:
     return key_of
 
 
-def enter(app: App, scope: Scope, headers: Headers, access: Access, key: str | None) -> Caller:
+def enter(
+    app: App, scope: Scope, headers: Headers, access: Access, key: str | None, what: str = ""
+) -> Caller:  # fmt: skip
     """Who asks.
 
     Args:
         access: as of the route.
         key: that came, wherever it stood.
+        what: is asked for, as it is written down where it is for admins and this is none.
 
     Raises:
         KeyRefused, NotAllowed: not this one.
@@ -90,6 +94,7 @@ def enter(app: App, scope: Scope, headers: Headers, access: Access, key: str | N
         key, address, forwarded=guard.forwarded(scope, headers), lists=access == "lists"
     )  # fmt: skip
     if access == "admin" and not caller.is_admin:
+        log_act(caller.who, what, allowed=False)
         raise NotAllowed(
             "This is for admins.",
             hint="Use a key that was made with --role admin, or `lollms serve` at the terminal.",

@@ -166,5 +166,5 @@ async def listed(asked: Asked, kind: str) -> Answer:
 async def remove(asked: Asked, kind: str) -> Answer:
     """Delete a job with its results; one that runs is cancelled."""
     job = await found(asked, kind)
-    await asked.app.jobs.remove(job)
+    await asked.app.jobs.remove(job, asked.caller)
     return json_answer({"id": job.id, "object": f"{kind}.deleted", "deleted": True})

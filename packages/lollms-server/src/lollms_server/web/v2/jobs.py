@@ -76,13 +76,13 @@ async def content(asked: Asked) -> Answer:
 
 async def cancel(asked: Asked) -> Answer:
     """Cancel a job, in the queue or in the engine. One that has ended stays as it is."""
-    return await big_json_answer(told(await asked.app.jobs.cancel(await _found(asked))))
+    return await big_json_answer(told(await asked.app.jobs.cancel(await _found(asked), asked.caller)))
 
 
 async def remove(asked: Asked) -> Answer:
     """Delete a job with its results; one that runs is cancelled."""
     job = await _found(asked)
-    await asked.app.jobs.remove(job)
+    await asked.app.jobs.remove(job, asked.caller)
     return json_answer({"id": job.id, "object": "lollms.job.deleted", "deleted": True})
 
 
