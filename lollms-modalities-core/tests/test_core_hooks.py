@@ -99,6 +99,22 @@ def test_a_plug_in_that_raises_is_told_and_loses_nothing(listener: Listener, cap
     assert "failed in lollms_after_call" in caplog.text
 
 
+def test_a_plug_in_has_a_name(caplog: pytest.LogCaptureFixture) -> None:
+    one, two, three = Fails(), Fails(), Fails()
+    hooks.register(one)
+    hooks.register(two)
+    hooks.register(three, "mine")
+    try:
+        with pytest.raises(ValueError, match="mine"):
+            hooks.register(Fails(), "mine")
+        Speaks().generate_audio("hi")
+    finally:
+        for plugin in (one, two, three):
+            hooks.unregister(plugin)
+    for name in ("Fails", "Fails-2", "mine"):
+        assert f"plug-in '{name}' failed in lollms_after_call" in caplog.text
+
+
 def test_without_a_plug_in_nothing_is_imported() -> None:
     program = (
         "import sys\nfrom typing import Any\n"

@@ -94,9 +94,17 @@ def ffmpeg_s_tags(path: Path) -> dict[str, str]:
 
 def exiftool_s_tags(path: Path) -> dict[str, Any]:
     """The tags that ExifTool sees, by group and name."""
+    (tags,) = json.loads(_exiftool("-j", "-a", "-G1", str(path)))
+    return dict(tags)
+
+
+def exiftool_writes(path: Path, *tags: str) -> None:
+    """Have ExifTool change a file's tags."""
+    _exiftool("-q", "-overwrite_original", *tags, str(path))
+
+
+def _exiftool(*words: str) -> bytes:
     perl = shutil.which("perl")
     assert perl is not None, "ExifTool is a program in Perl"
     program = npm_package(*EXIFTOOL) / "bin" / "exiftool"
-    done = subprocess.run([perl, str(program), "-j", "-a", "-G1", str(path)], capture_output=True, check=True)
-    (tags,) = json.loads(done.stdout)
-    return dict(tags)
+    return subprocess.run([perl, str(program), *words], capture_output=True, check=True).stdout

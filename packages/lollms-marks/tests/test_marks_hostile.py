@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
 import time
@@ -11,6 +12,7 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+import marked_files
 import pytest
 from lollms_marks import Mark, put, verify
 from lollms_marks.formats import format_of
@@ -82,6 +84,30 @@ def test_many_damaged_files(kind: str, tmp_path: Path) -> None:
     attack(kind, 2000, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["wav", "mp3", "flac", "png", "jpeg", "webp", "mp4"])
+def test_damaged_credentials(kind: str, tmp_path: Path) -> None:
+    """In a process of its own, with little memory: what c2pa's library does is not seen from Python."""
+    code = (
+        "import random, resource, sys; from pathlib import Path\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(marked_files.__file__).parent)!r}]\n"
+        "from test_marks_hostile import MARK, attacked; from marked_files import file_of\n"
+        "from lollms_marks import put, verify; from lollms_marks.certificates import new_certificate\n"
+        "from lollms_marks.settings import Settings; from lollms_marks.signing import Signing\n"
+        f"folder = Path({str(tmp_path)!r}); certificate, key, _ = map(str, new_certificate(folder, 'x'))\n"
+        "signing = Signing(Settings.of({'certificate': certificate, 'key': key}), print)\n"
+        f"data = signing.embed(put(file_of({kind!r}), MARK), {kind!r}, MARK, (), 'created')\n"
+        "begin = data.index(b'jumb') - 4; end = begin + int.from_bytes(data[begin : begin + 4], 'big')\n"
+        "before, rng, states = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, random.Random(3), set()\n"
+        "for n in range(150):\n"
+        "    damaged = attacked(data[begin:end] if n % 2 else data, rng)\n"
+        "    (folder / 'x').write_bytes(data[:begin] + damaged + data[end:] if n % 2 else damaged)\n"
+        "    states.add(verify(folder / 'x').status)\n"
+        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, 'kB'\n"
+        "print('broken' in states)\n"
+    )
+    assert run(code) == "True"
+
+
 @cache
 def bombs() -> dict[str, bytes]:
     """Files that say or hold more than they should."""
@@ -96,6 +122,11 @@ def bombs() -> dict[str, bytes]:
     xmp = b"<x:xmpmeta>" + b"<a:DigitalSourceType " * 40_000 + b"<rdf:RDF></rdf:RDF>"
     return {
         "a chunk that unpacks to 200 MB": png + struct.pack(">I4s", len(text), b"iTXt") + text + bytes(4),
+        "chunks that unpack to much": png + (lambda t: struct.pack(">I4s", len(t), b"zTXt") + t + bytes(4))(b"AIGC\0\0" + packed) * 9,
+        "keys of films without end": (
+            struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4sI4sI4s", 1 << 30, b"moov", 1 << 29, b"meta", 0, b"\0\0\0\x28hdlr"[:4])
+            + b"hdlr" + bytes(32) + struct.pack(">I4sII", 1 << 28, b"keys", 0, 1 << 30) + struct.pack(">I4s", 0x7FFFFFFF, b"mdta") * 40_000
+        ),
         "a hundred thousand chunks": png + struct.pack(">I4sI", 0, b"tEXt", 0) * 100_000,
         "chunks of no size in WAV": b"RIFF\xff\xff\xff\x7fWAVE" + struct.pack("<4sI", b"LIST", 0) * 200_000,
         "boxes of eight bytes": struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4s", 8, b"free") * 200_000,
@@ -147,6 +178,14 @@ def test_a_file_without_an_end(tmp_path: Path) -> None:
         )
         assert run(code) == "{}"
         path.unlink()
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, and a device without an end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="it is no file"):
+            verify(path)
 
 
 def test_a_webp_file_that_says_to_be_of_four_gigabytes(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,26 @@ def _look() -> Relay | None:
         return _relay
 
 
-def register(plugin: object) -> None:
-    """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``."""
+def register(plugin: object, name: str = "") -> None:
+    """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``.
+
+    Args:
+        name: that errors and logs call it by; that of its class or module where none is given.
+
+    Raises:
+        ValueError: it is registered already, or another one has that name.
+    """
     global _relay, _looked
     with _looking:
         relay_ = relay() or Relay.load()
-        relay_.manager.register(plugin)
+        relay_.manager.register(plugin, name=name or _name_for(plugin, relay_.manager))
         _relay, _looked = relay_, True
+
+
+def _name_for(plugin: object, manager: Any) -> str:
+    plain = getattr(plugin, "__name__", None) or type(plugin).__name__
+    names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
+    return next(name for name in names if not manager.has_plugin(name))
 
 
 def unregister(plugin: object) -> None:

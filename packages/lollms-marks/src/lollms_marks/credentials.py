@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import c2pa
 
@@ -22,6 +23,11 @@ OFFLINE: dict[str, Any] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
+# Bytes of a file that are looked through: c2pa holds some formats in memory, once or twice.
+_LARGEST = 1 << 34
+_MOST_BYTES = {"mp4": _LARGEST, "wav": 1 << 32, "mp3": 1 << 30, "flac": 1 << 30}
+_MOST_OF_OTHERS = 1 << 28
+_MOST_OF_MANIFESTS = 1 << 26
 _UNTRUSTED = "signingCredential.untrusted"
 _EXPIRED = "signingCredential.expired"
 
@@ -33,32 +39,58 @@ def context(anchors: str = "") -> Any:
     return c2pa.Context(c2pa.Settings.from_dict({**OFFLINE, **trust}))
 
 
-def read_credentials(path: Path, manifest: Path | None, where: str, anchors: str = "") -> Finding | str | None:
+def read_credentials(
+    path: Path, manifest: Path | None, where: str, anchors: str = "", *, certain: bool = True
+) -> Finding | str | None:
     """The credentials of a file, embedded or in ``manifest``.
 
+    Args:
+        certain: whether there are some, so that those which cannot be read are damaged.
+
     Returns:
-        What they say; in words why they cannot be read; None where there are none.
+        What they say; in words why they are not looked at; None where there are none.
     """
     from lollms_marks.formats import format_of
 
     with path.open("rb") as file:
-        name = format_of(View(file))
+        view = View(file)
+        name = format_of(view)
         file.seek(0)
         kind = MIME_TYPES.get(name) or (OTHER if manifest is not None else path.suffix.lstrip(".").lower())
-        try:
-            data = None if manifest is None else manifest.read_bytes()
-            with c2pa.Reader(kind or OTHER, file, data, context(anchors)) as reader:
-                return found(json.loads(reader.json()), reader.get_validation_state() or "", where)
-        except c2pa.C2paError as exc:
-            return problem_of(exc)
+        for size, most in (
+            (view.size, _LARGEST if manifest is not None else _MOST_BYTES.get(name, _MOST_OF_OTHERS)),
+            (0 if manifest is None else manifest.stat().st_size, _MOST_OF_MANIFESTS),
+        ):
+            if size > most:
+                return f"content credentials are not looked at in files of more than {most >> 20} MB"
+        data = None if manifest is None else manifest.read_bytes()
+        return _looked_at(kind or OTHER, file, data, where, anchors, certain)
 
 
-def problem_of(exc: Exception) -> str | None:
-    """What c2pa says of a file, in words; None where that is that it has no credentials."""
-    said = str(exc)
-    if said.startswith(("ManifestNotFound", "NotSupported")) or "no JUMBF data" in said:
-        return None
-    return f"its content credentials cannot be read: {said[:300]}"
+def source_type_in(media: bytes | Path, name: str) -> str:
+    """IPTC's term for what made media, if their credentials say that it was a model; else "".
+
+    Args:
+        media: bytes, or the file that holds them.
+        name: their format.
+    """
+    if name not in MIME_TYPES:
+        return ""
+    with io.BytesIO(media) if isinstance(media, bytes) else media.open("rb") as file:
+        finding = _looked_at(MIME_TYPES[name], file, None, "embedded", "", certain=False)
+    terms = () if finding is None else finding.details["source_types"]
+    return next((term for term in terms if term in MADE_BY_MODELS), "")
+
+
+def _looked_at(
+    kind: str, file: BinaryIO, manifest: bytes | None, where: str, anchors: str, certain: bool
+) -> Finding | None:
+    try:
+        with c2pa.Reader(kind, file, manifest, context(anchors)) as reader:
+            return found(json.loads(reader.json()), reader.get_validation_state() or "", where)
+    except c2pa.C2paError as exc:
+        said = f"its content credentials cannot be read: {str(exc)[:300]}"
+        return Finding("c2pa", where, False, says=said) if certain else None
 
 
 def found(told: dict[str, Any], state: str, where: str) -> Finding:

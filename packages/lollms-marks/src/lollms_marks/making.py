@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lollms_marks.formats import format_of
 from lollms_marks.mark import AIGC, COMPOSITE, GENERATED, MADE_BY_MODELS, OWN, SOURCE_TYPE, Mark, parsed, term_of
 from lollms_marks.settings import Settings
+from lollms_marks.view import View, viewed
 from lollms_marks.writing import marks_in
 
 
@@ -54,13 +56,23 @@ def mark_of(binding: Any, call: Any, provenance: Any, sources: Iterable[Any], se
 def _earlier(source: Any) -> Mark | None:
     """The mark of something that a result was made of."""
     media = _content(source)
-    texts = {} if media is None else marks_in(media)[0]
+    texts, signed = ({}, False) if media is None else marks_in(media)
     if not is_marked(texts):
-        return None
+        return _credited(media) if media is not None and signed else None
     own = parsed(texts.get(OWN, ""))
     if isinstance(own, dict):
         return Mark.from_json(own)
     return Mark(source_type=term_of(texts.get(SOURCE_TYPE, "")) or GENERATED)
+
+
+def _credited(media: bytes | Path) -> Mark | None:
+    """What content credentials say, where there is nothing else: with the extra ``c2pa``."""
+    try:
+        from lollms_marks.credentials import source_type_in
+    except ImportError:
+        return None
+    term = source_type_in(media, format_of(View(media)) if isinstance(media, bytes) else viewed(media, format_of))
+    return Mark(source_type=term) if term else None
 
 
 def _content(source: Any) -> bytes | Path | None:

@@ -16,12 +16,17 @@ COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
 MADE_BY_MODELS = frozenset({GENERATED, COMPOSITE, "algorithmicallyEnhanced", "compositeSynthetic", "algorithmicMedia"})
 
 SOURCE_TYPE, AIGC, OWN = "DIGITALSOURCETYPE", "AIGC", "LOLLMS_MARK"  # the names in formats that have names with texts
+NAMES = (SOURCE_TYPE, AIGC, OWN)
 _LONGEST = 65536  # characters of one text that is looked into
 _NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
     "lollms": "urn:lollms:marks:1",
 }
+_OWN_DESCRIPTION = re.compile(
+    rb'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="[^"]{1,99}" xmlns:TC260="[^"]{1,99}" xmlns:lollms="[^"]{1,99}">'
+    rb"(?:<[\w:]{1,40}>[^<]*</[\w:]{1,40}>)*</rdf:Description>"
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ class Mark:
         return f'<rdf:Description rdf:about=""{spaces}>{said}</rdf:Description>'
 
     def packet(self, before: bytes = b"") -> bytes:
-        """A packet of XMP with the mark; what another packet says is kept."""
+        """A packet of XMP with the mark; what another packet says is kept, but for a mark of ours."""
+        before = _OWN_DESCRIPTION.sub(b"", before)
         end = before.rfind(b"</rdf:RDF>")
         if end >= 0 and b"\0" not in before:
             return before[:end] + self.description().encode() + before[end:]
@@ -99,14 +105,22 @@ def texts_of_packet(packet: bytes) -> dict[str, str]:
     for name, written in (
         (SOURCE_TYPE, r"[\w-]{1,40}:DigitalSourceType"), (AIGC, r"[\w-]{1,40}:AIGC"), (OWN, "lollms:Mark"),
     ):  # fmt: skip
-        element = re.search(rf"<{written}(?:\s[^<>]{{0,500}})?>([^<]{{1,{_LONGEST}}})<", text)
+        element = re.search(
+            rf"<{written}(?:\s[^<>]{{0,500}})?>(?:\s{{0,100}}<!\[CDATA\[)?([^<]{{1,{_LONGEST}}})<", text
+        )
         attribute = re.search(rf"\s{written}\s?=\s?(?:\"([^\"<]{{1,{_LONGEST}}})\"|'([^'<]{{1,{_LONGEST}}})')", text)
-        resource = re.search(rf"<{written}\s[^<>]{{0,300}}?resource=\"([^\"<]{{1,500}})\"", text)
+        resource = re.search(rf"<{written}\s[^<>]{{0,300}}?resource\s?=\s?[\"']([^\"'<]{{1,500}})[\"']", text)
         for match in (element, attribute, resource):
             if match is not None and (value := next((g for g in match.groups() if g), "").strip()):
-                found[name] = unescape(value)
+                found[name] = unescape(value.removesuffix("]]>"))
                 break
     return found
+
+
+def label_in(data: bytes) -> str:
+    """The label ``AIGC`` in what Exif or a comment holds, where others write it, in whatever letters; "" for none."""
+    match = re.search(rb"AIGC\W{0,8}(\{[^{}]{1,4000}\})", data[: 2 * _LONGEST].replace(b"\0", b""))
+    return "" if match is None else match[1].decode("utf-8", "replace")
 
 
 def parsed(text: str) -> Any:

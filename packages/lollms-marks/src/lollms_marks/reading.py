@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from lollms_marks.formats import Tags, format_of, read
@@ -93,30 +95,32 @@ def verify(path: str | os.PathLike[str], *, trust: Iterable[str | os.PathLike[st
         trust: files of certificates (PEM) whose signatures are known here.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or is none: of a pipe or a device there is no end.
     """
     target = Path(path)
+    if not S_ISREG(target.stat().st_mode):
+        raise OSError(EINVAL, "it is no file", str(target))
     problems: list[str] = []
     with target.open("rb") as file:
         view = View(file)
         name = format_of(view)
         try:
-            tags = read(view, name) if name else Tags()
+            tags = read(view, name)
         except Broken as exc:
             tags = Tags()
             problems.append(f"its tags cannot be read: {exc}")
     anchors = "\n".join(Path(each).read_text("ascii", "replace") for each in trust)
-    signed, unread = _signed(target, name, tags.c2pa, anchors)
+    signed, unread = _signed(target, tags.c2pa, bool(problems) or not name, anchors)
     problems += unread
     if tags.damage:
         problems.append(tags.damage)
     return Report(str(target), name, (*signed, *_plain(tags)), tuple(problems))
 
 
-def _signed(target: Path, name: str, embedded: bool, anchors: str) -> tuple[list[Finding], list[str]]:
-    """The content credentials in a file and beside it, and what could not be looked at."""
+def _signed(target: Path, embedded: bool, perhaps: bool, anchors: str) -> tuple[list[Finding], list[str]]:
+    """The content credentials in a file, as is known or may be, and beside it; and what could not be looked at."""
     sidecar = target.with_name(target.name + ".c2pa")
-    places: list[tuple[Path | None, str]] = [(None, "embedded")] if embedded or not name else []
+    places: list[tuple[Path | None, str]] = [(None, "embedded")] if embedded or perhaps else []
     places += [(sidecar, "sidecar")] if sidecar.is_file() else []
     if not places:
         return [], []
@@ -127,10 +131,11 @@ def _signed(target: Path, name: str, embedded: bool, anchors: str) -> tuple[list
         return [], [said] if embedded or len(places) > 1 or sidecar.is_file() else []
     found, problems = [], []
     for manifest, where in places:
-        finding = read_credentials(target, manifest, where, anchors)
+        certain = embedded or manifest is not None
+        finding = read_credentials(target, manifest, where, anchors, certain=certain)
         if isinstance(finding, Finding):
             found.append(finding)
-        elif finding and (embedded or manifest is not None):
+        elif finding and certain:
             problems.append(finding)
     return found, problems
 

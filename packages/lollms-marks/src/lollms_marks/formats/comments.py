@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from lollms_marks.mark import AIGC, OWN, SOURCE_TYPE, Mark
+from lollms_marks.mark import NAMES, OWN, Mark
 from lollms_marks.view import Broken
 
 _MOST = 10_000
@@ -17,19 +17,25 @@ def read_comments(data: bytes) -> dict[str, str]:
     for text in _split(data)[1]:
         name, equals, value = text[: _LONGEST + 100].partition(b"=")
         key = name.decode("ascii", "replace").upper()
-        if equals and key in (SOURCE_TYPE, AIGC, OWN):
+        if equals and key in NAMES:
             found.setdefault(key, value.decode("utf-8", "replace"))
     return found
 
 
 def with_mark(data: bytes, mark: Mark) -> bytes:
-    """The comments with those of a mark; what follows them stays. Raises ``Broken``."""
+    """The comments with those of a mark, in the place of an earlier one; what follows them stays. Raises ``Broken``."""
     vendor, texts, rest = _split(data)
+    if OWN in map(_name, texts):
+        texts = [text for text in texts if _name(text) not in NAMES]
     texts = [*texts, *(f"{name}={text}".encode() for name, text in mark.texts().items())]
     parts = [struct.pack("<I", len(vendor)), vendor, struct.pack("<I", len(texts))]
     for text in texts:
         parts += [struct.pack("<I", len(text)), text]
     return b"".join([*parts, rest])
+
+
+def _name(text: bytes) -> str:
+    return text[:100].partition(b"=")[0].decode("ascii", "replace").upper()
 
 
 def fresh(mark: Mark) -> bytes:

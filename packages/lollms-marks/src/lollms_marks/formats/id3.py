@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lollms_marks.formats.tags import Tags
-from lollms_marks.mark import AIGC, OWN, SOURCE_TYPE, Mark, texts_of_packet
+from lollms_marks.mark import NAMES, OWN, Mark, texts_of_packet
 from lollms_marks.view import Broken, Edit, View
 
 _MOST_TAGS, _MOST_FRAMES = 16, 1000
@@ -88,7 +88,7 @@ def read(view: View) -> Tags:
         for frame in _frames(view, tag):
             if frame.name == b"TXXX":
                 name, text = _text(_synchronised(view, tag, frame))
-                if name.upper() in (SOURCE_TYPE, AIGC, OWN):
+                if name.upper() in NAMES:
                     tags.texts.setdefault(name.upper(), text)
             elif frame.name == b"GEOB":
                 tags.c2pa |= b"c2pa" in view.at(frame.at, 64)
@@ -133,16 +133,21 @@ def _syncsafe(size: int) -> bytes:
 
 def write(view: View, mark: Mark) -> list[Edit]:
     found = list(_tags(view))
-    if found and found[0].plain:
-        tag = found[0]
-        at = tag.at + 10
-        for frame in _frames(view, tag):
-            at = frame.at + frame.size
-        put = _packed(mark, tag.version)
-        room = tag.at + 10 + tag.size - at  # zeros
-        if len(put) <= room:
-            return [Edit(at, len(put), put)]
-        return [Edit(tag.at + 6, 4, _syncsafe(tag.size + len(put))), Edit(at, 0, put)]
-    frames = _packed(mark, 4) + bytes(_PADDING)
-    # Behind one that is written in a way that nobody writes any more; programs read both.
-    return [Edit(found[-1].end if found else 0, 0, b"ID3\x04\0\0" + _syncsafe(len(frames)) + frames)]
+    tag = next((tag for tag in found if tag.plain), None)
+    if tag is None:
+        frames = _packed(mark, 4) + bytes(_PADDING)
+        # Behind one that is written in a way that nobody writes any more; programs read both.
+        return [Edit(found[-1].end if found else 0, 0, b"ID3\x04\0\0" + _syncsafe(len(frames)) + frames)]
+    at = tag.at + 10
+    earlier: dict[str, _Frame] = {}
+    for frame in _frames(view, tag):
+        at = frame.at + frame.size
+        if frame.name == b"TXXX" and (name := _text(view.at(frame.at, min(frame.size, _MOST_BYTES)))[0]) in NAMES:
+            earlier.setdefault(name, frame)
+    taken = [Edit(each.at - 10, each.size + 10, b"") for each in earlier.values()] if OWN in earlier else []
+    put = _packed(mark, tag.version)
+    room = tag.at + 10 + tag.size - at  # zeros
+    if not taken and len(put) <= room:
+        return [Edit(at, len(put), put)]
+    size = tag.size + len(put) - sum(each.removed for each in taken)
+    return [Edit(tag.at + 6, 4, _syncsafe(size)), *taken, Edit(at, 0, put)]

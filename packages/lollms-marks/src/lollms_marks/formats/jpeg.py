@@ -1,4 +1,4 @@
-"""JPEG: a segment APP1 with XMP, behind those of JFIF and Exif."""
+"""JPEG: a segment APP1 with XMP, behind those of JFIF and Exif. Others write labels in Exif or a comment, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lollms_marks.formats.tags import Tags
-from lollms_marks.mark import Mark, texts_of_packet
+from lollms_marks.mark import AIGC, Mark, label_in, texts_of_packet
 from lollms_marks.view import Broken, Edit, View
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -48,6 +48,8 @@ def read(view: View) -> Tags:
         head = view.at(segment.at + 4, 40)
         if segment.kind == 0xE1 and head.startswith(_XMP):
             tags.texts = texts_of_packet(_packet(view, segment)) | tags.texts
+        elif segment.kind in (0xE1, 0xFE) and (label := label_in(view.at(segment.at + 4, segment.size - 2))):
+            tags.texts.setdefault(AIGC, label)
         elif segment.kind == 0xEB and head.startswith(b"JP") and b"jumb" in head:
             tags.c2pa = True
     return tags

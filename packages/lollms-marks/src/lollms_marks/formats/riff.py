@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lollms_marks.formats.tags import Tags
-from lollms_marks.mark import AIGC, Mark, texts_of_packet
+from lollms_marks.mark import AIGC, OWN, Mark, texts_of_packet
 from lollms_marks.view import Broken, Edit, View
 
 MOST_CHUNKS = 1000
@@ -64,17 +64,29 @@ def read(view: View) -> Tags:
     return tags
 
 
-def _info(view: View, chunk: Chunk) -> dict[str, str]:
+def _entries(view: View, chunk: Chunk) -> Iterator[tuple[bytes, bytes]]:
+    """Names and texts of a list INFO."""
     data = view.at(chunk.at + 12, min(chunk.size - 4, MOST_BYTES))
     at = 0
     for _ in range(MOST_CHUNKS):
         if at + 8 > len(data):
-            break
+            return
         name, size = struct.unpack_from("<4sI", data, at)
-        if name == b"AIGC":
-            return {AIGC: data[at + 8 : at + 8 + size].rstrip(b"\0").decode("utf-8", "replace")}
+        yield name, data[at + 8 : at + 8 + size]
         at += 8 + size + (size & 1)
-    return {}
+
+
+def _info(view: View, chunk: Chunk) -> dict[str, str]:
+    found = (text for name, text in _entries(view, chunk) if name == b"AIGC")
+    text = next(found, None)
+    return {} if text is None else {AIGC: text.rstrip(b"\0").decode("utf-8", "replace")}
+
+
+def _is_own(view: View, chunk: Chunk) -> bool:
+    """Whether a list holds nothing but what ``write`` puts there."""
+    if chunk.name != b"LIST" or view.at(chunk.at + 8, 8) != b"INFOAIGC":
+        return False
+    return all(name == b"AIGC" or (name == b"ICMT" and text[:4] == b"AI: ") for name, text in _entries(view, chunk))
 
 
 def write(view: View, mark: Mark) -> list[Edit]:
@@ -85,7 +97,8 @@ def write(view: View, mark: Mark) -> list[Edit]:
     sound = found[names.index(b"data")]
     before = next((chunk for chunk in found if chunk.name == b"_PMX"), None)
     old = b"" if before is None else view.at(before.at + 8, min(before.size, MOST_BYTES))
-    comments = any(chunk.name == b"LIST" for chunk in found)
+    own = [chunk for chunk in found if _is_own(view, chunk)] if OWN in texts_of_packet(old) else []
+    comments = any(chunk.name == b"LIST" and chunk not in own for chunk in found)
     info = packed(b"AIGC", mark.texts()[AIGC].encode() + b"\0")
     if not comments:
         info += packed(b"ICMT", f"AI: {mark.source_type}\0".encode())
@@ -93,10 +106,8 @@ def write(view: View, mark: Mark) -> list[Edit]:
     last = found[-1]
     behind = view.is_file and sound.size > _COPIED and last.end == view.size
     at = view.size if behind else sound.at
-    edits = [Edit(at, 0, put)]
-    if before is not None:
-        edits.append(Edit(before.at, 4, b"JUNK"))
-    return [*edits, *_sizes(view, len(put))]
+    retired = [Edit(chunk.at, 4, b"JUNK") for chunk in (*own, *(() if before is None else (before,)))]
+    return [Edit(at, 0, put), *retired, *_sizes(view, len(put))]
 
 
 def _sizes(view: View, more: int) -> list[Edit]:

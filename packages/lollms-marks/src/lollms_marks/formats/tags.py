@@ -32,7 +32,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
 )  # fmt: skip
 _MODULES = {
     "wav": "riff", "webp": "webp", "flac": "flac", "ogg": "ogg", "png": "png", "jpeg": "jpeg", "mp4": "mp4",
-    "webm": "webm", "mp3": "id3", "aac": "id3",
+    "webm": "webm", "mp3": "id3", "aac": "id3", "other": "other",
 }  # fmt: skip
 
 
@@ -51,8 +51,8 @@ def format_of(view: View) -> str:
 
 
 def read(view: View, name: str = "") -> Tags:
-    """What is said in the file. Raises ``Broken``: of a format that is not known, or damaged where that is kept."""
-    tags: Tags = _module(name or format_of(view)).read(view)
+    """What is said in the file. Raises ``Broken``: it is damaged where that is kept."""
+    tags: Tags = _module(name or format_of(view) or "other").read(view)
     return tags
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from lollms_marks.formats.tags import Tags
-from lollms_marks.mark import AIGC, OWN, SOURCE_TYPE, Mark
+from lollms_marks.mark import NAMES, OWN, Mark
 from lollms_marks.view import Broken, Edit, View
 
 _SEGMENT, _CLUSTER, _SEEK_HEAD, _SEEK, _SEEK_POSITION = 0x18538067, 0x1F43B675, 0x114D9B74, 0x4DBB, 0x53AC
@@ -68,39 +68,57 @@ def read(view: View) -> Tags:
     segment = _segment(view)
     for element in _elements(view, segment.data, min(segment.end, view.size)):
         if element.id == _TAGS:
-            for tag in _elements(view, element.data, element.end):
-                for simple in _elements(view, tag.data, tag.end) if tag.id == _TAG else ():
-                    if simple.id == _SIMPLE:
-                        _take(view, simple, tags.texts)
+            for name, text in _said(view, element):
+                if name in NAMES:
+                    tags.texts.setdefault(name, text)
         elif element.id == _CLUSTER and element.open:
             break
     return tags
 
 
-def _take(view: View, simple: _Element, texts: dict[str, str]) -> None:
-    parts = {e.id: view.at(e.data, min(e.size, _MOST_BYTES)) for e in _elements(view, simple.data, simple.end)}
-    name = parts.get(_NAME, b"").rstrip(b"\0").decode("utf-8", "replace").upper()
-    if name in (SOURCE_TYPE, AIGC, OWN):
-        texts.setdefault(name, parts.get(_STRING, b"").rstrip(b"\0").decode("utf-8", "replace"))
+def _said(view: View, element: _Element) -> Iterator[tuple[str, str]]:
+    """Names and texts of an element ``Tags``."""
+    for tag in _elements(view, element.data, element.end):
+        for simple in _elements(view, tag.data, tag.end) if tag.id == _TAG else ():
+            if simple.id == _SIMPLE:
+                inside = _elements(view, simple.data, simple.end)
+                parts = {e.id: view.at(e.data, min(e.size, _MOST_BYTES)) for e in inside if e.id in (_NAME, _STRING)}
+                yield _text(parts.get(_NAME, b"")).upper(), _text(parts.get(_STRING, b""))
+
+
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def _is_own(view: View, element: _Element) -> bool:
+    """Whether an element holds nothing but an earlier mark."""
+    whole = element.id == _TAGS and element.end <= view.size
+    names = [name for name, _ in _said(view, element)] if whole else []
+    return OWN in names and all(name in NAMES for name in names)
 
 
 def write(view: View, mark: Mark) -> list[Edit]:
     segment = _segment(view)
     inside = list(_elements(view, segment.data, min(segment.end, view.size)))
-    first = next((element for element in inside if element.id == _CLUSTER), None)
+    # Of a stream that has just begun there may be no cluster yet: then what comes next is one.
+    begun = segment.open and inside and inside[-1].end == view.size
+    first = next((element.at for element in inside if element.id == _CLUSTER), view.size if begun else None)
     if first is None:
         raise Broken("a WebM file without a picture")
     put = _tags_element(mark)
-    edits = [Edit(first.at, 0, put)]
+    edits = [Edit(first, 0, put)]
     if not segment.open:
         width = segment.data - segment.at - 4
         size = segment.size + len(put)
         if size >= (1 << 7 * width) - 1:
             raise Broken("a WebM file that has no room in its header")
         edits.append(Edit(segment.at + 4, width, (size | 1 << 7 * width).to_bytes(width, "big")))
-    from_here = first.at - segment.data
+    from_here = first - segment.data
     for element in inside:
-        if element.id == _SEEK_HEAD:
+        if _is_own(view, element):
+            room = element.end - element.at
+            edits.append(Edit(element.at, room, _packed(_VOID, bytes(room - 9))))
+        elif element.id == _SEEK_HEAD:
             edits += _moved(view, element, (_SEEK, _SEEK_POSITION), from_here, len(put))
         elif element.id == _CUES:
             edits += _moved(view, element, (_CUE_POINT, _CUE_POSITIONS, _CUE_CLUSTER), from_here, len(put))

@@ -6,7 +6,7 @@ import struct
 
 from lollms_marks.formats.riff import MOST_BYTES, chunks, packed
 from lollms_marks.formats.tags import Tags
-from lollms_marks.mark import Mark, texts_of_packet
+from lollms_marks.mark import AIGC, Mark, label_in, texts_of_packet
 from lollms_marks.view import Broken, Edit, View
 
 _HAS_XMP, _HAS_ALPHA = 0x04, 0x10
@@ -17,6 +17,8 @@ def read(view: View) -> Tags:
     for chunk in chunks(view):
         if chunk.name == b"XMP ":
             tags.texts = texts_of_packet(view.at(chunk.at + 8, min(chunk.size, MOST_BYTES))) | tags.texts
+        elif chunk.name == b"EXIF" and (label := label_in(view.at(chunk.at + 8, min(chunk.size, MOST_BYTES)))):
+            tags.texts.setdefault(AIGC, label)
         elif chunk.name == b"C2PA":
             tags.c2pa = True
     return tags
