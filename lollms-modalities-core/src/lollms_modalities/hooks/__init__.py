@@ -13,18 +13,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from lollms_modalities.calls.call import TELLING
 from lollms_modalities.calls.failures import said
 from lollms_modalities.calls.handlers import raised_by_handler
 from lollms_modalities.calls.logs import log_failure
 from lollms_modalities.entry_points.metadata import read_entry_points
 from lollms_modalities.errors import PluginRefused
+from lollms_modalities.hooks.around import run_as_plugin, wrapped
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from lollms_modalities.calls.call import Call
     from lollms_modalities.hooks.limits import Limits
 
@@ -50,37 +51,37 @@ def _look() -> Relay | None:
     global _relay, _looked
     with _looking:
         if not _looked:
-            entries = read_entry_points(GROUP)
-            if entries:
-                from lollms_modalities.hooks.settings import switched_off
-
-                entries = [entry for entry in entries if entry.name not in _left_out and not switched_off(entry.name)]
-            found = Relay.load() if entries else None
+            found = Relay.load() if _switched_on() else None
             if not _looked:  # a plug-in that is being loaded may have registered another
                 _relay, _looked = found, True
         return _relay
+
+
+def _switched_on() -> list[EntryPoint]:
+    entries = read_entry_points(GROUP)
+    if not entries:
+        return []
+    from lollms_modalities.hooks.settings import switched_off
+
+    return [entry for entry in entries if entry.name not in _left_out and not switched_off(entry.name)]
 
 
 def register(plugin: object, name: str = "") -> None:
     """Add a plug-in by hand: an object whose methods are marked with ``hookimpl``.
 
     Args:
-        name: that errors and logs call it by; that of its class or module where none is given.
+        name: that errors and logs call it by; without one it is that of its class or module.
 
     Raises:
         ValueError: it is registered already, or another one has that name.
     """
     global _relay, _looked
+    from lollms_modalities.hooks.settings import name_for
+
     with _looking:
         relay_ = relay() or Relay.load()
-        relay_.manager.register(plugin, name=name or _name_for(plugin, relay_.manager))
+        relay_.manager.register(plugin, name=name or name_for(plugin, relay_.manager.has_plugin))
         _relay, _looked = relay_, True
-
-
-def _name_for(plugin: object, manager: Any) -> str:
-    plain = getattr(plugin, "__name__", None) or type(plugin).__name__
-    names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
-    return next(name for name in names if not manager.has_plugin(name))
 
 
 def unregister(plugin: object) -> None:
@@ -97,12 +98,9 @@ def replace(relay: Relay | None) -> None:
 
 def plugin_names() -> list[str]:
     """The plug-ins that are installed and on, each as ``name (distribution version)``, by metadata."""
-    from lollms_modalities.hooks.settings import switched_off
-
     return sorted(
         f"{entry.name} ({entry.dist.name} {entry.dist.version})" if entry.dist else entry.name
-        for entry in read_entry_points(GROUP)
-        if entry.name not in _left_out and not switched_off(entry.name)
+        for entry in _switched_on()
     )
 
 
@@ -149,7 +147,9 @@ def limit(
 
 def _guarded(impl: Any, event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
     """Run code of an implementation, as long as it may take."""
-    return _told(event, fn, *args) if _limits is None else _limits.run(impl.plugin_name, _told, event, fn, *args)
+    if _limits is None:
+        return run_as_plugin(event, fn, *args)
+    return _limits.run(impl.plugin_name, run_as_plugin, event, fn, *args)
 
 
 def _failed(plugin: str, hook: str, error: BaseException) -> None:
@@ -181,13 +181,11 @@ class Relay:
         import pluggy
 
         from lollms_modalities.hooks import specs
-        from lollms_modalities.hooks.settings import made, switched_off
+        from lollms_modalities.hooks.settings import made
 
         manager = pluggy.PluginManager(specs.PROJECT)
         manager.add_hookspecs(specs)
-        for entry in read_entry_points(GROUP):
-            if entry.name in _left_out or switched_off(entry.name):
-                continue
+        for entry in _switched_on():
             try:
                 manager.register(made(entry.load(), entry.name), name=entry.name)
             except Exception as exc:
@@ -288,8 +286,6 @@ class Relay:
         if not wrappers:
             yield from plain
             return
-        from lollms_modalities.hooks.around import wrapped
-
         yield from wrapped(wrappers, event, plain, _guarded, lambda impl, exc: _pass_over(impl, hook, exc))
 
     def _plain(
@@ -336,22 +332,13 @@ def told(call: Call, fn: Callable[..., Any], *args: Any) -> Any:
     """
     event = {"call": call}
     if _limits is None:
-        return _told(event, fn, *args)
+        return run_as_plugin(event, fn, *args)
     try:
-        return _limits.run(call.answered_by, _told, event, fn, *args)
+        return _limits.run(call.answered_by, run_as_plugin, event, fn, *args)
     except Exception as exc:
         if not call.stopped:
             _limits.failed(call.answered_by, "lollms_answer_call", exc)
         raise
-
-
-def _told(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
-    """Run code of a plug-in. It is not the engine's, and may not ask for the verbs that the engine may ask for."""
-    token = TELLING.set(event.get("call"))
-    try:
-        return fn(*args)
-    finally:
-        TELLING.reset(token)
 
 
 def _after_fork() -> None:

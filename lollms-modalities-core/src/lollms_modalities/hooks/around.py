@@ -1,11 +1,21 @@
-"""What is around the implementations of a hook: ``hookimpl(wrapper=True)``."""
+"""What is around the implementations of a hook: ``hookimpl(wrapper=True)``, and that they are no engine's code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from lollms_modalities.calls.call import TELLING
 from lollms_modalities.errors import PluginRefused
+
+
+def run_as_plugin(event: dict[str, Any], fn: Callable[..., Any], *args: Any) -> Any:
+    """Run code of a plug-in. It is not the engine's, and may not ask for the verbs that the engine may ask for."""
+    token = TELLING.set(event.get("call"))
+    try:
+        return fn(*args)
+    finally:
+        TELLING.reset(token)
 
 
 def wrapped(

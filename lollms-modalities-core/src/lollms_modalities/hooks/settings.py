@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from lollms_modalities.calls.logs import log_failure
@@ -50,6 +51,13 @@ def switched_off(name: str) -> bool:
 
 def _prefix(name: str) -> str:
     return f"LOLLMS_PLUGINS_{name.upper().replace('-', '_')}_"
+
+
+def name_for(plugin: object, taken: Callable[[str], bool]) -> str:
+    """A name for a plug-in that was given none: that of its class or module, with a number where it is taken."""
+    plain = getattr(plugin, "__name__", None) or type(plugin).__name__
+    names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
+    return next(name for name in names if not taken(name))
 
 
 def made(found: Any, name: str) -> Any:
