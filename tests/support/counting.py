@@ -22,6 +22,9 @@ ears = counting_ears:CountingEars
 [lollms_client.tti_bindings]
 counting = counting_pictures:CountingTTI
 
+[lollms_client.ttm_bindings]
+counting = counting_pictures:CountingTTM
+
 [lollms_client.ttv_bindings]
 counting = counting_pictures:CountingTTV
 """

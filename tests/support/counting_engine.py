@@ -1,7 +1,7 @@
 """The engines of ``counting``. A text is a command.
 
 ``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one; ``fail``, ``crash``, ``quiet``,
-``warn``.
+``warn``. What is to be heard may be ``work 20``, too.
 """
 
 from __future__ import annotations
@@ -125,6 +125,14 @@ class CountingSTT(LollmsSTTBinding):
 
     def stream_transcript(self, audio_path: MediaInput, model: str | None = None, **kwargs: Any) -> Iterator[Segment]:
         note(f"heard {len(read_media(audio_path))}")
+        words = kwargs["said"].split()
+        try:
+            for step in range(steps := int(words[1]) if words[:1] == ["work"] else 0):
+                report_progress(step, steps, unit="step")
+                time.sleep(STEP)
+        except CallCancelled:
+            note("cancelled")
+            raise
         for number, part in enumerate((kwargs["said"] or "nothing").split("|")):
             yield Segment(part, float(number), number + 1.0)
 

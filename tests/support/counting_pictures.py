@@ -1,4 +1,4 @@
-"""The engines of ``counting`` for images and films. A prompt is a command, as of ``counting_engine``: ``work 20``, ``fail``."""
+"""The engines of ``counting`` for images, films and music. A prompt is a command, as of ``counting_engine``: ``work 20``, ``fail``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 from counting_engine import SECRET, STEP, note
 from lollms_modalities import (
+    Audio,
     CallCancelled,
     CallOptions,
     Capabilities,
     Count,
+    Duration,
     EditOptions,
     Fps,
     Height,
     Image,
     LollmsTTIBinding,
+    LollmsTTMBinding,
     LollmsTTVBinding,
     MediaInput,
     NumFrames,
@@ -148,6 +151,24 @@ class CountingTTV(LollmsTTVBinding):
             report_progress(step, steps, unit="step")
         frame = np.full((options.height, options.width, 3), (options.seed or 0) % 256, np.uint8)
         return Video.from_frames([frame] * options.num_frames, options.fps)
+
+    def list_models(self, **kwargs: Any) -> list[str]:
+        return []
+
+
+class CountingTTM(LollmsTTMBinding):
+    """Plays nothing, for as long as is asked for."""
+
+    engine = "counting"
+
+    class Options(CallOptions):
+        duration: Duration = 1.0
+
+    def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
+        note(f"played {prompt[:30]!r}")
+        for step, steps in work(prompt):
+            report_progress(step, steps, unit="step")
+        return Audio.from_pcm(bytes(2 * round(8000 * kwargs["duration"])), 8000)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         return []
