@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import warnings
@@ -134,7 +135,10 @@ class CountingSTT(LollmsSTTBinding):
             note("cancelled")
             raise
         for number, part in enumerate((kwargs["said"] or "nothing").split("|")):
-            yield Segment(part, float(number), number + 1.0)
+            extra = {"avg_logprob": math.nan, "seek": math.inf, "more": [{"score": -math.inf}]} if part == "odd" else {}
+            if extra:
+                report_progress(math.nan, math.inf)
+            yield Segment(part, float(number), number + 1.0, extra=extra)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         return ["small", "large"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lollms_modalities import Audio
 from served import PNG
-from serving import SERVE, Server, models, server_of
+from serving import SERVE, Server, form, models, server_of
 from waiting import wait_until
 
 CONFIGURATION = (
@@ -104,3 +104,23 @@ def test_a_call_of_each_kind_is_cancelled_in_its_engine(server: Server, kind: st
                 assert server.ask("DELETE", "/lollms/v2/calls/mine").json == {"id": "mine", "cancelled": True}
     wait_until(lambda: server.counted.count("cancelled") > cancelled)
     wait_until(lambda: not server.ask("GET", "/lollms/v2/calls").json["data"])
+
+
+def test_numbers_that_are_none_are_told_as_none(server: Server) -> None:
+    """Engines tell them where they do not know; JSON has no word for them."""
+    body, headers = form(
+        {"said": "odd|even", "response_format": "verbose_json", "file": ("a.wav", base64.b64decode(WAV))}
+    )
+    first, second = server.ask("POST", "/v1/audio/transcriptions", body, headers).json["segments"]
+    assert (first["avg_logprob"], first["seek"], second["text"]) == (0.0, 0, "even"), "a number, as the shape has it"
+    path, arguments = asked("transcription", "odd|even")
+    job = f"{JOBS}/{server.ask('POST', path, {'arguments': arguments}, ASYNC).json['id']}"
+    wait_until(lambda: server.ask("GET", job).json["status"] == "completed")
+    assert any(job.endswith(row["id"]) for row in server.ask("GET", JOBS).json["data"])
+    whole = [server.ask("POST", path, {"arguments": arguments}).json, server.ask("GET", job).json["value"],
+             server.ask("GET", f"{job}/content").json]  # fmt: skip
+    events = told(server.ask("POST", asked("a stream of text", "")[0], {"arguments": arguments}, EVENTS).body)
+    assert {"progress", "item", "done"} == {event["type"] for event in events}
+    items = [event["value"] for event in events if event["type"] == "item"]
+    for segments in (*(one["segments"] for one in whole), items):
+        assert segments[0]["extra"] == {"avg_logprob": None, "seek": None, "more": [{"score": None}]}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.types import Send
 
 from lollms_server.web import sse
+from lollms_server.web.plain_json import text_of
 
 BIG = 65_536  # bytes or so: what takes longer is not for the event loop
 
@@ -64,8 +64,8 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 def dumped(value: Any) -> bytes:
-    """As JSON, in which there is no number that is none."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+    """As JSON, in UTF-8."""
+    return text_of(value, ascii=False).encode("utf-8", "replace")
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

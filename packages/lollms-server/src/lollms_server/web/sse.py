@@ -7,9 +7,10 @@ The last event ends with a blank line, or it is lost. A comment says that the se
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
+
+from lollms_server.web.plain_json import text_of
 
 PING = b": ping\n\n"
 HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -17,7 +18,7 @@ HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": 
 
 def event(data: dict[str, Any]) -> bytes:
     """One event."""
-    return b"data: " + json.dumps(data, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n\n"
+    return b"data: " + text_of(data).encode("ascii") + b"\n\n"
 
 
 async def pinged(events: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from lollms_server.web.elevenlabs.asking import Speaker, speaker_of
 from lollms_server.web.elevenlabs.errors import shaped
 from lollms_server.web.elevenlabs.formats import Output, coded, made, output_of
 from lollms_server.web.errors import Refused
+from lollms_server.web.plain_json import text_of
 
 QUERY = {"output_format": "Such as mp3_44100_128, pcm_16000, ulaw_8000, opus_48000_64 or wav_24000."}
 _VERB = "stream_audio"
@@ -138,4 +138,4 @@ async def _lines(parts: AsyncIterator[tuple[bytes, list[Word]]]) -> AsyncIterato
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    return text_of(value).encode("ascii") + b"\n"

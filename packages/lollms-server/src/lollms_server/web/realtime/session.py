@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from lollms_modalities import LollmsError, voice_detector
 from lollms_server.room.errors import KeyRefused
 from lollms_server.web.bodies import parse_json
 from lollms_server.web.errors import Refused
+from lollms_server.web.plain_json import text_of
 from lollms_server.web.realtime import older
 from lollms_server.web.realtime.items import Item, Items, error_of
 from lollms_server.web.realtime.setting import Format, Setting, Transcription
@@ -293,7 +293,7 @@ class Session:
 
     async def _tell(self, kind: str, **fields: Any) -> None:
         event = {"type": kind, "event_id": f"event_{secrets.token_hex(10)}", **fields}
-        await self._link.send(json.dumps(event, ensure_ascii=False, allow_nan=False))
+        await self._link.send(text_of(event, ascii=False))
 
     async def _fail(self, error: Exception, event_id: str | None = None) -> None:
         told = error_of(error)
