@@ -1,7 +1,8 @@
 """The engines of ``counting``. A text is a command.
 
-``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one; ``fail``, ``crash``, ``quiet``,
-``warn``. What is to be heard may be ``work 20``, too.
+``work 20`` takes 20 steps, ``pause`` waits between two, ``breaks`` fails after one, ``stages`` reports a hundred steps of
+each of ``STAGES`` at once; ``fail``, ``crash``, ``quiet``, ``warn``. What is to be heard
+may be ``work 20``, too.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from lollms_modalities.kit import VoiceStore
 
 RATE = 8000
 STEP, PAUSE = 0.01, 1.0  # seconds
+STAGES = ("read", "think", "speak")
 SECRET = "/srv/models/private/voice.bin said sk-aaaaaaaaaaaaaaaaaaaaaaaa"
 
 
@@ -71,6 +73,10 @@ class CountingTTS(LollmsTTSBinding):
             return
         if words[0] == "warn":
             warnings.warn(f"it is {text} in /srv/models/private/", RuntimeWarning, stacklevel=2)
+        if words[0] == "stages":
+            for stage in STAGES:
+                for step in range(101):
+                    report_progress(step, 100, stage=stage, unit="step")
         steps = int(words[1]) if words[0] == "work" else 2 if words[0] in ("pause", "breaks") else 1
         seconds = float(words[2]) if words[0] == "work" and len(words) > 2 else 0.05
         try:

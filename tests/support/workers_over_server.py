@@ -30,7 +30,6 @@ _ENVIRONMENT = "where its models run a server says itself: environment= is refus
 _CONFIGURED = "how long a process is kept, and by what measure, is said in the server's configuration"
 NOT_HERE = {
     "test_wrong_options_say_what_they_say_in_place[wrong2]": _FILES,
-    "test_progress_comes_in_order_and_to_its_end": "of reports that come at once a server tells the last, the first or not",
     "test_shared_settings_go_where_they_would_go_in_place": "what a program's bindings share is not told to a server",
     "test_errors_of_the_worker_arrive_as_the_nearest_that_is_known": "a server tells no tracebacks",
     "test_an_engine_that_does_not_listen_is_killed": _KILLED,

@@ -7,6 +7,8 @@ import json
 import logging
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from eventually import true
@@ -23,6 +25,7 @@ from lollms_modalities import (
 from lollms_server.room.callers import TERMINAL, Caller
 from lollms_server.room.errors import CallNotFound, Ending, ModelNotServed, QueueFull
 from lollms_server.room.room import Room
+from lollms_server.room.streaming import OnLoop
 from rooms import OpenRoom, gate_model, notes
 
 HERE = "isolated = false"
@@ -457,6 +460,32 @@ def test_progress_arrives_on_the_loop(opened: OpenRoom, me: Caller) -> None:
     assert told
     assert all(on_loop for _, on_loop in told)
     assert told[-1][0].fraction == 1
+
+
+def test_of_reports_at_once_each_stage_has_its_first_and_its_last() -> None:
+    told: list[Progress] = []
+
+    async def main() -> None:
+        call: Any = SimpleNamespace(progress=None)
+        tell = OnLoop(call, told.append)
+        for stage in ("load", "make"):
+            for done in range(101):
+                tell(Progress(stage, done, 100, "step", preview=b"early" if (stage, done) == ("make", 97) else None))
+        assert not told
+        await asyncio.sleep(0)
+        assert [(p.stage, p.done, p.preview) for p in told] == [
+            ("load", 0, None), ("load", 100, None), ("make", 0, None), ("make", 100, b"early"),
+        ]  # fmt: skip
+        assert call.progress.done == 100
+        told.clear()
+        for done in range(10_000):  # another stage each time
+            tell(Progress(f"part {done}", done, 10_000, "step"))
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert [p.done for p in told] == sorted(p.done for p in told)
+    assert told[-1].done == 9_999
+    assert len(told) <= 64
 
 
 def test_the_end_lets_calls_end_and_refuses_others(gate: Path, opened: OpenRoom, me: Caller) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from counting_engine import STAGES
 from serving import Server, read_reply, serving
 from waiting import wait_until
 
@@ -142,6 +143,15 @@ def test_progress_comes_while_it_is_made(server: Server) -> None:
     assert told == sorted(told)
     assert len(told) > 3
     assert events[-1]["type"] == "result"
+
+
+def test_no_stage_is_left_out_of_what_is_reported_at_once(server: Server) -> None:
+    body = {"arguments": {"text": "stages"}}
+    reply = server.ask("POST", f"{VERBS}/generate_audio", body, {"Accept": "text/event-stream"})
+    events = [json.loads(part) for part in reply.body.decode().split("data: ")[1:] if "{" in part]
+    told = [(event["stage"], event["done"]) for event in events if event["type"] == "progress"]
+    ends = [(stage, done) for stage in STAGES for done in (0, 100)]
+    assert [report for report in told if report in ends] == ends
 
 
 def test_a_quiet_stream_says_that_it_is_there(server: Server) -> None:

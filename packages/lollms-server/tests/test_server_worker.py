@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from counting_engine import STAGES
 from lollms_modalities import (
     Audio,
     AudioChunk,
@@ -183,6 +184,14 @@ def test_progress_and_previews_come_over(ask: Asking) -> None:
     seen.clear()
     ask("blocks", "tti").generate_image("a red car", width=64, height=64, progress=seen.append)
     assert seen[-1].done == seen[-1].total
+
+
+@pytest.mark.parametrize("name", ["counting", "apart"])
+def test_no_stage_is_left_out_of_what_is_reported_at_once(ask: Asking, name: str) -> None:
+    seen: list[Progress] = []
+    ask(name).generate_audio("stages", progress=seen.append)
+    ends = [(stage, done) for stage in STAGES for done in (0, 100)]
+    assert [report for report in ((p.stage, p.done) for p in seen) if report in ends] == ends
 
 
 def test_warnings_come_over_to_whom_they_concern(ask: Asking) -> None:

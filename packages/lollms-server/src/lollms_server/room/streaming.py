@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
@@ -39,28 +40,56 @@ class RoomStream(AsyncIterator[Any]):
         await self.aclose()
 
 
-class OnLoop:
-    """Tells a function on the event loop how far a call has come; of many reports at once the last.
+class Untold:
+    """Reports that nobody was told of yet: of many at once the first and the last of each stage, as a worker tells them.
 
-    A preview that nobody was told of goes along with the report after it.
+    A preview that is passed over goes along with the report after it. They are put by engines' threads.
     """
+
+    _MOST = 64  # of an engine that begins another stage with each report
+
+    def __init__(self) -> None:
+        self._held: list[Progress] = []
+        self._stage: str | None = None
+        self._begins = False  # whether the latest is the first of its stage
+        self._lock = threading.Lock()
+
+    def put(self, progress: Progress) -> None:
+        """Keep one more."""
+        with self._lock:
+            held, another = self._held, progress.stage != self._stage
+            if held and (len(held) >= self._MOST or not (another or self._begins)):
+                before = held.pop()
+                if progress.preview is None:
+                    progress = progress._replace(preview=before.preview)
+            held.append(progress)
+            self._stage, self._begins = progress.stage, another
+
+    def take(self) -> list[Progress]:
+        """All of them, in their order."""
+        with self._lock:
+            held, self._held = self._held, []
+            return held
+
+
+class OnLoop:
+    """Tells a function on the event loop how far a call has come, as ``Untold`` keeps it."""
 
     def __init__(self, call: RunningCall, fn: Callable[[Progress], object]) -> None:
         self._call = call
         self._fn = fn
         self._loop = asyncio.get_running_loop()
+        self._untold = Untold()
         self._waiting = False
 
     def __call__(self, progress: Progress) -> None:
-        before = self._call.progress
-        if self._waiting and progress.preview is None and before is not None:
-            progress = progress._replace(preview=before.preview)
         self._call.progress = progress
+        self._untold.put(progress)
         if not self._waiting:
             self._waiting = True
             self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
         self._waiting = False
-        if self._call.progress is not None:
-            self._fn(self._call.progress)
+        for progress in self._untold.take():
+            self._fn(progress)

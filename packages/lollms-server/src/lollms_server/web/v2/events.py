@@ -1,7 +1,8 @@
 """A call as events: how far it is, what it gives, how it was made.
 
-``progress``, of many reports at once the last; ``payload`` with a part of the bytes that the event after it names by
-number; ``item`` of a stream, and ``done`` at its end; ``result`` of a call; ``error`` where it fails in the middle.
+``progress``, of many reports at once the first and the last of each stage; ``payload`` with a part of the bytes that
+the event after it names by number; ``item`` of a stream, and ``done`` at its end; ``result`` of a call; ``error`` where
+it fails in the middle.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from lollms_modalities import Progress, Provenance
 
 from lollms_server.room.models import Chosen
+from lollms_server.room.streaming import Untold
 from lollms_server.web import errors, sse
 from lollms_server.web.asked import Asked
 from lollms_server.web.v2 import values
@@ -42,11 +44,12 @@ async def events_of(
                 await asyncio.wait({step, waiting}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waiting.cancel()
-            if (report := reports.take()) is not None:
+            ended = step.done()  # what was reported before is told before
+            for report in reports.take():
                 for part in _with_payloads(values.progress_of, report):
                     began = True
                     yield part
-            if not step.done():
+            if not ended:
                 continue
             came, step = step.result(), None
             if came is None:
@@ -68,20 +71,19 @@ async def events_of(
 
 
 class _Reports:
-    """The last report that nobody has been told of yet."""
+    """The reports that nobody has been told of yet."""
 
     def __init__(self) -> None:
         self.there = asyncio.Event()
-        self._last: Progress | None = None
+        self._untold = Untold()
 
     def tell(self, progress: Progress) -> None:
-        self._last = progress
+        self._untold.put(progress)
         self.there.set()
 
-    def take(self) -> Progress | None:
-        last, self._last = self._last, None
+    def take(self) -> list[Progress]:
         self.there.clear()
-        return last
+        return self._untold.take()
 
 
 async def _came(

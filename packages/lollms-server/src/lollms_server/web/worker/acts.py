@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lollms_modalities import OptionError, Progress, SettingsError, UnsupportedError, wire
 
 from lollms_server.room.models import Chosen
+from lollms_server.room.streaming import Untold
 from lollms_server.web.common import check_hops, check_media
 from lollms_server.web.errors import masked
 from lollms_server.web.options import VerbOptions
@@ -145,8 +146,9 @@ class _Verb:
         self._session, self._room = acts.session, acts.room
         self._minor = acts.session.minor
         self._loop = asyncio.get_running_loop()
-        self._report: Progress | None = None
+        self._untold = Untold()
         self._reported = asyncio.Event()
+        self._reporting = asyncio.Lock()  # so that reports keep their order
         self._telling: set[asyncio.Task[None]] = set()
 
     async def run(self, payloads: list[values.Payload]) -> dict[str, Any]:
@@ -257,7 +259,7 @@ class _Verb:
             task.exception()  # there is nobody, as whoever waits for the call will be told
 
     def _tell_progress(self, progress: Progress) -> None:
-        self._report = progress
+        self._untold.put(progress)
         self._reported.set()
 
     async def _tell_reports(self) -> None:
@@ -266,12 +268,12 @@ class _Verb:
             await self._report_now()
 
     async def _report_now(self) -> None:
-        self._reported.clear()
-        report, self._report = self._report, None
-        if report is not None:
-            out: list[wire.Buffer] = []
-            packed = values.report(report, out, self._minor)
-            await self._exchange.send({"type": wire.PROGRESS, "report": packed}, out)
+        async with self._reporting:
+            self._reported.clear()
+            for report in self._untold.take():
+                out: list[wire.Buffer] = []
+                packed = values.report(report, out, self._minor)
+                await self._exchange.send({"type": wire.PROGRESS, "report": packed}, out)
 
     async def _flush(self) -> None:
         """Before something is told, what came before it."""
