@@ -438,6 +438,13 @@ def test_a_connection_over_a_network_is_set_up() -> None:
         set_up_tcp(sock)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: data that nobody acknowledges, of which keepalive says nothing
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4000
+            quiet, between, times = (
+                sock.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert quiet + between * (times - 1) <= 5
     one, other = socket.socketpair()
     with one, other:
         set_up_tcp(one)

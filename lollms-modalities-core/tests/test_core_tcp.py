@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -143,6 +144,109 @@ def test_nothing_secret_stands_where_others_can_read_it(opened: Open) -> None:
     told = "\0".join([*process.cmdline(), *process.environ().values()])
     assert len(keys) == 2
     assert not any(line in told for key in keys for line in key.split("\n")[1:-2])
+
+
+class Watched:
+    """A TLS object, which notes whether a thread uses it while another does."""
+
+    def __init__(self, tls: Any) -> None:
+        self._tls = tls
+        self._user: int | None = None
+        self.used = 0
+        self.at_once = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def use(*args: Any) -> Any:
+            self.at_once += self._user is not None
+            self.used += 1
+            self._user = threading.get_ident()
+            time.sleep(0)  # others may come now
+            try:
+                return getattr(self._tls, name)(*args)
+            finally:
+                self._user = None
+
+        return use
+
+
+@pytest.fixture
+def secured() -> Iterator[tuple[TlsLink, TlsLink]]:
+    """Both ends of a connection behind TLS."""
+    identities = make_identity(), make_identity()
+    links: dict[bool, TlsLink] = {}
+
+    def begin(sock: socket.socket, server: bool) -> None:
+        links[server] = secure(sock, identities[server], identities[not server].certificate, server=server, limit=30)
+
+    ends = socket.socketpair()
+    other = threading.Thread(target=begin, args=(ends[1], True))
+    other.start()
+    begin(ends[0], False)
+    other.join()
+    yield links[False], links[True]
+    for link in links.values():
+        link.close()
+
+
+def test_one_thread_at_a_time_uses_a_tls_object(secured: tuple[TlsLink, TlsLink]) -> None:
+    link, far = secured
+    watched = link._tls = Watched(link._tls)  # type: ignore[assignment]
+    size, said, heard = 4_000_000, os.urandom(1000), bytearray()
+    over = threading.Event()
+
+    def read() -> None:
+        while len(heard) < size:
+            heard.extend(link.recv(5000))
+
+    def send(to: TlsLink) -> None:
+        sent = 0
+        while sent < size:
+            sent += to.sendmsg([said[sent % 1000 :]])
+
+    def take() -> None:
+        taken = 0
+        while taken < size:
+            taken += len(far.recv(1 << 16))
+
+    def look() -> None:
+        while not over.wait(0.0001):
+            link.pending()
+
+    looking = threading.Thread(target=look)
+    threads = [threading.Thread(target=fn) for fn in (read, lambda: send(link), lambda: send(far), take)]
+    for thread in (looking, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    over.set()
+    looking.join()
+    assert heard == said * (size // 1000)
+    assert (watched.at_once, watched.used > 1000) == (0, True)
+
+
+def test_a_handler_may_write_while_its_thread_reads(secured: tuple[TlsLink, TlsLink]) -> None:
+    link, far = secured
+
+    class Interrupted(Watched):
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            if name == "read" and not self.used:
+                self.used += 1
+                signal.raise_signal(signal.SIGUSR1)
+            return getattr(self._tls, name)  # type: ignore[no-any-return]
+
+    def handler(number: int, frame: Any) -> None:
+        assert link._using.acquire(blocking=False), "it would wait for ever"
+        link._using.release()
+        link.sendmsg([b"from a handler"])
+
+    link._tls = Interrupted(link._tls)  # type: ignore[assignment]
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        far.sendmsg([b"hello"])
+        assert link.recv(100) == b"hello"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert far.recv(100) == b"from a handler"
 
 
 # --- strangers ------------------------------------------------------------------------------------------------------

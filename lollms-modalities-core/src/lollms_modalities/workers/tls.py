@@ -104,7 +104,8 @@ class TlsLink:
         self._sock = sock
         self._tls = tls
         self._incoming, self._outgoing = incoming, outgoing
-        self._using = threading.Lock()  # the TLS object, which never waits for anything
+        # The TLS object, which never waits for anything. A signal's handler may write while its thread reads.
+        self._using = threading.RLock()
         self._sealed = memoryview(b"")  # what is encrypted and not yet sent
         self._taken = 0  # bytes of the caller's that are in it
         self.lost = ""  # why the network has ended it, where that was the network
@@ -206,7 +207,8 @@ class TlsLink:
 
     def pending(self) -> bool:
         """Whether something may be had that is here already."""
-        return bool(self._incoming.pending or self._tls.pending())
+        with self._using:
+            return bool(self._incoming.pending or self._tls.pending())
 
     def _take_in(self) -> None:
         """Have TLS take what has come. Raises ``BlockingIOError`` if nothing has."""

@@ -41,7 +41,7 @@ class RoomStream(AsyncIterator[Any]):
 
 
 class Untold:
-    """Reports that nobody was told of yet: of many at once the first and the last of each stage, as a worker tells them.
+    """Reports that nobody was told of yet: of many at once the first and the last of each stage, as of a worker.
 
     A preview that is passed over goes along with the report after it. They are put by engines' threads.
     """
