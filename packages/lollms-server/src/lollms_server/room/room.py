@@ -183,8 +183,7 @@ class Room:
             verb: such as "generate_audio".
             args, options: of the verb. A recording or an image is given as bytes, one of our media, or the ``Path`` of
                 an upload; a text in its place is refused, since it came from a client.
-            progress: called on the event loop with what the engine reports; of many at once the first and the last of
-                each stage.
+            progress: called on the event loop with what the engine reports; of many at once with each stage's ends.
             deadline: seconds that it may take in all, waiting too; the model may allow less.
             request_id: by which it is logged, listed and cancelled; drawn where there is none.
             keep_alive: seconds that the model stays loaded after this call: less than is configured, or from an admin
