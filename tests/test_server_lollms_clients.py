@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lollms_modalities import Audio, LollmsTTSBindingManager
+from lollms_modalities import Audio, LollmsTTSBindingManager, ServiceAuthError
 from lollms_remote import LollmsSTTBinding_Impl, LollmsTTIBinding_Impl, LollmsTTSBinding_Impl
 from lollms_remote.protocols import forget_protocols
 from lollms_server.room.keys import Keys
@@ -85,6 +85,27 @@ def test_our_binding_speaks_hears_and_draws_in_each_protocol(server: Server, rec
             image = tti.generate_image("a cat", width=64, height=32)
             assert (image.format, image.width, image.height) == ("png", 64, 32)
             assert "blocks" in [row["name"] for row in tti.list_services()]
+
+
+def test_a_key_lets_our_classic_binding_in(keyed: tuple[Server, str], recording: Path) -> None:
+    server, key = keyed
+    where: dict[str, Any] = {"host_address": server.address, "protocol": "classic", "max_retries": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with LollmsTTSBinding_Impl(**where, service_key=key) as tts:
+            assert tts.generate_audio("Hello.").duration > 0.2
+            assert tts.list_voices()
+        with LollmsSTTBinding_Impl(**where, service_key=key) as stt:
+            assert "boy was there" in stt.transcribe_audio(recording).lower()
+            assert stt.list_models()[0] == "ears"
+        with LollmsTTIBinding_Impl(**where, service_key=key) as tti:
+            assert tti.generate_image("a cat", width=64, height=32).width == 64
+            assert "blocks" in [row["name"] for row in tti.list_services()]
+            assert tti.get_settings()
+    for wrong in ({}, {"service_key": "wrong"}):
+        with LollmsTTSBinding_Impl(**where, **wrong) as tts, pytest.raises(ServiceAuthError) as refused:
+            tts.generate_audio("Hello.")
+        assert refused.value.status == 401
 
 
 @pytest.mark.full

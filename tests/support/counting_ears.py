@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from counting_engine import SECRET, note
 from lollms_modalities import (
+    BindingSettings,
     CallCancelled,
     CallOptions,
     Capabilities,
@@ -14,15 +16,20 @@ from lollms_modalities import (
     MediaInput,
     Segment,
     Transcript,
+    current_call,
     option,
+    setting,
 )
 
 
 class CountingEars(LollmsSTTBinding):
-    """``said`` is put before what it says; ``fail`` fails, ``long`` makes its texts long."""
+    """``said`` is put before what it says; ``fail`` fails, ``long`` makes its texts long, ``hold`` takes no more sound."""
 
     engine = "counting"
     capabilities = Capabilities(streaming=True, languages=("en", "fr"))
+
+    class Settings(BindingSettings):
+        default_said: str = setting("", description="What it hears where nothing else is said.")
 
     class Options(CallOptions):
         language: Literal["en", "fr"] | None = option(None, description="What is spoken.")
@@ -40,6 +47,9 @@ class CountingEars(LollmsSTTBinding):
                 seconds += chunk.duration
                 if said == "fail":
                     raise RuntimeError(SECRET)
+                while said == "hold":
+                    current_call().check()
+                    time.sleep(0.01)
                 text = f"{said} {seconds:.2f} s".strip() + ("x" * 1_000_000 if said == "long" else "")
                 yield Segment(text, 0.0, seconds, language=kwargs["language"], final=False, id="1")
             yield Segment(f"{said} {seconds:.2f} s".strip(), 0.0, seconds, language=kwargs["language"], id="1")

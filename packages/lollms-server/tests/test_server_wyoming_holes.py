@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
-from serving import SERVE, Server, models, server_of
+from serving import SERVE, Server, models, server_of, serving
+from unsent import filled, is_open
 from waiting import wait_until
 
 CONFIGURATION = f"""
@@ -32,6 +33,17 @@ LIMITS = {
 
 
 server = server_of(CONFIGURATION, wyoming=LIMITS)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose engine begins to listen at once, and takes nothing any more."""
+    holding = CONFIGURATION.replace("live = false", "live = true").replace(
+        '"counting"\nmodality = "stt"', '"ears"\nmodality = "stt"'
+    )
+    holding += 'settings = { default_said = "hold" }\n'
+    with serving(tmp_path_factory.mktemp("live"), holding) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -122,8 +134,8 @@ def test_sound_that_stops_without_an_end_is_cut(server: Server) -> None:
         assert code(rest(connection)) == "too_slow"
 
 
-def chunk(size: int) -> bytes:
-    data = json.dumps({"rate": 192_000, "width": 2, "channels": 2}).encode()
+def chunk(size: int, rate: int = 192_000, channels: int = 2) -> bytes:
+    data = json.dumps({"rate": rate, "width": 2, "channels": channels}).encode()
     head = json.dumps({"type": "audio-chunk", "data_length": len(data), "payload_length": size}).encode()
     return head + b"\n" + data + bytes(size)
 
@@ -157,6 +169,58 @@ def test_who_resets_the_connection_stops_the_engine(server: Server) -> None:
         connection.sendall(b'{"type": "synthesize", "data": {"text": "work 100000"}}\n')
         wait_until(lambda: server.counted.count("began") > began)
     wait_until(lambda: server.counted.count("cancelled") > cancelled)
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_who_goes_while_sound_waits_for_room_is_not_written_down(live: Server, how: str) -> None:
+    began, cancelled = live.counted.count("began"), live.counted.count("cancelled")
+    with to(live.hears) as connection:
+        # More than is taken ahead of an engine that takes nothing, 33 s, and not so much that it stays on the way.
+        connection.sendall(chunk(32_000, 16_000, 1) * 33)
+        wait_until(lambda: live.counted.count("began") > began)
+        if how == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: live.counted.count("cancelled") > cancelled, 10)
+    assert "Traceback" not in live.log.read_text()
+
+
+@pytest.mark.full
+def test_of_what_is_never_taken_nothing_stays(server: Server) -> None:
+    data = json.dumps({"text": "x" * 900}).encode()
+    ping = b'{"type":"ping","data_length":%d}\n' % len(data) + data
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        connection.connect(("127.0.0.1", server.hears))
+        port = connection.getsockname()[1]
+        filled(server, port, lambda: connection.sendall(ping * 8))
+        connection.sendall(b"\n")  # after which it is closed
+        wait_until(lambda: not is_open(server, port), 20)
+
+
+ODD = ("\ud800", "a\0b", "\u2028\u202e", "\x1b[2J", "x" * 100_000, "\U0010ffff", "..." * 1000)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_odd_texts_are_spoken_or_refused(server: Server, number: int) -> None:
+    for event in (
+        {"type": "synthesize", "data": {"text": ODD[number]}},
+        {"type": "synthesize", "data": {"text": "work 1", "voice": {"name": ODD[number], "speaker": ODD[number]}}},
+        {"type": "synthesize", "data": {"text": "work 1", "voice": {"language": ODD[number]}}},
+        {"type": "select-program", "data": {"name": ODD[number]}},
+    ):
+        data = json.dumps(event["data"]).encode()
+        head = json.dumps({"type": event["type"], "data_length": len(data)}).encode()
+        with to(server.speaks) as connection:
+            connection.sendall(head + b"\n" + data)
+            if event["type"] == "select-program":
+                connection.sendall(b'{"type": "synthesize", "data": {"text": "x"}}\n')
+            came = b""
+            while not (b'{"type":"audio-stop"' in came or b'{"type":"error"' in came):
+                part = connection.recv(65536)
+                assert part, came[-300:]
+                came += part
+            assert len(came) < 200_000
+            assert b"internal_error" not in came
 
 
 def test_a_thousand_connections_are_told_that_they_are_too_many(server: Server) -> None:

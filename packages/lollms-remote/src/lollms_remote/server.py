@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from lollms_modalities import (
@@ -23,6 +24,7 @@ from pydantic import SecretStr
 
 from lollms_remote import v2
 from lollms_remote.answers import is_missing, names_in, names_of
+from lollms_remote.knocking import Knocking
 from lollms_remote.protocols import FINDING, Protocol, find_protocol, protocol_at
 
 PATHS = ("/lollms/v1", "/lollms/v2", "/v1")  # ends of addresses that mean the server itself
@@ -108,9 +110,11 @@ class Server:
 
     @property
     def client(self) -> HttpClient:
-        """With the credentials of the protocol: a classic server has none in its headers."""
-        if self.protocol == "classic" or not self._key:
+        """With the credentials of the protocol: a classic server has none in its headers, unless it asks for some."""
+        if not self._key:
             return self._client("anonymous", {})
+        if self.protocol == "classic":
+            return self._client("knocking", {}, partial(Knocking, keyed=self._with_key))
         return self._with_key()
 
     def models(self, modality: str) -> list[str]:
@@ -199,12 +203,12 @@ class Server:
         for client in list(self._clients.values()):
             client.close()
 
-    def _client(self, kind: str, headers: dict[str, str]) -> HttpClient:
+    def _client(self, kind: str, headers: dict[str, str], make: Callable[..., HttpClient] = HttpClient) -> HttpClient:
         with self._making:
             if (made := self._clients.get(kind)) is not None:
                 return made
             settings = self._settings
-            made = self._clients[kind] = HttpClient(
+            made = self._clients[kind] = make(
                 self.address,
                 headers=headers | _hops(),
                 secrets=(self._key, self._password, self._token),

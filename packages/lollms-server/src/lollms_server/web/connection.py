@@ -6,6 +6,8 @@ more than its body.
 
 from __future__ import annotations
 
+import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -40,3 +42,13 @@ class Connection:
         self.is_lost = True
         if self.on_loss is not None:
             self.on_loss()
+
+
+def has_hung_up(transport: asyncio.BaseTransport) -> bool:
+    """Whether the other end has closed a connection that is not read now, with something unread before that end."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return transport.is_closing()
+    poll = select.poll()
+    poll.register(sock.fileno(), getattr(select, "POLLRDHUP", 0))  # where there is none a reset is seen alone
+    return bool(poll.poll(0))

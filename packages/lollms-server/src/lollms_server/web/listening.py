@@ -19,12 +19,14 @@ import uvicorn
 from lollms_modalities import wire
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from lollms_server.web.app import App
-from lollms_server.web.connection import CONNECTION, Connection
+from lollms_server.web.connection import CONNECTION, Connection, has_hung_up
 from lollms_server.web.settings import Limits
 from lollms_server.web.writing import Together
 
+_LOOK = 1.0  # seconds between two looks at whether a WebSocket's client is there
 _KEEP_ALIVE = 15  # seconds between two requests of a connection; above what clients' pools take for granted
 
 
@@ -129,11 +131,41 @@ def _websocket(limits: Limits) -> type[WebSocketsSansIOProtocol]:
         """A connection that has become a WebSocket."""
 
         _stuck: asyncio.TimerHandle | None = None
+        _looks: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._look()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._stuck = _stopped(self._stuck)
+            self._stuck, self._looks = _stopped(self._stuck), _stopped(self._looks)
             super().connection_lost(exc)
             self.writable.set()  # nobody takes anything any more: whoever waits for that is told
+            self.app_state[CONNECTION].lose()
+
+        def _look(self) -> None:
+            """Whether somebody is there still, again and again: what nobody reads does not tell of its end."""
+            self._looks = self.loop.call_later(_LOOK, self._look)
+            if self.read_paused and has_hung_up(self.transport):
+                self.transport.abort()
+            elif self.transport.is_closing():
+                self._mind_writing()
+
+        def _mind_writing(self) -> None:
+            if self._stuck is None:
+                self._stuck = self.loop.call_later(limits.unread_seconds, self.transport.abort)
+
+        def send_receive_event_to_app(self) -> None:
+            if self.curr_msg_data_type == "text":
+                self.frames = [b"".join(self.frames)]
+                try:
+                    self.frames[0].decode()
+                except UnicodeDecodeError:  # which uvicorn writes into the log
+                    self.frames = []
+                    self.conn.send_close(CloseCode.INVALID_DATA)
+                    self.handle_parser_exception()
+                    return
+            super().send_receive_event_to_app()
 
         def keepalive_timeout(self) -> None:
             if self.read_paused and self.transport.get_write_buffer_size() == 0:
@@ -146,12 +178,12 @@ def _websocket(limits: Limits) -> type[WebSocketsSansIOProtocol]:
             super().pause_writing()
             # Each ping is answered: of whoever takes no answers none is read any more.
             self.transport.pause_reading()
-            if self._stuck is None:
-                self._stuck = self.loop.call_later(limits.unread_seconds, self.transport.abort)
+            self._mind_writing()
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            self._stuck = _stopped(self._stuck)
+            if not self.transport.is_closing():
+                self._stuck = _stopped(self._stuck)
             if not self.read_paused:
                 self.transport.resume_reading()
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from starlette.types import Receive, Scope, Send
 
 from lollms_server.room.callers import Caller
 from lollms_server.web import errors
+from lollms_server.web.connection import Connection
 from lollms_server.web.entering import KeyOf, bearer, enter
 from lollms_server.web.errors import Refused
 from lollms_server.web.guard import Headers, below, request_id
@@ -28,8 +30,22 @@ class Gone(Exception):
 class Link:
     """A connection that has become a WebSocket."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, connection: Connection | None = None) -> None:
         self._receive, self._send = receive, send
+        self._lost = asyncio.Event()
+        if connection is not None:
+            connection.on_loss = self._lost.set
+            if connection.is_lost:
+                self._lost.set()
+
+    async def lost(self) -> NoReturn:
+        """Wait until it is lost, which ``receive`` tells only when all that came before was read.
+
+        Raises:
+            Gone: there is nobody.
+        """
+        await self._lost.wait()
+        raise Gone
 
     async def receive(self) -> str | bytes:
         """The next message: text or bytes.
@@ -131,7 +147,7 @@ class Sockets:
         self._having[caller.who] += 1
         try:
             await send({"type": "websocket.accept", "subprotocol": accepted.subprotocol})
-            code, reason = await accepted.run(Link(receive, send))
+            code, reason = await accepted.run(Link(receive, send, Connection.of(scope)))
             reason = reason.encode("ascii", "replace")[:120].decode()  # a frame of the end holds 123 bytes
             with suppress(OSError, RuntimeError):  # nobody is there, or it is closed already
                 await send({"type": "websocket.close", "code": code, "reason": reason})

@@ -26,7 +26,7 @@ class Limits:
         held_bytes: sound of all connections that is kept until it has come whole.
         event_seconds: in which an event that has begun is there, and a second more for each 64 kB.
         idle_seconds: between two events of which nothing is under way; ``pause_seconds``, between two of sound.
-        read_seconds: for which nothing of what is sent is taken.
+        read_seconds: for which nothing of what is sent is taken; ``linger_seconds``, of what was sent last.
     """
 
     line_bytes: int = 65_536
@@ -39,6 +39,7 @@ class Limits:
     idle_seconds: float = 300.0
     pause_seconds: float = 30.0
     read_seconds: float = 60.0
+    linger_seconds: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lollms_server.room.callers import Caller
 from lollms_server.room.room import Room
 from lollms_server.web import errors
 from lollms_server.web.common import Descriptions, default_model
+from lollms_server.web.connection import has_hung_up
 from lollms_server.web.errors import Refused
 from lollms_server.wyoming.events import Event, Limits, read, written
 from lollms_server.wyoming.hearing import Hearing, Held, Wanted
@@ -22,6 +23,7 @@ from lollms_server.wyoming.sound import chunk_of
 from lollms_server.wyoming.speaking import Speaking, TextStream, Voices
 
 _log = logging.getLogger(__name__)
+_LOOK = 1.0  # seconds between two looks at whether somebody is there
 _TERMS = 200  # names that a transcription is likely to hold
 
 
@@ -73,6 +75,7 @@ class Session:
         self._hearing: Hearing | None = None
         self._speaking = Speaking(shared.room, shared.limits, self._send, self._fail)
         self._text: TextStream | None = None
+        self._waits = False  # whether sound waits for room
         self._handlers: dict[str, Callable[[Event], Awaitable[None]]] = {
             "describe": self._describe, "ping": self._ping, "select-program": self._select,
         }  # fmt: skip
@@ -86,6 +89,7 @@ class Session:
     async def run(self) -> None:
         """Until either side ends it."""
         self._task = asyncio.current_task()
+        looking = asyncio.create_task(self._look())
         try:
             while (event := await self._next()) is not None:
                 # What it does not know it leaves alone, as the protocol has it.
@@ -100,7 +104,15 @@ class Session:
         except Exception as exc:
             await self._tell(exc)
         finally:
+            looking.cancel()
             await self._leave()
+
+    async def _look(self) -> None:
+        """End it where nobody is there: while sound waits for room nothing is read, and no end of it either."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            if self._waits and has_hung_up(self._writer.transport):
+                self._fail(ConnectionAbortedError("nobody is there"))
 
     async def _next(self) -> Event | None:
         limits = self._shared.limits
@@ -150,6 +162,13 @@ class Session:
         if self._hearing is not None:
             await self._hearing.close()
         self._writer.close()
+        try:
+            async with asyncio.timeout(self._shared.limits.linger_seconds):
+                await self._writer.wait_closed()
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            self._writer.transport.abort()  # of what is never taken nothing stays
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
@@ -177,7 +196,10 @@ class Session:
 
     async def _sound(self, event: Event) -> None:
         chunk = chunk_of(event)
-        await (await self._under_way(event)).add(chunk)
+        hearing = await self._under_way(event)
+        self._waits = True
+        await hearing.add(chunk)
+        self._waits = False
 
     async def _end(self, event: Event) -> None:
         (await self._under_way(event)).end()

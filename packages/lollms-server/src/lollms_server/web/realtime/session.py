@@ -71,7 +71,9 @@ class Session:
 
     async def run(self) -> End:
         """Serve it until it ends."""
-        tasks = [asyncio.ensure_future(work) for work in (self._read(), self._look(), self._items.run())]
+        # What waits until there is room for more sound reads nothing meanwhile, and does not see that nobody is there.
+        works = (self._read(), self._look(), self._items.run(), self._link.lost())
+        tasks = [asyncio.ensure_future(work) for work in works]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result() or (1000, "")
