@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from lollms_modalities import probe_audio
 from printed import ROOT, TUTORIAL, blocks
+from waiting import wait_until
 
 MINUTE = 60.0
 # No chance in what is heard: the voice speaks each time alike.
@@ -30,6 +32,39 @@ def test_the_first_minute(tmp_path: Path, wheels: str) -> None:
     assert re.search(r"juice of (the )?lemons makes fine punch", said.lower()), (
         "as tiny.en hears the voice without chance"
     )
+
+
+@pytest.mark.full
+def test_the_first_minute_of_a_server(tmp_path: Path, wheels: str) -> None:
+    """The commands of its page, in an empty environment; at a port that is free."""
+    page = [block.text for block in blocks(ROOT / "docs" / "serving.md")]
+    start, printed, asked = page[:3]
+    install, serve = start.splitlines()
+    command = [sys.executable, "-m", "uv", "venv", "-q", "--seed", "--python", sys.executable, str(tmp_path / "venv")]
+    subprocess.run(command, check=True)
+    environment, log = _environment(tmp_path, wheels), tmp_path / "log"
+    began = time.monotonic()
+    subprocess.run(["bash", "-ec", f". venv/bin/activate\n{install}"], cwd=tmp_path, env=environment, check=True)
+    (tmp_path / "config" / "lollms" / "config.toml").write_text(f"{CONFIG}[serve]\nport = 0\n")
+    with log.open("w") as errors:
+        words = ["bash", "-ec", f". venv/bin/activate\nexec {serve}"]
+        server = subprocess.Popen(words, cwd=tmp_path, env=environment, stderr=errors, stdout=errors)
+    try:
+        wait_until(lambda: "No keys" in log.read_text() or server.poll() is not None, 2 * MINUTE)
+        (address,) = re.findall(r"Serving at (\S+)", log.read_text())
+        told = log.read_text().replace(address, "http://127.0.0.1:9610").splitlines()
+        assert [line for line in told if not line.startswith("{")][: len(printed.splitlines())] == printed.splitlines()
+        done = subprocess.run(
+            ["bash", "-ec", asked.replace("http://127.0.0.1:9610", address)], cwd=tmp_path, capture_output=True, text=True,
+            timeout=MINUTE,
+        )  # fmt: skip
+        assert time.monotonic() - began < 10 * MINUTE
+        assert done.returncode == 0, done.stderr
+        assert probe_audio(tmp_path / "speech.mp3")[3] == "mp3"
+        assert "boy" in done.stdout.lower(), done.stdout
+    finally:
+        server.terminate()
+        assert server.wait(MINUTE) == 0, log.read_text()
 
 
 @pytest.mark.full

@@ -129,13 +129,16 @@ def _check_aliases(configuration: Configuration, name: str, model: Model) -> Non
 
 def _served(configuration: Configuration, name: str, modality: str, model: Model) -> ServedModel:
     serve, given = configuration.serve, model.model_fields_set
+    environment = model.environment
+    if environment is None and model.place is None:  # where it is found: only there, or here without what it needs
+        environment = manager_of(modality).find(model.binding).environment
     return ServedModel(
         name=name,
         modality=modality,
         binding=model.binding,
         aliases=model.aliases,
         settings=dict(model.settings),
-        environment=model.environment,
+        environment=environment,
         place=model.place,
         isolated=model.isolated,
         pool=model.pool,
