@@ -29,7 +29,9 @@ from lollms_modalities import (
     BindingClosedError,
     BusyError,
     CallCancelled,
+    CallTimeout,
     CancelToken,
+    LollmsTTSBinding,
     LollmsTTSBindingManager,
     WorkerCrashedError,
     hookimpl,
@@ -86,6 +88,16 @@ def kill(tts: Any) -> None:
     for worker in tts._workers.all():
         os.kill(worker.process.pid, signal.SIGKILL)
         wait_until(lambda worker=worker: not worker.alive)  # type: ignore[misc]
+
+
+def worker_pids() -> set[int]:
+    """Of the workers of this process that live."""
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # it ends just now
+            if "lollms_modalities.workers.worker" in child.cmdline():  # which one that has ended has no more
+                found.add(child.pid)
+    return found
 
 
 def said(tts: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -189,20 +201,12 @@ def test_an_interrupt_anywhere_in_a_start_leaves_no_worker(folder: Path, step: i
         finally:
             sys.settrace(None)
 
-    def workers() -> set[int]:
-        found = set()
-        for child in psutil.Process().children():
-            with contextlib.suppress(psutil.Error):  # it ends just now
-                if "lollms_modalities.workers.worker" in child.cmdline():  # which one that has ended has no more
-                    found.add(child.pid)
-        return found
-
-    before = workers()
+    before = worker_pids()
 
     at = 1
     while interrupted_at(at):
         gc.collect()  # the tracing has made cycles
-        wait_until(lambda: workers() <= before)
+        wait_until(lambda: worker_pids() <= before)
         at += step
     assert at > 500, "all the way"
 
@@ -373,13 +377,49 @@ def test_what_is_asked_while_it_closes_is_told_so(opened: Callable[..., Any], ba
         asked.result()
 
 
+def test_close_ends_the_wait_for_a_worker_that_does_not_unload(opened: Callable[..., Any], background: Spawn) -> None:
+    tts = opened()
+    (worker,) = tts._workers.all()
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    asked = background(tts.unload)
+    wait_until(lambda: worker.users)
+    tts.close()
+    with pytest.raises(CallCancelled, match="closed"):
+        asked.result()
+    assert not psutil.pid_exists(worker.process.pid)
+
+
+REST: dict[str, Callable[[Any], Any]] = {
+    "unload": lambda tts: tts.unload(),
+    "is_loaded": lambda tts: tts.is_loaded(),
+    "set_settings": lambda tts: tts.set_settings({"voice_name": "b"}),
+    "list_voices": lambda tts: tts.list_voices(),
+}
+
+
+@pytest.mark.parametrize("what", REST)
+def test_what_stops_a_call_stops_whatever_it_asks_of_a_worker(opened: Callable[..., Any], what: str) -> None:
+    tts = opened(policy=WorkerPolicy(grace=0.1))
+
+    class Outer(LollmsTTSBinding):
+        def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Any:
+            REST[what](tts)
+
+        def list_voices(self, **kwargs: Any) -> list[str]:
+            return []
+
+    os.kill(tts._workers.all()[0].process.pid, signal.SIGSTOP)
+    with pytest.raises(CallTimeout):
+        Outer().generate_audio("hi", timeout=0.1)
+
+
 def test_a_maker_that_nobody_has_ends_its_worker(folder: Path) -> None:
+    before = worker_pids()
     maker = LollmsTTSBindingManager(folder).maker("uneven", isolated=True)
-    me = psutil.Process()
-    (worker,) = [c for c in me.children() if "lollms_modalities.workers.worker" in c.cmdline()]
+    (worker,) = worker_pids() - before
     del maker
     gc.collect()
-    wait_until(lambda: not psutil.pid_exists(worker.pid))
+    wait_until(lambda: not psutil.pid_exists(worker))
 
 
 def test_each_binding_of_a_maker_has_workers_of_its_own(folder: Path) -> None:

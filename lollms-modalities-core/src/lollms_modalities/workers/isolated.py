@@ -106,7 +106,9 @@ class IsolatedBinding(LollmsBinding):
             settings = rows
         with self._settling:
             if not self._may_reload(settings):
-                return self._set(Call("set_settings", self), settings, kwargs)
+                call = Call("set_settings", self, None, CURRENT.get())
+                with self._within(call):
+                    return self._set(call, settings, kwargs)
         with self._alone("set_settings") as call, self._settling:
             return self._set(call, settings, kwargs)
 
@@ -177,10 +179,11 @@ class IsolatedBinding(LollmsBinding):
 
     def is_loaded(self) -> bool:
         """Whether a worker has the model loaded."""
-        with self._workers.asked() as workers:
+        call = Call("is_loaded", self, None, CURRENT.get())
+        with self._within(call), self._workers.asked() as workers:
             for worker in workers:
                 with suppress(WorkerCrashedError):  # then that one has it no more
-                    if self._run(Call("is_loaded", self), "is_loaded", {}, worker=worker)[1]:
+                    if self._run(call, "is_loaded", {}, worker=worker)[1]:
                         return True
         return False
 
@@ -219,10 +222,12 @@ class IsolatedBinding(LollmsBinding):
         if self._closed:
             self._workers.close()
             return
+        # By the call that holds the instance: what stops that, such as ``close``, ends the wait for the workers.
+        call = CURRENT.get() or Call("unload", self)
         with self._workers.asked() as workers:
             for worker in workers:
                 with suppress(WorkerCrashedError):  # then that one has no model any more
-                    self._run(Call("unload", self), "unload", {}, worker=worker)
+                    self._run(call, "unload", {}, worker=worker)
 
     # -- requests ----------------------------------------------------------------------------------------------------
 
