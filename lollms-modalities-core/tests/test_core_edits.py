@@ -91,6 +91,19 @@ def test_a_background(picture: Image) -> None:
     assert np.array_equal(alpha > 0, expected)
 
 
+def test_what_a_camera_held_sideways_took_is_upright(picture: Image, tmp_path: Path) -> None:
+    taken = picture.to_pil()
+    (exif := taken.getexif())[0x0112] = 6  # to be turned by a quarter when it is looked at
+    taken.save(tmp_path / "x.jpg", exif=exif)
+    blocks = BlocksTTIBinding()
+    for made in (
+        blocks.edit_image(tmp_path / "x.jpg", "snow"),
+        blocks.remove_background(tmp_path / "x.jpg"),
+        blocks.upscale_image(tmp_path / "x.jpg", 1.5),
+    ):
+        assert (made.width / made.height, made.width) in ((16 / 24, 16), (24 / 36, 24))
+
+
 def test_awaited(picture: Image) -> None:
     async def main() -> tuple[Image, Image]:
         blocks = BlocksTTIBinding()

@@ -358,3 +358,24 @@ def test_words_of_a_stream_are_fitted_part_by_part() -> None:
     assert fitting.next([Word("nothing", 0, 1)]) is None
     assert times(fitting.next([Word("said", 0, 1)]) or ()) == [(" said", 0, 1)]
     assert times(fitting.next([Word("bye", 0, 1)]) or ()) == [(" ... bye. ", 0, 1)]
+
+
+def test_marks_that_an_engine_tells_are_no_words() -> None:
+    text = "... start ... end ?! "
+    said = [Word(token, n, n + 1) for n, token in enumerate(text.split())]
+    whole = [("... start", 1, 2), (" ... end ?! ", 3, 4)]
+    assert times(fitted(text, said)) == whole
+    fitting = Fitting(text)
+    assert [told for word in said for told in times(fitting.next([word]) or ())] == whole
+
+
+def test_words_of_a_stream_that_are_told_as_they_are_said_are_fitted_to_their_part() -> None:
+    fitting = Fitting("In 1999, it was $5. - At 10:30 (or so)! ")
+    said = [Word(token, n, n + 1) for n, token in enumerate("in nineteen ninety nine it was five dollars".split())]
+    first = fitting.next(said, "In 1999, it was $5.") or ()
+    assert times(first)[:3] == [("In", 0, 1), (" 1999,", 1, 4), (" it", 4, 5)]
+    assert times(first)[3:] == [(" was", 5, 6), (" $5.", 6, 8)]
+    assert fitting.next([Word("elsewhere", 0, 1)], "Somewhere else.") is None
+    said = [Word(token, n, n + 1) for n, token in enumerate("at half past ten or so".split())]
+    last = fitting.next(said, " At 10:30 (or so)!") or ()
+    assert times(last) == [(" - At", 0, 1), (" 10:30", 1, 4), (" (or", 4, 5), (" so)! ", 5, 6)]

@@ -16,6 +16,7 @@ from lollms_modalities import (
     Image,
     ImageInput,
     LollmsTTIBinding,
+    MediaInput,
     NumInferenceSteps,
     OptionError,
     Scale,
@@ -26,6 +27,8 @@ from lollms_modalities import (
     report_progress,
     verb,
 )
+from PIL import Image as pillow
+from PIL import ImageOps
 
 LARGEST = 4096  # pixels
 
@@ -86,7 +89,7 @@ class BlocksTTIBinding(LollmsTTIBinding):
         **kwargs: Any,
     ) -> list[Image]:  # fmt: skip
         """The images, one over the other, under a veil of the blocks that ``prompt`` gives; ``n`` veils."""
-        pixels = [Image(read_media(image)).to_pil().convert("RGB") for image in images]
+        pixels = [_upright(image).convert("RGB") for image in images]
         size = pixels[0].size
         under = np.mean([np.asarray(one.resize(size)) for one in pixels], axis=0)
         where = np.ones((size[1], size[0], 1)) if mask is None else _where(mask, size)
@@ -103,7 +106,7 @@ class BlocksTTIBinding(LollmsTTIBinding):
     @verb("Image", content="image", options=EnlargeOptions)
     def upscale_image(self, image: ImageInput, scale: float | None = None, **kwargs: Any) -> Image:
         """The image with each pixel so many times as large."""
-        before = Image(read_media(image)).to_pil()
+        before = _upright(image)
         size = round(before.width * (scale or 2)), round(before.height * (scale or 2))
         if max(size) > LARGEST:
             raise OptionError(
@@ -115,7 +118,7 @@ class BlocksTTIBinding(LollmsTTIBinding):
     @verb("Image", content="image", options=CutOptions)
     def remove_background(self, image: ImageInput, **kwargs: Any) -> Image:
         """The image without what has the colour of its upper left corner."""
-        pixels = np.array(Image(read_media(image)).to_pil().convert("RGBA"))
+        pixels = np.array(_upright(image).convert("RGBA"))
         apart = np.abs(pixels[:, :, :3].astype(int) - pixels[0, 0, :3]).max(axis=2)
         pixels[apart <= kwargs["tolerance"], 3] = 0
         report_progress(1, 1)
@@ -131,8 +134,13 @@ def _enlarged(colours: np.ndarray, width: int, height: int) -> Image:
     return Image.from_pixels(colours[rows][:, columns].astype(np.uint8))
 
 
+def _upright(image: MediaInput) -> pillow.Image:
+    """The image as it is looked at, however the camera was held."""
+    return ImageOps.exif_transpose(Image(read_media(image)).to_pil())
+
+
 def _where(mask: Path | bytes, size: tuple[int, int]) -> np.ndarray:
     """1 where a mask is transparent, or white if it has no transparency; shape (height, width, 1)."""
-    image = Image(read_media(mask)).to_pil().resize(size)
+    image = _upright(mask).resize(size)
     clear = 255 - np.asarray(image.getchannel("A")) if "A" in image.getbands() else np.asarray(image.convert("L"))
     return clear[:, :, None] / 255

@@ -209,7 +209,7 @@ class Spoken:
         return held
 
     def _fitted(self, chunk: AudioChunk) -> AudioChunk:
-        words = self._fitting.next(chunk.words)
+        words = self._fitting.next(chunk.words, chunk.text)
         return chunk if words is None else replace(chunk, words=words)
 
     def _aligned(self, call: Call, audio: Audio, text: str) -> tuple[Word, ...]:

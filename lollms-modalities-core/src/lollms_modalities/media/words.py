@@ -57,14 +57,23 @@ class Fitting:
         self._text = text
         self._at = 0
 
-    def next(self, words: Iterable[Word]) -> tuple[Word, ...] | None:
-        """The next words with the text that is theirs; None where they are not the next ones of the text."""
+    def next(self, words: Iterable[Word], said: str = "") -> tuple[Word, ...] | None:
+        """The next words with the text that is theirs; None where they are not the next ones of the text.
+
+        Args:
+            words: as the engine tells them. Marks that it tells, too, are no words, in a stream as in the whole.
+            said: the part of the text that they are of, where it is known: what is not told as it is written
+                ("twenty" and "three" of 23) is fitted to that.
+        """
+        told = [word for word in words if is_said(word.text)]
+        found = self._as_written(told)
+        return found if found is not None else self._as_said(told, said.strip())
+
+    def _as_written(self, words: Iterable[Word]) -> tuple[Word, ...] | None:
         text, at = self._text, self._at
         found: list[Word] = []
         for word in words:
             bare = word.text.strip()
-            if not bare:
-                continue
             start = text.find(bare, at)
             if start < 0 or any(map(str.isalnum, text[at:start])):
                 return None
@@ -76,10 +85,23 @@ class Fitting:
             found.append(replace(word, text=text[at:end]))
             at = end
         if found:
-            end = len(text) if not any(map(is_said, text[at:])) else at + _marks(text[at:])
-            found[-1] = replace(found[-1], text=found[-1].text + text[at:end])
-            self._at = end
+            self._at = self._end(at)
+            found[-1] = replace(found[-1], text=found[-1].text + text[at : self._at])
         return tuple(found)
+
+    def _as_said(self, words: Sequence[Word], part: str) -> tuple[Word, ...] | None:
+        start = self._text.find(part, self._at) if part else -1
+        if start < 0 or any(map(str.isalnum, self._text[self._at : start])):
+            return None
+        end = self._end(start + len(part))
+        found = fitted(self._text[self._at : end], words)
+        self._at = end if found else self._at
+        return found or None
+
+    def _end(self, at: int) -> int:
+        """Where a part that is said up to there ends with its marks, and the last one with all that is left."""
+        left = self._text[at:]
+        return at + _marks(left) if any(map(is_said, left)) else len(self._text)
 
 
 def _marks(text: str) -> int:
