@@ -34,6 +34,9 @@ WRONG = [
     ("[models.a]\nbinding = 'gate'\nwait_target = -1\n", 3, "wait_target"),
     ("[models.a]\nbinding = 'gate'\n[models.a.place]\nkind = 'process'\nnum_gpus = 1\n", 3, "no option 'num_gpus'"),
     ("[models.a]\nbinding = 'gate'\n[models.a.place]\nnum_gpus = 1\n", 3, "needs its kind"),
+    ("[models.a]\nbinding = 'gate'\nplace = 'process'\nnum_gpus = 1\n", 3, "no option 'num_gpus'"),
+    ("[models.a]\nbinding = 'gate'\nplace = 'ray'\nnum_gpu = 1\n", 3, "no option 'num_gpu'"),
+    ("[models.a]\nbinding = 'gate'\nplace = 'ray'\npol = 1\n", 4, "Did you mean 'pool'"),
     ("[models.a]\nbinding = 'gate'\nmodality = 'smell'\n", 3, "smell"),
     ("[models.a]\n# here\nbinding = 'nothing'\n", 3, "no binding 'nothing'"),
     ("[models.a]\nbinding = 'example'\n", 2, "modality"),
@@ -127,6 +130,13 @@ def test_where_it_runs(gate: Path, configure: Callable[..., Configuration]) -> N
     assert served["tts", "gate"].settings == {"volume": 0.5}
     far = catalogue_of(configure("[models.a]\nbinding = 'far'\nmodality = 'tts'\nplace = 'ssh://a'\n")).served
     assert far["tts", "a"].place == "ssh://a"
+
+
+def test_the_options_of_a_place_stand_beside_it_or_in_a_table(configure: Callable[..., Configuration]) -> None:
+    for written in ("place = 'ray'\nnum_gpus = 1", "[models.film.place]\nkind = 'ray'\nnum_gpus = 1"):
+        text = f"[models.film]\nbinding = 'diffusers'\nmodality = 'ttv'\npool = [0, 8]\n{written}\n"
+        film = catalogue_of(configure(text)).served["ttv", "film"]
+        assert (film.place, film.pool) == ({"kind": "ray", "num_gpus": 1}, (0, 8))
 
 
 def test_services_are_served_where_they_are_named(configure: Callable[..., Configuration]) -> None:

@@ -95,6 +95,8 @@ class Helper:
         variables |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
         # Ray's own are 30 seconds, too few on a busy machine, and workers that all else goes before.
         variables |= {"RAY_raylet_start_wait_time_s": "120", "RAY_worker_niceness": "0"}
+        # When the head is lost, what Ray runs ends after 60 seconds, and calls with it.
+        variables |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "3600"}
         if token is not None:
             variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
         if local:

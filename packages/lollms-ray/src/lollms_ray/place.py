@@ -82,12 +82,12 @@ class RayPlace:
         try:
             tell_starting(worker)
             told, descriptors = self._awaited(worker, helper, spec)
-            worker.node = told.get("node", "")
+            worker.node, worker.pid = told.get("node", ""), told.get("pid", 0)
             if not descriptors:
                 raise self._failed(told, spec)
             sock = socket.socket(fileno=descriptors[0])
             worker.sock, said = reach_worker(sock, host, told["certificate"], spec.policy.variables, limit=limit)
-            self._tell_core(spec, worker.node, said["core"])
+            self._check_core(spec, worker.node, said["core"])
             there = True
         except LollmsError:
             raise  # some are OSErrors, too
@@ -98,6 +98,8 @@ class RayPlace:
         finally:
             if not there:
                 helper.forget(number)
+                if worker.sock is not None:
+                    worker.sock.close()
         return worker
 
     def close(self) -> None:
@@ -157,8 +159,10 @@ class RayPlace:
             else:
                 return told, descriptors
 
-    def _tell_core(self, spec: Spec, node: str, core: str) -> None:
-        """A node with another core goes on without what one of the two lacks: docs/protocol.md."""
+    def _check_core(self, spec: Spec, node: str, core: str) -> None:
+        """One of this major version goes on without what one of the two lacks: docs/protocol.md."""
+        if core.split(".")[0] != __version__.split(".")[0]:
+            raise self._failed({"why": "version", "node": node, "said": core}, spec)
         if core.split(".")[:2] != __version__.split(".")[:2]:
             spec.log.warning(
                 "%s on %s has lollms-modalities-core %s, and here is %s: what the older lacks is refused.",
@@ -187,6 +191,13 @@ class RayPlace:
                 f"No node of the cluster had room for {spec} within {said} s: it asks for {wanted}.",
                 hint="ray status shows what there is.",
                 place=self.name,
+            )
+        if why == "head":
+            return PlaceError(
+                f"The head of the cluster {self.address!r} does not answer: {spec} is not started.",
+                hint="Calls that run go on. Others are served when it is there again.",
+                place=self.name,
+                reason="answer",
             )
         if why == "core":
             return BindingDependencyError(

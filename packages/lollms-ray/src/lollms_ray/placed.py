@@ -21,7 +21,7 @@ class Placed:
                 and the host's ``core``.
 
         Returns:
-            ``address``, ``port``, ``certificate``, ``node``, ``node_id``; or ``missing``, with what is, as ``said``.
+            ``address``, ``port``, ``certificate``, ``node``, ``node_id``, ``pid``; or ``missing``, with what is, as ``said``.
         """
         import ray
 
@@ -46,7 +46,8 @@ class Placed:
             self._process.wait(1.0)
             said = "\n".join([str(exc), *self._process.last_lines()])
             return {"missing": "worker", "node": node, "said": said}
-        return {"address": node, "port": port, "certificate": certificate, "node": node, "node_id": here}
+        where = {"node": node, "node_id": here, "pid": self._process.pid}
+        return {"address": node, "port": port, "certificate": certificate, **where}
 
     def wait(self) -> dict[str, Any]:
         """How it ended, when it has."""

@@ -23,7 +23,7 @@ class RayWorker:
 
     Attributes:
         news: what the helper says of it, until it is connected.
-        node: where it is.
+        node: where it is; ``pid``: its number there.
         leaving: why it is to get no more calls; "" while it is.
     """
 
@@ -31,6 +31,7 @@ class RayWorker:
         self.sock: TlsLink = cast("TlsLink", None)  # until it has been reached
         self.news: SimpleQueue[News] = SimpleQueue()
         self.node = ""
+        self.pid = 0
         self.leaving = ""
         self.killed_because = ""
         self._spec = spec

@@ -5,6 +5,7 @@ Checked whole before anything starts. A complaint begins with the file and the l
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from lollms_modalities import ConfigurationError, ConfigurationFile, SettingsError, WorkerPolicy, read_configuration
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lollms_server.room.models import MODALITIES, NAME
 
@@ -201,7 +202,8 @@ class Model(_Table):
         default=None, description="The environment it runs in; where it is found when left out."
     )
     place: str | Mapping[str, Any] | None = Field(
-        default=None, description="The place it runs at: ssh://user@host, for one; or a table of kind and its options."
+        default=None,
+        description="The place it runs at: ssh://user@host, for one; its options stand beside it, or in a table of kind and them.",
     )
     isolated: bool = Field(default=True, description="Whether it runs in a process of its own.")
     pool: Pool = Field(default=1, description="How many such processes there may be; [0, 8]: as calls that wait want.")
@@ -220,6 +222,17 @@ class Model(_Table):
     variables: tuple[str, ...] = Field(
         default=(), description="Environment variables with secrets that its process gets."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_its_place(cls, given: Any) -> Any:
+        """What is no word of ours, nor one written wrongly, is an option of the place: ``num_gpus = 1``."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("place"), str):
+            return given
+        own = {key for key in given if key in cls.model_fields or difflib.get_close_matches(key, cls.model_fields, 1, 0.8)}
+        options = {key: value for key, value in given.items() if key not in own}
+        place = {"place": {"kind": given["place"], **options}} if options else {}
+        return {key: value for key, value in given.items() if key in own} | place
 
 
 class Plugin(_Table):
@@ -286,8 +299,6 @@ def load_configuration(path: Path | None = None, **serve: Any) -> Configuration:
 
 def _check_plugins(file: ConfigurationFile) -> None:
     """A word of ours that is written wrongly would pass for a setting of the plug-in's own."""
-    import difflib
-
     tables = file.tables.get("plugins")
     for name, table in tables.items() if isinstance(tables, dict) else ():
         for key in table if isinstance(table, dict) else ():
@@ -304,8 +315,6 @@ def _complaint(file: ConfigurationFile, exc: ValidationError) -> ConfigurationEr
     keys = tuple(str(key) for key in error["loc"] if key != "[key]")
     what = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        import difflib
-
         tables: dict[str, type[BaseModel]] = {"serve": Serve, "models": Model, "plugins": Plugin}
         table = tables.get(keys[0], Configuration)
         near = difflib.get_close_matches(keys[-1], table.model_fields, 1, 0.5)
