@@ -21,6 +21,7 @@ from cutting import Proxy
 from distributions import install
 from lollms_modalities import (
     BindingDependencyError,
+    CallTimeout,
     LollmsTTSBindingManager,
     Spec,
     WorkerCrashedError,
@@ -489,6 +490,19 @@ def test_a_worker_without_a_pulse_ends(opened: Open, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("os.killpg", lambda *args: None)  # the host, as if it were on another machine
         proxy.cut(silently=True)
         wait_until(lambda: is_gone(pid), 60)
+
+
+@pytest.mark.full
+def test_a_worker_that_takes_nothing_in_ends_with_its_connection(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tts = opened()
+    pid = pid_of(tts)
+    monkeypatch.setattr("os.killpg", lambda *args: None)  # the host, as if it were on another machine
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(CallTimeout):
+        tts.generate_audio("hi", do="sample", sample=bytes(50_000_000), timeout=0.3)
+    wait_until(lambda: is_gone(pid), 10)  # without a pulse it would after a quarter of a minute
 
 
 @pytest.mark.full

@@ -59,14 +59,22 @@ class Served:
             stderr=subprocess.PIPE, text=True, env={**os.environ, **variables},
         )  # fmt: skip
         self._said = ""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         wait_until(lambda: self.process.poll() is not None or self._address(), 60)
         assert self._address(), self._said
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._said += line
+        with self.process.stderr as said:
+            for line in said:
+                self._said += line
+
+    def end(self) -> None:
+        """Have it end as an operator does."""
+        self.process.terminate()
+        assert self.process.wait(60) == 0
+        self._reader.join()
 
     def _address(self) -> list[str]:
         return re.findall(r"Serving at (\S+)", self._said)
@@ -99,8 +107,7 @@ def nodes() -> Iterator[RayNodes]:
 def served(nodes: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     server = Served(tmp_path_factory.mktemp("served"), nodes)
     yield server
-    server.process.terminate()
-    server.process.wait(60)
+    server.end()
 
 
 def test_models_of_a_server_run_on_the_nodes(nodes: RayNodes, served: Served) -> None:

@@ -15,6 +15,7 @@ import signal
 import sys
 
 _SILENCE = 15.0  # seconds without a pulse, where there is one, after which the host is gone
+_FAREWELL = b"!"  # the host has ended the connection, whatever of it has arrived
 _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
@@ -34,6 +35,8 @@ def watch(connection: int, group: int, heart: int) -> None:
             asked = os.read(heart, 4096)
         except OSError:
             asked = b""
+        if _FAREWELL in asked:
+            break
         if not asked:  # how the connection itself does will be seen
             poll.unregister(heart)
             heart = -1

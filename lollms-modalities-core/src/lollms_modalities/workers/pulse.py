@@ -6,7 +6,7 @@ says nothing. What does not get it for ``SILENCE`` seconds over there takes it t
 
 Over ssh it is a frame, which the program at the far end sees pass; that ssh itself is cut off, ssh tells. Over TCP it
 is a connection of its own, which the process that watches the worker answers: an engine may hold Python's lock for as
-long as it likes.
+long as it likes. There it also says that the other connection has ended, whose own end waits behind what was not taken.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lollms_modalities.workers.tls import TlsLink
 
 INTERVAL: Final = 1.0
+_FAREWELL = b"!"  # as link_watcher.py has it
 _UNANSWERED = 4  # of those before the last, so that whoever waits is told within five seconds
 
 
@@ -65,7 +66,9 @@ class Heart:
 
     def beat(self) -> bool:
         """Look for answers first: this program itself may have been held up. Then ask again."""
-        if self._link.fileno() < 0:
+        if self._link.fileno() < 0 or self._link.shut:
+            with contextlib.suppress(OSError):
+                self._sock.send(_FAREWELL)
             self._sock.close()
             return False
         try:

@@ -109,6 +109,7 @@ class TlsLink:
         self._sealed = memoryview(b"")  # what is encrypted and not yet sent
         self._taken = 0  # bytes of the caller's that are in it
         self.lost = ""  # why the network has ended it, where that was the network
+        self.shut = False  # whether this side has ended it
 
     family = -1
     """No family whose sockets ``set_up_tcp`` would set up: that has been done."""
@@ -232,6 +233,7 @@ class TlsLink:
 
     def shutdown(self, how: int) -> None:
         """End it at once: TLS says no farewell, since every frame tells its length."""
+        self.shut = True
         self._sock.shutdown(how)
 
     def detach(self) -> int:

@@ -26,7 +26,7 @@ from lollms_ray.frames import Frames
 Told = dict[str, Any]
 News = tuple[Told, list[int]]
 
-_PATIENCE = 10.0  # seconds in which it leaves its cluster before it is killed
+_PATIENCE = 15.0  # seconds in which it leaves its cluster before it is killed
 
 
 class Cluster(NamedTuple):
@@ -111,7 +111,7 @@ class Helper:
             )  # fmt: skip
         self._sock = ours
         self._frames = Frames(ours)
-        atexit.register(self.close)
+        atexit.register(self._leave)
         with contextlib.suppress(OSError):  # it has ended, which is read below
             told = {"address": cluster.address, "folder": str(self._folder), "allow_open": cluster.allow_open}
             self._frames.write(told)
@@ -184,18 +184,23 @@ class Helper:
 
     def close(self) -> None:
         """End it, and what it has started."""
-        self.alive = False
-        atexit.unregister(self.close)
+        atexit.unregister(self._leave)
+        self._leave()
         if self._of != os.getpid():
             return  # a forked child: it is the parent's
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _leave(self) -> None:
+        """Have it end. Nobody waits for that when the program ends, whose threads run on for as long."""
+        self.alive = False
+        if self._of == os.getpid():
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
 
     def _drain(self) -> None:
         assert self._process.stderr is not None

@@ -11,6 +11,7 @@ gone, so is this process.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -24,6 +25,7 @@ from lollms_ray.nodes import is_reached, unreachable, without
 _LOOK = 1.0  # seconds after which it is looked again whether the head is there, and which nodes are being drained
 _CONNECTING = 8.0  # seconds for one to a worker that has said where it listens
 _WAITING = 3.0  # seconds after which a start that has not ended may be on a node that is lost
+_LEAVING = 10.0  # seconds in which a cluster is left
 _TRIES = 3  # of a start whose node was lost
 _SILENT = 2  # looks in a row without one: the head is lost, until there is one again
 
@@ -40,10 +42,12 @@ class Holder:
         self._starting: set[int] = set()
         self._silent = 0
         self._joined = threading.Event()
+        self._folder = ""
 
     def serve(self) -> None:
         """Until the program is gone."""
         told, _ = self._frames.read()
+        self._folder = told["folder"]
         threading.Thread(target=self._join, args=(told,), daemon=True).start()
         while True:
             message, _ = self._frames.read()
@@ -51,6 +55,16 @@ class Holder:
                 threading.Thread(target=self._forget, args=(message["id"],), daemon=True).start()
             else:
                 threading.Thread(target=self._run, args=(message,), daemon=True).start()
+
+    def leave(self) -> None:
+        """Leave the cluster, or end the one of the program's own. Never returns."""
+        threading.Timer(_LEAVING, os._exit, (1,)).start()
+        if "ray" in sys.modules:
+            import ray
+
+            ray.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)
 
     def _join(self, told: dict[str, Any]) -> None:
         try:
@@ -197,16 +211,13 @@ def main() -> None:
     """Serve the program at the other end of the socket whose descriptor is the first argument."""
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
+    holder = Holder(Frames(sock))
     try:
-        Holder(Frames(sock)).serve()
+        holder.serve()
     except (EOFError, OSError):
         pass  # the program is gone
     finally:
-        if "ray" in sys.modules:
-            import ray
-
-            ray.shutdown()
-        os._exit(0)
+        holder.leave()
 
 
 if __name__ == "__main__":
