@@ -213,8 +213,9 @@ def full(session: nox.Session) -> None:
     support = {"PYTHONPATH": "tests/support"}
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-p", "over_server", *elsewhere, env=support)
     isolation = "lollms-modalities-core/tests/test_core_isolation.py"
-    for place in ("workers_over_ssh", "workers_over_server"):
-        session.run("python", "-m", "pytest", "-p", place, isolation, env=support)
+    session.run("python", "-m", "pytest", "-p", "over_ray", *elsewhere, env={**environment, **support})
+    for place in ("workers_over_ssh", "workers_over_server", "workers_over_ray"):
+        session.run("python", "-m", "pytest", "-p", place, isolation, env={**environment, **support})
     session.notify("pythons")
     session.notify("torch_full")
 
@@ -268,15 +269,17 @@ def soak(session: nox.Session) -> None:
     """Thousands of calls: no growth of memory, threads, descriptors. Takes minutes."""
     debian(session, "openssh-server", "sshd")
     debian(session, "openssh-client", "ssh")
+    debian(session, "iproute2", "ip")
     install_wheels(session, "psutil>=6", "uv>=0.9", "psycopg[binary]>=3.2", "pytest>=8")
     session.install("--no-deps", str(EXAMPLES))
     if session.posargs:  # such as: nox -s soak -- serving 600
-        session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:])
+        session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:], env={"LOLLMS_WHEELS": str(WHEELS)})
         return
     session.run("python", "soak/run.py")
     session.run("python", "soak/isolation.py")
     session.run("python", "soak/pools.py")
     session.run("python", "soak/places.py")
+    session.run("python", "soak/cluster.py", env={"LOLLMS_WHEELS": str(WHEELS)})
     session.run("python", "soak/serving_room.py")
     session.run("python", "soak/serving.py")
     session.run("python", "soak/serving_jobs.py")
@@ -292,7 +295,7 @@ def bench(session: nox.Session) -> None:
     debian(session, "openssh-client", "ssh")
     debian(session, "iproute2", "ip")
     install_wheels(session, *group("bench"), *group("voices"))
-    session.run("python", "-m", "bench.run", *session.posargs)
+    session.run("python", "-m", "bench.run", *session.posargs, env={"LOLLMS_WHEELS": str(WHEELS)})
 
 
 @nox.session(venv_backend="virtualenv")

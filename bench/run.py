@@ -13,6 +13,7 @@ from typing import Any
 
 from lollms_modalities import Audio, AudioChunk, CallOptions, LollmsTTSBinding, Speed
 
+from bench.cluster import cluster
 from bench.first_hour import first_hour
 from bench.harness import paired, seconds, show, show_extra, without_plugins
 from bench.isolation import isolation
@@ -184,7 +185,7 @@ def faster_whisper() -> None:
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "listing": listing, "importing": importing, "calls": calls, "piper": piper, "faster_whisper": faster_whisper,
-    "whispercpp": whispercpp, "isolation": isolation, "places": places, "services": services,
+    "whispercpp": whispercpp, "isolation": isolation, "places": places, "cluster": cluster, "services": services,
     "command_line": command_line, "listing_peers": listing_peers, "live": live, "serving": serving,
     "serving_jobs": serving_jobs, "serving_room": room, "serving_surfaces": surfaces, "words": words,
     "speakers": speakers, "first_hour": first_hour, "marks": marks,

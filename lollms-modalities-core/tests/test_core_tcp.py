@@ -493,9 +493,7 @@ def test_a_worker_without_a_pulse_ends(opened: Open, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.full
-def test_a_worker_that_takes_nothing_in_ends_with_its_connection(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_takes_nothing_in_ends_with_its_connection(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     tts = opened()
     pid = pid_of(tts)
     monkeypatch.setattr("os.killpg", lambda *args: None)  # the host, as if it were on another machine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,25 +15,25 @@ _BINDINGS = ("packages/lollms-piper[voice]", "packages/lollms-faster-whisper[tin
 _EXAMPLES = "examples/lollms-examples"
 
 
-def ray_data() -> Path:
-    """What ``XDG_DATA_HOME`` is to name: a folder in which lollms has an environment called ray."""
+def ray_data(*more: str) -> Path:
+    """What ``XDG_DATA_HOME`` is to name: a folder in which lollms has an environment called ray, with more beside it."""
     folders = ["lollms-modalities-core", "packages/lollms-ray", _EXAMPLES, *(b.partition("[")[0] for b in _BINDINGS)]
     files = [
         p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".py", ".toml") and _is_source(p)
     ]
-    return kept("ray", _make, of=(sys.version, *files))
+    return kept("ray", functools.partial(_make, more=more), of=(sys.version, *more, *files))
 
 
-def ray_environment() -> Path:
+def ray_environment(*more: str) -> Path:
     """The folder of that environment."""
-    return (ray_data() / "lollms" / "environments" / "ray").resolve()
+    return (ray_data(*more) / "lollms" / "environments" / "ray").resolve()
 
 
 def _is_source(path: Path) -> bool:
     return "tests" not in path.parts and not any(part.startswith(".") for part in path.parts[len(ROOT.parts) :])
 
 
-def _make(data: Path) -> None:
+def _make(data: Path, more: tuple[str, ...]) -> None:
     wheels = os.environ.get("LOLLMS_WHEELS")
     environ = {**os.environ, "XDG_DATA_HOME": str(data)}
     source = [f"--from={wheels}"] if wheels else []
@@ -45,3 +46,5 @@ def _make(data: Path) -> None:
     else:
         subprocess.run([*install, *(str(ROOT / b) for b in _BINDINGS)], check=True)
     subprocess.run([*install, "--no-deps", str(ROOT / _EXAMPLES)], check=True)
+    if more:
+        subprocess.run([*install, *more], check=True)

@@ -42,17 +42,19 @@ class RayNodes:
         here: the host of the program and of the head.
         others: the hosts whose nodes have CPUs, by address. Each has the resource ``node1``, ``node2`` and so on.
         token: the file with its token.
-        variables: with which Ray runs.
+        environment: in which Ray lies; ``variables``, with which it runs.
         log: what Ray has printed.
     """
 
-    def __init__(self, hosts: list[Host], folder: Path, more: Mapping[str, str], cpus: int) -> None:
+    def __init__(self, hosts: list[Host], folder: Path, environment: Path, more: Mapping[str, str], cpus: int) -> None:
+        self.environment = environment
         self.here, *others = hosts
         self.others = {host.address: host for host in others}
         self.token = make_token(folder)
         self.variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "RAY_"))} | {
             "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token),
-            "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "120", **more,
+            "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "120",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "3600", **more,
         }  # fmt: skip
         self.log = folder / "log"
         self._folder, self._cpus = folder, cpus
@@ -71,13 +73,13 @@ class RayNodes:
 
     def at(self, **asked: Any) -> RayPlace:
         """A place in the cluster, with what ``RayPlace`` is to ask for."""
-        options = {"num_cpus": 0.1, "environment": ray_environment(), "token": self.token} | asked
+        options = {"num_cpus": 0.1, "environment": self.environment, "token": self.token} | asked
         self._places.append(RayPlace(self.address, **options))
         return self._places[-1]
 
     def run(self, *words: str) -> str:
         """The output of Python with these words, in Ray's environment on the program's host."""
-        command = self.here.command([ray_environment() / "bin" / "python", *words])
+        command = self.here.command([self.environment / "bin" / "python", *words])
         done = subprocess.run(command, env=self.variables, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -121,7 +123,7 @@ class RayNodes:
             place.close()
 
     def _start(self, host: Host, *words: str) -> None:
-        python = ray_environment() / "bin" / "python"
+        python = self.environment / "bin" / "python"
         common = (f"--node-ip-address={host.address}", "--object-store-memory=80000000", "--block")
         with self.log.open("ab") as log:
             host.start(
@@ -137,13 +139,13 @@ class RayNodes:
 
 
 @contextmanager
-def cluster(*, cpus: int = 1, **variables: str) -> Iterator[RayNodes]:
-    """One with two nodes besides the head's, each of so many CPUs for Ray, with more variables for Ray."""
-    ray_environment()
+def cluster(*more: str, cpus: int = 1, **variables: str) -> Iterator[RayNodes]:
+    """One with two nodes besides the head's, each of so many CPUs for Ray; with more distributions and variables."""
+    environment = ray_environment(*more)
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short, since Ray makes sockets in it
     with ExitStack() as ending:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
-        made = RayNodes(ending.enter_context(network("here", "one", "two")), folder, variables, cpus)
+        made = RayNodes(ending.enter_context(network("here", "one", "two")), folder, environment, variables, cpus)
         ending.callback(made.close)
         made.start_head()
         for address in made.others:

@@ -44,9 +44,7 @@ def opened(nodes: RayNodes) -> Iterator[Callable[..., Any]]:
 
     def make(policy: WorkerPolicy = POLICY, environment: Path | None = None, **asked: Any) -> Any:
         how: dict[str, Any] = {} if environment is None else {"environment": environment}
-        made.append(
-            LollmsTTSBindingManager().require_binding("example", place=nodes.at(**asked), policy=policy, **how)
-        )
+        made.append(LollmsTTSBindingManager().require_binding("example", place=nodes.at(**asked), policy=policy, **how))
         return made[-1]
 
     yield make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import pytest
 from lollms_modalities import (
+    BindingDependencyError,
+    BindingIncompatibleError,
     BindingNotFoundError,
     CancelToken,
     LollmsTTSBindingManager,
     PlaceError,
     SettingsError,
     WorkerCrashedError,
+    WorkerPolicy,
 )
 from lollms_modalities.workers.finding_places import find_place
 from lollms_ray import RayPlace
@@ -106,6 +110,66 @@ frames.read()
         LollmsTTSBindingManager().require_binding("example", place=place)
     assert caught.value.reason == reason
     place.close()
+
+
+FAILS: list[tuple[dict[str, str], type[Exception], str]] = [
+    ({"why": "room", "said": "3"}, PlaceError, r"had room .* within 3 s: it asks for num_gpus=0.5, num_cpus=1"),
+    ({"why": "head"}, PlaceError, "head of the cluster 'local' does not answer"),
+    ({"why": "core", "node": "n1", "said": "no lollms"}, BindingDependencyError, "cannot be imported on n1: no lollms"),
+    (
+        {"why": "version", "node": "n1", "said": "3.0.0"},
+        BindingIncompatibleError,
+        "n1 has lollms-modalities-core 3.0.0",
+    ),
+    ({"why": "environment", "node": "n1", "said": "There is none"}, BindingNotFoundError, "On n1: There is none"),
+    ({"why": "worker", "node": "n1", "said": "it ended\nOh no"}, WorkerCrashedError, r"did not start on n1: it ended"),
+    ({"why": "lost", "said": "ValueError: x"}, PlaceError, "Ray could not start .*ValueError: x"),
+]
+
+
+@pytest.mark.parametrize(("told", "error", "match"), FAILS, ids=[told["why"] for told, _, _ in FAILS])
+def test_why_a_worker_is_not_started_is_told(
+    tmp_path: Path, told: dict[str, str], error: type[Exception], match: str
+) -> None:
+    program = f"""#!{sys.executable}
+import socket, sys
+from lollms_ray.frames import Frames
+frames = Frames(socket.socket(fileno=int(sys.argv[-1])))
+frames.read()
+frames.write({{"type": "ready"}})
+asked = frames.read()[0]
+frames.write({{"type": "failed", "id": asked["id"], **{told!r}}})
+frames.read()
+"""
+    place = RayPlace(environment=fake_python(tmp_path, program), num_gpus=0.5)
+    with pytest.raises(error, match=match):
+        LollmsTTSBindingManager().require_binding("example", place=place)
+    place.close()
+
+
+def test_settings_and_secrets_are_not_among_ray_s_arguments(tmp_path: Path) -> None:
+    """What Ray is given of a worker is what ``Placed`` needs: neither settings, nor variables, nor a key."""
+    seen = tmp_path / "seen"
+    program = f"""#!{sys.executable}
+import json, socket, sys
+from lollms_ray.frames import Frames
+frames = Frames(socket.socket(fileno=int(sys.argv[-1])))
+frames.read()
+frames.write({{"type": "ready"}})
+asked = frames.read()[0]
+open({str(seen)!r}, "w").write(json.dumps(asked))
+frames.write({{"type": "failed", "id": asked["id"], "why": "head"}})
+frames.read()
+"""
+    place = RayPlace(environment=fake_python(tmp_path, program))
+    policy = WorkerPolicy(variables={"A_KEY": "sesame-1"})
+    with pytest.raises(PlaceError):
+        LollmsTTSBindingManager().require_binding("example", place=place, policy=policy, default_voice="high")
+    place.close()
+    asked = json.loads(seen.read_text())
+    assert set(asked["worker"]) == {"modality", "name", "environment", "other", "limit", "core"}
+    assert "PRIVATE KEY" not in str(asked)
+    assert "sesame-1" not in str(asked)
 
 
 def test_an_environment_without_ray_is_told(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ class Placed:
                 and the host's ``core``.
 
         Returns:
-            ``address``, ``port``, ``certificate``, ``node``, ``node_id``, ``pid``; or ``missing``, with what is, as ``said``.
+            ``address``, ``port``, ``certificate``, ``node``, ``node_id``, ``pid``; or ``missing``, with what is, as
+            ``said``.
         """
         import ray
 

@@ -203,7 +203,7 @@ class Model(_Table):
     )
     place: str | Mapping[str, Any] | None = Field(
         default=None,
-        description="The place it runs at: ssh://user@host, for one; its options stand beside it, or in a table of kind and them.",
+        description="The place it runs at: ssh://user@host, for one; its options beside it, or a table with kind.",
     )
     isolated: bool = Field(default=True, description="Whether it runs in a process of its own.")
     pool: Pool = Field(default=1, description="How many such processes there may be; [0, 8]: as calls that wait want.")
@@ -229,7 +229,8 @@ class Model(_Table):
         """What is no word of ours, nor one written wrongly, is an option of the place: ``num_gpus = 1``."""
         if not isinstance(given, Mapping) or not isinstance(given.get("place"), str):
             return given
-        own = {key for key in given if key in cls.model_fields or difflib.get_close_matches(key, cls.model_fields, 1, 0.8)}
+        known = cls.model_fields
+        own = {key for key in given if key in known or difflib.get_close_matches(key, known, 1, 0.8)}
         options = {key: value for key, value in given.items() if key not in own}
         place = {"place": {"kind": given["place"], **options}} if options else {}
         return {key: value for key, value in given.items() if key in own} | place
