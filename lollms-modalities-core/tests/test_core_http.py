@@ -355,8 +355,13 @@ def test_addresses(given: str, clean: str) -> None:
     assert clean_address(given, strip=("/lollms/v1", "/v1")) == clean
 
 
-@pytest.mark.parametrize("wrong", ["", "ftp://a", "http://", "http://a b", "http://a:99999", "http://me:pw@a"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "ftp://a", "http://", "http://a b", "http://a:99999", "http://a:0", "http://a:x", "http://[::1", "http://::1]",
+     "http://me:sesame@a", "http://me:sesame@a:99999", "sesame@[::1", "https://a?key=sesame", "https://a/v1#sesame"],
+)  # fmt: skip
 def test_addresses_that_are_none(wrong: str) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(SettingsError) as caught:
         clean_address(wrong)
+    assert "sesame" not in str(caught.value)
     assert threading.active_count() < 100

@@ -21,6 +21,7 @@ from cutting import Proxy
 from distributions import install
 from lollms_modalities import (
     BindingDependencyError,
+    BindingNotFoundError,
     CallTimeout,
     LollmsTTSBindingManager,
     Spec,
@@ -248,6 +249,27 @@ def test_a_handler_may_write_while_its_thread_reads(secured: tuple[TlsLink, TlsL
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert far.recv(100) == b"from a handler"
+
+
+@pytest.mark.full
+def test_an_environment_is_one_of_this_machine_though_files_are_apart(
+    opened: Open, folder: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "strange"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+    (site,) = made.glob("lib/python3*/site-packages")
+    (site / "here.pth").write_text(
+        "\n".join([*(p for p in sys.path if p.endswith(("-packages", "/src"))), str(folder)])
+    )
+    for place in (TcpPlace(), "tcp", TcpPlace(shares_files=True)):
+        tts = opened(place, environment=made)
+        assert psutil.Process(pid_of(tts)).cmdline()[0] == str(made / "bin" / "python")
+        assert tts.environment == f"{made} at tcp"
+
+
+def test_an_environment_that_is_not_there_is_told(opened: Open) -> None:
+    with pytest.raises(BindingNotFoundError, match="There is no environment 'nowhere'"):
+        opened(TcpPlace(), environment="nowhere")
 
 
 # --- strangers ------------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributions import install
 from lollms_modalities import Audio
 from lollms_shell import Shell, wait_until
 from sshd import Sshd, sshd
@@ -46,6 +48,29 @@ def test_every_way_of_saying_where(lollms: Shell, box: Sshd) -> None:
     lollms("config", "tts.environment", "of-that-machine")
     del lollms.env["LOLLMS_TTS_BINDING"]
     assert "no environment 'of-that-machine' at ssh://" in lollms("speak", "hi", code=1).stderr
+    assert lollms.files == []
+
+
+@pytest.mark.full
+def test_a_binding_that_is_only_there_is_configured(lollms: Shell, tmp_path: Path) -> None:
+    site, support = tmp_path / "site", Path(__file__).parents[3] / "lollms-modalities-core" / "tests" / "support"
+    install(site, "far-bindings", "[lollms_client.tts_bindings]\nfar = far_bindings:FarTTSBinding\n")
+    shutil.copy(support / "far_bindings.py", site)
+    with sshd(tmp_path / "sshd", {"PYTHONPATH": str(site)}) as there:
+        lollms.env["PATH"] = f"{there.bin}{os.pathsep}{lollms.env['PATH']}"
+        del lollms.env["LOLLMS_TTS_BINDING"]
+        assert "'far' is installed" in lollms("config", "tts.binding", "far", code=1).stderr
+        assert "'far' is installed" in lollms("config", "tts.far.place", "process", code=1).stderr
+        lollms("config", "tts.far.place", there.address)
+        lollms("config", "tts.binding", "far")
+        lollms("config", "tts.far.voice_name", "b")
+        assert "no setting 'voice_nam'" in lollms("config", "tts.far.voice_nam", "b", code=2).stderr
+        assert b"b" in lollms("config", "tts.far.voice_name").stdout
+        assert lollms("voices").stdout == b"a\n"
+        assert Audio(lollms("speak", "hi", "-o", "-").stdout).duration > 0
+        assert (
+            "'far'" not in lollms("doctor", "--quick", "--json", code=None).stdout.decode().partition('"problems"')[2]
+        )
     assert lollms.files == []
 
 

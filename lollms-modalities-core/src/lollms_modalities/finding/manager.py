@@ -190,7 +190,7 @@ class BindingManager(Generic[B]):
         from lollms_modalities.environments.environment import find_environment
         from lollms_modalities.workers.finding_places import find_place
         from lollms_modalities.workers.opening import Opener
-        from lollms_modalities.workers.places import PROCESS
+        from lollms_modalities.workers.places import PROCESS, has_our_environments
         from lollms_modalities.workers.policy import WorkerPolicy
 
         at = find_place(place)
@@ -198,7 +198,7 @@ class BindingManager(Generic[B]):
         if pool is not None:
             policy = replace(policy, pool=pool)
         # Environments of another machine are known there.
-        found = None if environment is None or not at.shares_files else find_environment(environment)
+        found = None if environment is None or not has_our_environments(at) else find_environment(environment)
         if found is not None:
             policy = replace(policy, variables={**found.variables, **policy.variables})
         return Opener(

@@ -74,7 +74,8 @@ class Place(Protocol):
         settings that are paths, and folders of the interpreter, mean the files that are there.
         """
 
-    # A place may have ``is_service`` and ``check``, too: see the functions ``is_service`` and ``check_place``.
+    # A place may have ``is_service``, ``is_here`` and ``check``, too: see ``is_service``, ``has_our_environments`` and
+    # ``check_place``.
 
     def start(self, spec: Spec, *, own: bool) -> Running:
         """Start a worker, ``python -m lollms_modalities.workers.worker FD`` with FD its end of the connection.
@@ -100,6 +101,14 @@ def is_service(place: Place) -> bool:
     Such a one is given no environment variable of this program's, and no setting that was not given for this binding.
     """
     return bool(getattr(place, "is_service", False))
+
+
+def has_our_environments(place: Place) -> bool:
+    """Whether ``environment=`` names an environment of this machine there, which is looked for here.
+
+    So it is where files are shared, and at a place of this machine that keeps them apart: one with ``is_here``.
+    """
+    return place.shares_files or bool(getattr(place, "is_here", False))
 
 
 def check_place(place: Place) -> None:

@@ -148,6 +148,7 @@ class TcpPlace:
     """
 
     name = "tcp"
+    is_here = True
 
     def __init__(self, address: str = "127.0.0.1", *, shares_files: bool = False) -> None:
         self.address = address

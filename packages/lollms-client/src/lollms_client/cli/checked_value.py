@@ -12,6 +12,7 @@ from lollms_modalities.finding.loading import not_found
 from lollms_modalities.finding.mending import extra_of
 from lollms_modalities.settings.checking import near_miss, validate
 from lollms_modalities.workers.finding_places import find_place
+from lollms_modalities.workers.places import has_our_environments
 
 from lollms_client.cli import configuration
 from lollms_client.cli.arguments import typed
@@ -46,7 +47,7 @@ def checked(parts: tuple[str, ...], text: str) -> tuple[tuple[str, ...], Any]:
     if parts[-1] in WHERE:
         _check_where(parts, text)
         if len(parts) == 3:
-            parts = (modality, _known(modality, parts[1]), parts[2])
+            parts = (modality, _known(modality, parts[1], text if parts[2] == "place" else None), parts[2])
         return parts, text
     binding, name = _known(modality, parts[1]), parts[2].replace("-", "_")
     _, make = maker_of(Which(modality, binding))
@@ -67,7 +68,7 @@ def _check_where(parts: tuple[str, ...], text: str) -> None:
     said = {**table, **(table.get(parts[1], {}) if len(parts) == 3 else {})}
     if parts[-1] == "place":
         find_place(text)
-    elif find_place(said.get("place")).shares_files:
+    elif has_our_environments(find_place(said.get("place"))):
         find_environment(text)
 
 
@@ -78,18 +79,25 @@ def _wanted(modality: str, name: str, *, chain: bool) -> str:
     return _known(modality, name)
 
 
-def _known(modality: str, name: str) -> str:
-    """The name of a binding that is here or in an environment."""
+def _known(modality: str, name: str, place: str | None = None) -> str:
+    """The name of a binding that is here or in an environment; any, where it is to run on another machine."""
     known = known_name(modality, name)
     refs = find_bindings(modality)
-    if not candidates(refs, known):
+    if not candidates(refs, known) and not _runs_elsewhere(modality, known, place):
         raise not_found(modality, name, sorted({n for ref in refs for n in ref.names}))
     return known
 
 
+def _runs_elsewhere(modality: str, name: str, place: str | None) -> bool:
+    """Whether a place that is to be said of it, or is in the file, has other bindings than are found here."""
+    table: Any = configuration.load().tables.get(modality, {})
+    said = place or {**table, **table.get(name, {})}.get("place")
+    return said is not None and not has_our_environments(find_place(said))
+
+
 def _as_the_binding_has_it(modality: str, binding: str, name: str, value: Any) -> Any:
     refs = candidates(find_bindings(modality), binding)
-    if refs[0].environment is not None:
+    if not refs or refs[0].environment is not None:
         _tried(modality, binding, name, value)
         return value
     model = manager_of(modality).load_class(binding).settings_class()

@@ -22,7 +22,7 @@ from lollms_modalities.errors import LollmsError, SettingsError
 from lollms_modalities.finding.mending import install_command
 from lollms_modalities.hooks import GROUP
 from lollms_modalities.workers.finding_places import find_place
-from lollms_modalities.workers.places import check_place
+from lollms_modalities.workers.places import check_place, has_our_environments
 from platformdirs import user_cache_path
 
 from lollms_client.cli import configuration, listing
@@ -180,19 +180,20 @@ def _used() -> tuple[dict[str, str], list[str]]:
             continue
         several = f", the first that is here of {', '.join(choice.names)}" if choice.names else ""
         used[modality] = f"{choice.name}, by {choice.source}{several}"
-        if not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
-            problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
         file, names = configuration.load(), names_of(modality, choice.name)
         where = file.runs_in(modality, choice.name, *names)
-        word = "place"
+        word, here = "place", True
         try:
             place = find_place(where.get("place"))
+            here = has_our_environments(place)
             check_place(place)
-            if place.shares_files and "environment" in where:
+            if here and "environment" in where:
                 word = "environment"
                 find_environment(where["environment"])
         except LollmsError as exc:
             problems.append(f"{file.where_said(modality, word, *names)}: {exc}")
+        if here and not any(choice.name in ref.names for ref in listing.refs_of((modality,))):
+            problems.append(f"{modality}: {choice.source} says {choice.name!r}, which is not installed.")
     return used, problems
 
 
