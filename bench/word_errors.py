@@ -1,6 +1,6 @@
 """Every engine that speaks, heard by every engine that hears: 30 sentences, 10 of them not English, in one run.
 
-``python -m bench.word_errors`` prints the tables of docs/hearing.md. It needs all engines, so it runs where torch is.
+``python -m bench.word_errors`` prints the tables of docs/word-error-rates.md. It needs all engines, and torch.
 """
 
 from __future__ import annotations

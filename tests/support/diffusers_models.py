@@ -41,7 +41,7 @@ def _clip_text(tokenizer: Any, hidden: int = 32, *, projection: bool = False) ->
     return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
 
 
-def _t5(*, umt5: bool = False) -> tuple[Any, Any]:
+def t5_encoder(*, umt5: bool = False) -> tuple[Any, Any]:
     """T5's tokenizer (one letter, one token) and a tiny encoder."""
     from transformers import T5Config, T5EncoderModel, T5Tokenizer, UMT5Config, UMT5EncoderModel
 
@@ -55,7 +55,7 @@ def _t5(*, umt5: bool = False) -> tuple[Any, Any]:
     return tokenizer, (UMT5EncoderModel if umt5 else T5EncoderModel)(config).eval()
 
 
-def _vae(latent_channels: int = 4, **more: Any) -> Any:
+def autoencoder(latent_channels: int = 4, **more: Any) -> Any:
     """An autoencoder that halves each side."""
     from diffusers import AutoencoderKL
 
@@ -92,7 +92,7 @@ def stable_diffusion(folder: Path, *, checker: bool = False, variant: str | None
     torch.manual_seed(0)
     tokenizer = _clip_tokenizer()
     StableDiffusionPipeline(
-        vae=_vae(),
+        vae=autoencoder(),
         text_encoder=_clip_text(tokenizer),
         tokenizer=tokenizer,
         unet=_unet(),
@@ -140,7 +140,7 @@ def stable_diffusion_xl(folder: Path) -> Path:
         projection_class_embeddings_input_dim=32 + 6 * 8,
     )  # fmt: skip
     StableDiffusionXLPipeline(
-        vae=_vae(),
+        vae=autoencoder(),
         text_encoder=_clip_text(tokenizer),
         text_encoder_2=_clip_text(tokenizer, projection=True),
         tokenizer=tokenizer,
@@ -158,7 +158,7 @@ def latent_consistency(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = _clip_tokenizer()
     LatentConsistencyModelPipeline(
-        vae=_vae(),
+        vae=autoencoder(),
         text_encoder=_clip_text(tokenizer),
         tokenizer=tokenizer,
         unet=_unet(time_cond_proj_dim=16),
@@ -175,7 +175,7 @@ def pixart(folder: Path) -> Path:
     from diffusers import DPMSolverMultistepScheduler, PixArtSigmaPipeline, PixArtTransformer2DModel
 
     torch.manual_seed(0)
-    tokenizer, text_encoder = _t5()
+    tokenizer, text_encoder = t5_encoder()
     transformer = PixArtTransformer2DModel(
         sample_size=32, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3, caption_channels=32,
         in_channels=4, cross_attention_dim=24, out_channels=8, attention_bias=True, activation_fn="gelu-approximate",
@@ -183,7 +183,7 @@ def pixart(folder: Path) -> Path:
         use_additional_conditions=False,
     )  # fmt: skip
     PixArtSigmaPipeline(
-        transformer=transformer.eval(), vae=_vae(), text_encoder=text_encoder, tokenizer=tokenizer,
+        transformer=transformer.eval(), vae=autoencoder(), text_encoder=text_encoder, tokenizer=tokenizer,
         scheduler=DPMSolverMultistepScheduler(),
     ).save_pretrained(folder)  # fmt: skip
     return folder
@@ -207,14 +207,14 @@ def flux(folder: Path) -> Path:
     from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
     torch.manual_seed(0)
-    tokenizer, (tokenizer_2, text_encoder_2) = _clip_tokenizer(), _t5()
+    tokenizer, (tokenizer_2, text_encoder_2) = _clip_tokenizer(), t5_encoder()
     transformer = FluxTransformer2DModel(
         patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
     )  # fmt: skip
     FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(4, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
+        vae=autoencoder(4, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
         text_encoder=_clip_text(tokenizer),
         tokenizer=tokenizer,
         text_encoder_2=text_encoder_2,
@@ -234,7 +234,7 @@ def ltx(folder: Path) -> Path:
     )
 
     torch.manual_seed(0)
-    tokenizer, text_encoder = _t5()
+    tokenizer, text_encoder = t5_encoder()
     transformer = LTXVideoTransformer3DModel(
         in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
         cross_attention_dim=32, num_layers=1, caption_channels=32,
@@ -380,7 +380,7 @@ def wan(folder: Path, *, from_images: bool = False) -> Path:
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 
     torch.manual_seed(0)
-    tokenizer, text_encoder = _t5(umt5=True)
+    tokenizer, text_encoder = t5_encoder(umt5=True)
     transformer = WanTransformer3DModel(
         patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16, out_channels=16,
         text_dim=32, freq_dim=256, ffn_dim=32, num_layers=2, cross_attn_norm=True, qk_norm="rms_norm_across_heads",
@@ -396,7 +396,7 @@ def wan(folder: Path, *, from_images: bool = False) -> Path:
     return folder
 
 
-def _qwen_tokenizer() -> Any:
+def qwen_tokenizer() -> Any:
     """Bytes for tokens, and the words that Qwen has for turns of talk and for images."""
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import Qwen2Tokenizer
@@ -426,7 +426,7 @@ def ace_step(folder: Path) -> Path:
     from transformers import Qwen3Config, Qwen3Model
 
     torch.manual_seed(0)
-    tokenizer = _qwen_tokenizer()
+    tokenizer = qwen_tokenizer()
     text_encoder = Qwen3Model(
         Qwen3Config(
             vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
@@ -456,7 +456,7 @@ def stable_audio(folder: Path) -> Path:
     from diffusers.pipelines.stable_audio import StableAudioProjectionModel
 
     torch.manual_seed(0)
-    tokenizer, text_encoder = _t5()
+    tokenizer, text_encoder = t5_encoder()
     transformer = StableAudioDiTModel(
         sample_size=1000, in_channels=4, num_layers=1, attention_head_dim=4, num_attention_heads=2,
         num_key_value_attention_heads=2, out_channels=4, cross_attention_dim=8, time_proj_dim=8,
@@ -494,7 +494,7 @@ def audioldm_2(folder: Path) -> Path:
     )
 
     torch.manual_seed(0)
-    tokenizer_2, text_encoder_2 = _t5()
+    tokenizer_2, text_encoder_2 = t5_encoder()
     marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     vocab = {token: n for n, token in enumerate([*marks, *sorted(ByteLevel.alphabet())])}
     tokenizer = RobertaTokenizer(vocab=vocab, merges=[], model_max_length=64)
@@ -551,7 +551,7 @@ def flux_2(folder: Path) -> Path:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     torch.manual_seed(0)
-    tokenizer = _qwen_tokenizer()
+    tokenizer = qwen_tokenizer()
     text_encoder = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=len(tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=27,  # of which it reads three
@@ -588,7 +588,7 @@ def qwen_edit() -> Any:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(0)
-    tokenizer = _qwen_tokenizer()
+    tokenizer = qwen_tokenizer()
     number = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
         text_config={

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harvard import word_error_rate
+from languages import SAID
 from lollms_kokoro import KokoroTTSBinding, files
 from lollms_kokoro.engine import Engine, Speech, load_engine
 from lollms_modalities import (
@@ -33,6 +34,7 @@ from lollms_modalities import (
     split_words,
 )
 from loopback import Reply, Request, serving
+from npm_package import KOKORO_JS, npm_package
 
 ENGLISH = {"default_language": "en", "n_threads": 2}
 FIVE = ["jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo"]
@@ -76,6 +78,20 @@ def test_words_are_the_text_in_order_within_the_sound(spoken: Audio) -> None:
     assert took["23"] > took["at"]
     street = next(n for n, w in enumerate(spoken.words) if "Street" in w.text)
     assert spoken.words[street + 1].start - spoken.words[street].end > 0.2, "there is a pause between sentences"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("language", SAID)
+def test_words_of_other_languages(language: str, tmp_path: Path) -> None:
+    voice, text, _ = SAID[language]
+    with KokoroTTSBinding(kokoro_path=tmp_path, voices_path=npm_package(*KOKORO_JS) / "voices", n_threads=2) as binding:
+        assert len(binding.list_voices()) == 54
+        said = binding.generate_audio(text, voice, timestamps="word")
+    assert "".join(word.text for word in said.words) == text
+    assert len(said.words) >= len(text.split()) - 1
+    edges = [edge for word in said.words for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    assert 0 <= edges[0] < edges[-1] <= said.duration
 
 
 def test_the_stream_is_the_whole_and_repeats_itself(kokoro: KokoroTTSBinding, spoken: Audio) -> None:

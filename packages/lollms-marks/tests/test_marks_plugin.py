@@ -190,6 +190,7 @@ def test_nothing_private_is_in_a_mark(tmp_path: Path) -> None:
     [
         ("/a/b/joe.onnx", "joe.onnx"), ("C:\\Users\\me\\joe.onnx", "joe.onnx"), ("openai/whisper", "openai/whisper"),
         ("./mine/joe", "joe"), ("../joe/", "joe"), ("~/me/voices/joe", "joe"), ("", ""), ("gpt-image-1", "gpt-image-1"),
+        ("https://me:word@host/a/x.onnx?token=secret#part", "x.onnx"), ("customers/joe.safetensors", "joe.safetensors"),
     ],
 )  # fmt: skip
 def test_the_base_name_of_a_model(model: str, name: str) -> None:

@@ -132,6 +132,8 @@ def own_fps(pipe: Any) -> float:
     for name in ("frame_rate", "fps"):
         if isinstance(default := engines.parameters(pipe).get(name), (int, float)):
             return float(default)
+    if pipe.config.get("expand_timesteps"):
+        return 24.0  # Wan 2.2 TI2V-5B
     return next((fps for begin, fps in _FPS.items() if type(pipe).__name__.startswith(begin)), _OTHER_FPS)
 
 

@@ -16,6 +16,8 @@ from lollms_marks.settings import Settings
 from lollms_marks.view import View, viewed
 from lollms_marks.writing import marks_in
 
+_FILES = (".onnx", ".safetensors", ".gguf", ".bin", ".pt", ".pth", ".ckpt")  # a name of one is no repository's
+
 
 def is_marked(texts: Mapping[str, str]) -> bool:
     """Whether these say that a model made it."""
@@ -103,8 +105,11 @@ def _described(binding: Any, provenance: Any) -> Mark:
 
 
 def base_name(model: str) -> str:
-    """A model's name without what leads to it on a disk, on either kind of system. ``owner/name`` stays."""
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not model.startswith(("./", "../", ".")):
+    """A model's name without what leads to it on a disk or a server, and what an address asks. ``owner/name`` stays."""
+    if "://" in model:
+        model = re.split(r"[?#]", model)[0]
+    is_file = model.lower().endswith(_FILES)
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not model.startswith(".") and not is_file:
         return model if not Path(model).exists() else model.rpartition("/")[2]
     return re.split(r"[/\\]", model.rstrip("/\\"))[-1][:200]
 
