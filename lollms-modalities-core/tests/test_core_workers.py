@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -34,11 +35,13 @@ from lollms_modalities import (
     LollmsTTSBinding,
     LollmsTTSBindingManager,
     WorkerCrashedError,
+    WorkerRestartError,
     hookimpl,
     hooks,
 )
 from lollms_modalities.workers.channel import Channel
 from lollms_modalities.workers.host import Worker
+from lollms_modalities.workers.losses import Losses
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
@@ -217,6 +220,18 @@ def test_a_worker_that_cannot_be_started_is_told(opened: Callable[..., Any], mon
     monkeypatch.setattr(tts._workers.spec, "python", Path("/nonexistent/python"))
     with pytest.raises(WorkerCrashedError, match="could not be started"):
         tts.generate_audio("hi")
+
+
+@pytest.mark.parametrize("left", [0.0001, 0.4996, 0.5, 7.00049])
+def test_who_waits_as_long_as_told_is_not_refused_again(left: float) -> None:
+    spec: Any = SimpleNamespace(log=logging.getLogger("none"))
+    losses = Losses(spec)
+    losses.count = 3
+    losses.left = lambda: left  # type: ignore[method-assign]
+    with pytest.raises(WorkerRestartError) as caught:
+        losses.check()
+    assert left <= caught.value.retry_after < left + 0.002  # type: ignore[attr-defined]
+    assert "for 0.0 s" not in str(caught.value)
 
 
 # --- settings and pools ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -45,11 +46,12 @@ class Losses:
     def check(self) -> None:
         """Raise ``WorkerRestartError`` while none may be started."""
         if left := self.left():
+            wait = math.ceil(left * 1000) / 1000  # who waits for as long is not refused again
             raise WorkerRestartError(
-                f"{self._spec} was lost {self.count} times in a row; it is not started again for {left:.1f} s.",
+                f"{self._spec} was lost {self.count} times in a row; it is not started again for {wait:.3g} s.",
                 hint="Look at what it printed before it ended: the log has it under "
                 f"{self._spec.log.name}, the errors before this one too.",
-                retry_after=round(left, 3),
+                retry_after=wait,
             )
 
 
