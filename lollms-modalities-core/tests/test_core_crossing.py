@@ -6,6 +6,7 @@ import array
 import contextlib
 import datetime
 import ipaddress
+import json
 import os
 import re
 import shutil
@@ -15,13 +16,14 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from distributions import install
-from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingManager, WorkerCrashedError
+from lollms_modalities import GenerationError, LollmsError, LollmsTTSBindingManager, OptionError, WorkerCrashedError
 from lollms_modalities import errors as core_errors
 from lollms_modalities.calls.failures import without_secrets
 from lollms_modalities.workers.policy import WorkerPolicy
@@ -184,6 +186,32 @@ def test_values_are_as_in_place(opened: Callable[..., Any], folder: Path) -> Non
     strided = memoryview(b"abcdef")[::2]
     assert extra(there, strided) == extra(here, bytes(strided))
     assert extra(there, memoryview(array.array("h", [1])[::-1]))["type"] == "bytes"
+
+
+def test_wide_integers_cross(opened: Callable[..., Any]) -> None:
+    tts, wide = opened(), [10**5000, -(2**20_000), 2**10_000, {10**5000: 10**1000}]
+    assert tts.give_back(wide) == wide
+    with pytest.raises(OptionError, match="fraction cannot cross"):
+        tts.give_back(Fraction(10**5000, 3))
+
+
+def test_what_an_engine_records_is_told_as_in_place(opened: Callable[..., Any], folder: Path) -> None:
+    here = LollmsTTSBindingManager(folder).require_binding("crossing").generate_audio("record")
+    there = opened().generate_audio("record")
+    assert here.provenance.usage == there.provenance.usage == {"read": "<1 bytes>", "wide": "<16610 bits>"}
+    told = {"odd": "<class 'object'>", "1": "nan"}
+    assert {**here.provenance.extra, **told} == here.provenance.extra
+    assert {**there.provenance.extra, **told} == there.provenance.extra
+    for made in (here, there):
+        json.dumps(made.provenance.to_json(), allow_nan=False)
+
+
+def test_an_error_s_facts_that_are_no_json_end_no_worker(opened: Callable[..., Any]) -> None:
+    tts = opened()
+    with pytest.raises(GenerationError, match="It went wrong") as caught:
+        tts.fail_widely()
+    assert (caught.value.known, hasattr(caught.value, "odd")) == (1, False)  # type: ignore[attr-defined]
+    assert tts.generate_audio("hi")
 
 
 def test_an_error_that_cannot_be_shown_ends_no_worker(opened: Callable[..., Any]) -> None:

@@ -10,6 +10,7 @@ import pickle
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,11 @@ class Odd:
         return "odd" * 1000
 
 
+class Mute:
+    def __repr__(self) -> str:
+        raise ValueError("no text")
+
+
 def given(folder: Path) -> list[tuple[dict[str, Any], Any]]:
     (folder / "x.bin").write_bytes(b"\xff\xfe" * 10)
     held = Audio.from_pcm(b"\0\0", 8000).moved_to(folder / "held.wav")
@@ -221,6 +227,9 @@ def given(folder: Path) -> list[tuple[dict[str, Any], Any]]:
         ({"extra": {"in": Login(SecretStr("SECRET"))}}, {"in": {"password": MASK}}),
         ({"extra": held}, str(folder / "held.wav")),
         ({"extra": Odd()}, ("odd" * 66)[:197] + "..."),
+        ({"extra": [10**5000, -(10**5000), 10**1000]}, ["<16610 bits>", "<16610 bits>", 10**1000]),
+        ({"extra": {Mute(): [Mute(), Fraction(10**5000, 3)]}}, {"<Mute>": ["<Mute>", "<Fraction>"]}),
+        ({"extra": {b"\xff" * 1000: 1}}, {"b'" + "\\xff" * 48 + "\\xf...": 1}),
     ]  # fmt: skip
 
 

@@ -109,7 +109,9 @@ def _is_json(value: object) -> bool:
         return all(_is_json(v) for v in value)
     if isinstance(value, dict):
         return all(isinstance(k, str) and _is_json(v) for k, v in value.items())
-    return value is None or isinstance(value, (str, int, float, bool))
+    if isinstance(value, int):
+        return value.bit_length() <= 10_000  # of much wider ones Python makes no text
+    return value is None or isinstance(value, (str, float))
 
 
 class BindingUnavailableError(LollmsError):

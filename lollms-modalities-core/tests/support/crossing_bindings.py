@@ -13,6 +13,7 @@ from lollms_modalities import (
     AudioChunk,
     BindingSettings,
     CallOptions,
+    GenerationError,
     LollmsError,
     LollmsTTSBinding,
     current_call,
@@ -51,6 +52,9 @@ class CrossingTTSBinding(LollmsTTSBinding):
 
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         value = kwargs["value"]
+        if text == "record":
+            current_call().record(usage={"read": b"\xff", "wide": 10**5000}, extra={"odd": object, 1: float("nan")})
+            return Audio.from_pcm(b"\1\0", 8000)
         current_call().record(extra={"type": type(value).__name__, "value": repr(value)})
         return Audio.from_pcm(b"\1\0", 8000)
 
@@ -80,6 +84,10 @@ class CrossingTTSBinding(LollmsTTSBinding):
     def fail(self) -> None:
         """Fail."""
         raise UnshowableError
+
+    def fail_widely(self) -> None:
+        """Fail with facts that are not told as JSON."""
+        raise GenerationError("It went wrong.", wide=10**5000, odd=object(), known=1)
 
     def print_keys(self) -> None:
         """Print the keys in every way, and end."""

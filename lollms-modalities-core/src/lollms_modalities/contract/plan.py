@@ -314,8 +314,8 @@ def _provenance(
         seed=arguments.get("seed"),
         started=started,
         elapsed=elapsed,
-        usage=said.get("usage", {}),
-        extra=said.get("extra", {}),
+        usage=shown(said.get("usage", {})),
+        extra=shown(said.get("extra", {})),
     )
 
 

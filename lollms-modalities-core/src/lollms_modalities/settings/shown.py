@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import PurePath
@@ -11,13 +11,14 @@ from typing import Any
 
 _DEEPEST = 20
 _LONGEST = 200  # characters of what is known by its repr only
+WIDEST = 10_000  # bits of an integer that is told as one: Python makes no text of much wider ones
 _TEXTS = ("datetime", "decimal", "fractions", "ipaddress", "uuid")  # modules whose values are best shown as text
 
 
 def shown(value: Any, depth: int = 0) -> Any:
     """``value`` as JSON values: bytes by their number, files by name, secrets masked, what is unknown by its repr."""
     kind = type(value)
-    if value is None or kind is str or kind is int or kind is bool:
+    if value is None or kind is str or kind is bool or (kind is int and value.bit_length() <= WIDEST):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
@@ -33,20 +34,28 @@ def shown(value: Any, depth: int = 0) -> Any:
         return shown(value.value, depth + 1)
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, (bool, int)):
-        return int(value)
+    if isinstance(value, int):
+        return int(value) if value.bit_length() <= WIDEST else f"<{value.bit_length()} bits>"
     if isinstance(value, PurePath):
         return str(value)
     parts = _parts(value)
     if isinstance(parts, Mapping):
-        return {str(k): shown(v, depth + 1) for k, v in parts.items()}
+        return {k if type(k) is str else _said(k, str): shown(v, depth + 1) for k, v in parts.items()}
     if parts is not None:
         return [shown(v, depth + 1) for v in parts]
     if callable(getattr(value, "read", None)):
         return f"<file {str(getattr(value, 'name', '') or kind.__name__)[:_LONGEST]!r}>"
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a scalar of numpy's or torch's
         return shown(value.item(), depth + 1)
-    said = str(value) if kind.__module__.partition(".")[0] in _TEXTS else repr(value)
+    return _said(value, str if kind.__module__.partition(".")[0] in _TEXTS else repr)
+
+
+def _said(value: Any, say: Callable[[Any], str]) -> str:
+    """What it says of itself, or of what type it is where it cannot say."""
+    try:
+        said = say(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3]}..."
 
 

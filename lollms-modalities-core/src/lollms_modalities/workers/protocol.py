@@ -96,8 +96,11 @@ def encode(message: Json, payload_size: int) -> bytes:
     """The head and the text of a frame."""
     try:
         text = to_json(message, inf_nan_mode="constants")
-    except ValueError:  # half a character, as names of files can hold: slower, and takes anything
-        text = json.dumps(message).encode()
+    except ValueError:  # half a character, as names of files can hold: slower
+        try:
+            text = json.dumps(message).encode()
+        except (TypeError, ValueError) as exc:
+            raise OptionError(f"What is no JSON value cannot cross to another process: {exc}.") from exc
     if len(text) > LARGEST_TEXT:
         raise OptionError(
             f"What is to be told to another process holds {len(text)} bytes of text; it may be {LARGEST_TEXT}.",

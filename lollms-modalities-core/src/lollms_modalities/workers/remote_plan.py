@@ -250,7 +250,7 @@ def _told_here(made: Any, recorded: dict[str, Any] | None, options: dict[str, An
     told: Provenance | None = made() if callable(made) else made
     if told is None:
         return None
-    extra = (recorded or {}).get("extra", {})
+    extra = shown((recorded or {}).get("extra", {}))
     return replace(told, options={**told.options, **options}, extra={**told.extra, **extra})
 
 

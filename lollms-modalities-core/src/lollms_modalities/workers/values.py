@@ -22,6 +22,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from lollms_modalities import media
 from lollms_modalities.errors import MediaError, OptionError
 from lollms_modalities.media.result import Provenance
+from lollms_modalities.settings.shown import WIDEST
 from lollms_modalities.settings.told import hashable, plainer
 from lollms_modalities.workers.protocol import Buffer, Json
 
@@ -86,7 +87,7 @@ def pack(value: Any, payloads: list[Buffer]) -> Any:
 
 def _pack(value: Any, payloads: list[Buffer]) -> Any:
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _PLAIN and (kind is not int or value.bit_length() <= WIDEST):
         return value
     if kind is dict:
         if not all(isinstance(k, str) for k in value):
@@ -104,7 +105,10 @@ def _pack(value: Any, payloads: list[Buffer]) -> Any:
     if plain is not value:
         return _pack(plain, payloads)
     if (of := _value_name(value)) is not None:
-        return {_TAG: "value", "of": of, "text": _VALUES[of][1](value)}
+        try:
+            return {_TAG: "value", "of": of, "text": _VALUES[of][1](value)}
+        except ValueError as exc:
+            raise OptionError(f"A value of the type {of} cannot cross to another process: {exc}.") from exc
     if hasattr(value, "get_secret_value"):
         return {_TAG: "secret", "of": _pack(value.get_secret_value(), payloads)}
     if callable(getattr(value, "read", None)):
@@ -129,6 +133,7 @@ _VALUES: dict[str, tuple[type, Callable[[Any], str], Callable[[str], Any]]] = {
     "timedelta": (datetime.timedelta, _microseconds, lambda text: datetime.timedelta(microseconds=int(text))),
     "timezone": (datetime.timezone, _offset, _timezone),
     "zone": (ZoneInfo, str, ZoneInfo),
+    "integer": (int, hex, functools.partial(int, base=16)),  # a wide one, of which Python makes no decimal text
 }
 
 
