@@ -391,6 +391,52 @@ slow.close()
     assert done.stdout.strip() == "7", done.stderr
 
 
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork on this system")
+def test_a_forked_child_of_a_program_that_loads_makes_its_own() -> None:
+    program = """
+import asyncio, os, signal, threading, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from lollms_modalities import Audio, LollmsTTSBinding, SharedModel, UnsupportedError
+loading, go_on = threading.Event(), threading.Event()
+class Shares(LollmsTTSBinding):
+    key = "quick"
+    def load_model(self):
+        return SharedModel(key=self.key, load=self.load_it)
+    def load_it(self):
+        loading.set()
+        assert self.key == "quick" or go_on.wait(20)
+        return "model"
+    def generate_audio(self, text, voice=None, **kwargs):
+        return Audio.from_pcm(bytes(2), 8000)
+    def list_voices(self, **kwargs): return []
+class Slow(Shares):
+    key = "slow"
+loaded, slow = Shares(), Slow()
+asyncio.run(loaded.agenerate_audio("hi", timeout=20))
+loading.clear()
+threading.Thread(target=slow.load, daemon=True).start()
+assert loading.wait(10)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    go_on.set()
+    for ask in (loaded.load, lambda: loaded.generate_audio("hi"), lambda: asyncio.run(loaded.agenerate_audio("hi"))):
+        try: ask()
+        except UnsupportedError as exc: assert "forked" in str(exc)
+        else: os._exit(1)
+    for own in (Shares(), Slow(), slow):
+        asyncio.run(own.agenerate_audio("hi", timeout=10))
+        own.close()
+    loaded.close()
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+go_on.set()
+slow.generate_audio("hi")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert done.stdout.strip() == "7", done.stderr
+
+
 def test_threads_of_twins_are_daemons_and_few() -> None:
     before = threading.active_count()
 

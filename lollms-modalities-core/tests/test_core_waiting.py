@@ -399,6 +399,33 @@ def test_two_open_streams_whose_owners_ask_crosswise(background: Spawn) -> None:
     assert sorted(run.result() for run in runs) == ["busy", "ok"]
 
 
+def test_of_two_that_would_wait_for_each_other_the_later_is_refused(background: Spawn) -> None:
+    one, two = Spells(), Spells()
+    held, go_on = threading.Event(), threading.Event()
+
+    def first() -> str:
+        with one.stream_audio("abc") as stream:  # type: ignore[attr-defined]
+            next(stream)
+            two.generate_audio("x")
+        return "served"
+
+    def second() -> str:
+        with two.stream_audio("abc") as stream:  # type: ignore[attr-defined]
+            next(stream)
+            held.set()
+            assert go_on.wait(10)
+            with pytest.raises(BusyError):
+                one.generate_audio("x")
+        return "refused"
+
+    later = background(second)
+    assert held.wait(10)
+    earlier = background(first)
+    wait_until(lambda: two._lock._waiters)
+    go_on.set()
+    assert (earlier.result(), later.result()) == ("served", "refused")
+
+
 def test_a_slot_that_comes_free_is_waited_for(background: Spawn) -> None:
     class Two(Asks):
         concurrency = 2

@@ -125,6 +125,12 @@ def test_who_comes_while_a_worker_starts_waits_for_it(
     assert all(a.result(30) for a in asked)
 
 
+def test_threads_that_ask_while_workers_wear_out(opened: Callable[..., Any], background: Spawn) -> None:
+    tts = opened("uneven8", WorkerPolicy(grace=0.5, max_calls=3, idle_timeout=0.01))
+    asked = [background(lambda n=n: said(tts) if n % 3 else tts.list_voices()) for n in range(12)]  # type: ignore[misc]
+    assert all(a.result(50) for a in asked)
+
+
 def test_waiting_for_a_worker_that_starts_can_be_stopped(
     opened: Callable[..., Any], background: Spawn, gate: Path
 ) -> None:
@@ -288,6 +294,17 @@ def take_other(tts: Any, busy: Any) -> Any:
     return other
 
 
+def test_keep_alive_holds_from_when_it_is_changed(opened: Callable[..., Any]) -> None:
+    tts = opened()
+    tts.load()
+    tts.set_settings({"keep_alive": 0.05})
+    wait_until(lambda: not tts.is_loaded())
+    tts.set_settings({"keep_alive": None})
+    tts.load()
+    time.sleep(0.2)
+    assert tts.is_loaded()
+
+
 def test_a_pool_loads_beside_a_stream_and_stays_a_pool(opened: Callable[..., Any]) -> None:
     tts = opened("uneven", TWO)
     assert not tts.is_loaded()
@@ -304,6 +321,34 @@ def test_a_pool_loads_beside_a_stream_and_stays_a_pool(opened: Callable[..., Any
 
 
 # --- ends -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_does_not_listen_does_not_stop_the_loop(opened: Callable[..., Any], tmp_path: Path) -> None:
+    tts, beats = opened(policy=WorkerPolicy(grace=1.0)), []
+
+    async def beat() -> None:
+        while True:
+            beats.append(1)
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        stream = tts.astream_audio("hi", do="sleep", gate=tmp_path / "asleep")
+        await anext(stream)
+        beating = asyncio.create_task(beat())
+        waiting = asyncio.create_task(anext(stream))
+        while not (tmp_path / "asleep").exists():
+            await asyncio.sleep(0.01)
+        beats.clear()
+        waiting.cancel()
+        with pytest.raises((asyncio.CancelledError, CallCancelled)):
+            await waiting
+        await stream.aclose()
+        with pytest.raises(CallTimeout):
+            await tts.agenerate_audio("hi", do="stop", timeout=0.1)
+        beating.cancel()
+
+    asyncio.run(main())
+    assert len(beats) > 5, "in the second that the worker was given to stop"
 
 
 @pytest.mark.parametrize("pool", [2, (0, 2)])
@@ -409,6 +454,8 @@ REST: dict[str, Callable[[Any], Any]] = {
     "is_loaded": lambda tts: tts.is_loaded(),
     "set_settings": lambda tts: tts.set_settings({"voice_name": "b"}),
     "list_voices": lambda tts: tts.list_voices(),
+    "generate_audio": lambda tts: tts.generate_audio("hi"),
+    "stream_audio": lambda tts: list(tts.stream_audio("hi")),
 }
 
 
@@ -588,6 +635,21 @@ def test_secrets_that_an_engine_prints_are_masked(opened: Callable[..., Any], ca
     shown = [str(caught.value), str(caught.value.to_json()), caplog.text]
     assert all("a **********" in s and "secret" not in s for s in shown[1:])
     assert "secret" not in shown[0]
+
+
+def test_output_without_an_end_is_not_kept() -> None:
+    output, log = Output(logging.getLogger("endless"), str), logging.getLogger("endless")
+    log.disabled = True
+    tracemalloc.start()
+    try:
+        for piece in (b"x" * 65536, b"\r 12 of 99" * 6000):
+            for _ in range(15):
+                output.feed(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        log.disabled = False
+    assert peak < 700_000, "of two million"
 
 
 def test_output_without_an_end_is_bounded(opened: Callable[..., Any]) -> None:

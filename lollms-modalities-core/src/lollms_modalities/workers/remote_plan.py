@@ -25,7 +25,7 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
-from lollms_modalities.settings.shown import veiled
+from lollms_modalities.settings.shown import shown, veiled
 from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import as_bytes
