@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from lollms_modalities import LollmsError, find_environment, find_place
+from pydantic import ValidationError
 
 from lollms_server.room.configuration import Configuration, Model
 from lollms_server.room.models import MODALITIES, Catalogue, ServedModel
@@ -55,9 +57,28 @@ def _chosen_elsewhere(configuration: Configuration, modality: str) -> list[str]:
     """The bindings that the command line would use, in turn: a variable of the environment, or ``[tts] binding``."""
     if variable := os.environ.get(f"LOLLMS_{modality.upper()}_BINDING", "").strip():
         return [variable]
-    table = configuration.file.tables.get(modality, {})
-    said = table.get("binding") if isinstance(table, dict) else None
-    return [name for name in (said if isinstance(said, list) else [said]) if isinstance(name, str)]
+    return _bindings_said(configuration, modality)
+
+
+def _table(configuration: Configuration, *keys: str) -> dict[str, Any]:
+    """A table of the command line's, such as ``[tts.piper]``; an empty one where there is none."""
+    found: Any = configuration.file.tables
+    for key in keys:
+        found = found.get(key, {})
+        if not isinstance(found, dict):
+            raise configuration.complaint(f"{key} is {found!r:.60}, not a table.", *keys)
+    return dict(found)
+
+
+def _bindings_said(configuration: Configuration, modality: str) -> list[str]:
+    """``[tts] binding``: a name, or a list of names."""
+    said = _table(configuration, modality).get("binding", [])
+    names = said if isinstance(said, list) else [said]
+    if not all(isinstance(name, str) for name in names):
+        raise configuration.complaint(
+            f"binding is {said!r:.60}, not a name or a list of names.", modality, "binding"
+        )  # fmt: skip
+    return names
 
 
 def _installed(configuration: Configuration) -> list[ServedModel]:
@@ -65,21 +86,30 @@ def _installed(configuration: Configuration) -> list[ServedModel]:
     found = []
     for modality in MODALITIES:
         manager = manager_of(modality)
+        table, said = _table(configuration, modality), _bindings_said(configuration, modality)
         for name in sorted({ref.name for ref in manager.refs()}):
             ref = manager.find(name)
-            if ref.distribution not in SERVICES:
-                table = configuration.file.tables.get(modality, {})
-                table = table if isinstance(table, dict) else {}
-                settings: dict[str, Any] = {}
-                for known in ref.names:
-                    settings |= table.get(known, {})
-                where = {word: settings.pop(word) for word in _WHERE if word in settings}
-                said = table.get("binding")
-                wanted = {*said} if isinstance(said, list) else {said}
-                if wanted & {*ref.names}:
-                    where = {word: table[word] for word in _WHERE if word in table} | where
-                model = Model(binding=name, settings=settings, **where)
-                found.append(_served(configuration, name, modality, model))
+            if ref.distribution in SERVICES:
+                continue
+            settings: dict[str, Any] = {}
+            # What says where it runs, and where that stands in the file.
+            where = {w: (table[w], (modality, w)) for w in _WHERE if w in table and {*said} & {*ref.names}}
+            for known in ref.names:
+                settings |= _table(configuration, modality, known)
+                where |= {w: (settings.pop(w), (modality, known, w)) for w in _WHERE if w in settings}
+            try:
+                model = Model(binding=name, settings=settings, **{w: value for w, (value, _) in where.items()})
+            except ValidationError as exc:
+                word = str(exc.errors()[0]["loc"][0])
+                value, keys = where[word]
+                raise configuration.complaint(f"{word} is {value!r:.60}, which is none.", *keys) from None
+            _check_where(
+                configuration,
+                modality,
+                model,
+                {"binding": (modality, name), **{w: keys for w, (_, keys) in where.items()}},
+            )
+            found.append(_served(configuration, name, modality, model))
     return found
 
 
@@ -103,19 +133,28 @@ def _named(configuration: Configuration, name: str, model: Model) -> ServedModel
             if model.place is None
             else 'Of one that is only there, say the kind: modality = "tts".',
         )
+    keys = {word: ("models", name, word) for word in ("binding", *_WHERE)}
+    _check_where(configuration, modality, model, keys)
+    _check_aliases(configuration, name, model)
+    return _served(configuration, name, modality, model)
+
+
+def _check_where(
+    configuration: Configuration, modality: str, model: Model, keys: Mapping[str, tuple[str, ...]]
+) -> None:  # fmt: skip
+    """Whether there is such a place, or such an environment; ``keys`` say where that stands in the file."""
+    word = "binding"
     try:
         if model.place is not None:
-            where = ("models", name, "place")
+            word = "place"
             find_place(model.place)  # what is there is found when it is used
         elif model.environment is None:
             manager_of(modality).find(model.binding)
         else:
-            where = ("models", name, "environment")
+            word = "environment"
             find_environment(model.environment)
     except LollmsError as exc:
-        raise configuration.complaint(exc.message, *where, hint=exc.hint) from exc
-    _check_aliases(configuration, name, model)
-    return _served(configuration, name, modality, model)
+        raise configuration.complaint(exc.message, *keys[word], hint=exc.hint) from exc
 
 
 def _check_aliases(configuration: Configuration, name: str, model: Model) -> None:
