@@ -268,8 +268,9 @@ def test_a_language_that_the_aligner_lacks_is_refused_before_the_work(folder: Pa
 
 def test_a_wrong_value_and_a_word_of_help(opened: Any, asked: list[Any]) -> None:
     tts = opened("english")
-    with pytest.raises(OptionError, match="'word' or 'none'"):
-        tts.generate_audio(TEXT, timestamps="segment")
+    for wrong in ("segment", "", False, 0, [], {}):
+        with pytest.raises(OptionError, match="'word' or 'none'"):
+            tts.generate_audio(TEXT, timestamps=wrong)
     assert tts.supports("timestamps")
     assert tts.capabilities.timestamps == ()
     with pytest.raises(OptionError, match="timestamps"):

@@ -177,7 +177,7 @@ class LollmsTTSBinding(LollmsBinding):
             return None
         from lollms_modalities.contract.spoken import Spoken, asked_for_words, language_of, word_aligner
 
-        if not asked_for_words(wanted or arguments["timestamps"], self.binding_name):
+        if not asked_for_words(arguments["timestamps"] if wanted is None else wanted, self.binding_name):
             return None
         default = getattr(self.settings, "default_language", None)
         language = language_of(arguments, default, self.capabilities.languages)
