@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from distributions import install
 from lollms_modalities import AudioChunk, GenerationError, LollmsTTSBindingManager, hookimpl, hooks
+from lollms_server.commands.serving import _tell
 from lollms_server.room import plugins
 from lollms_server.room.callers import Caller
 from lollms_server.room.room import Room
@@ -135,8 +137,9 @@ def test_hooks_of_calls_elsewhere_run_here(gate: Path, opened: OpenRoom, me: Cal
 
 
 def test_they_are_listed_and_left_out(
-    gate: Path, opened: OpenRoom, me: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    gate: Path, opened: OpenRoom, me: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     site = tmp_path / "plugins"
     points = "[lollms_client.plugins]\nnoisy = noisy_plugin:Noisy\nbroken = noisy_plugin:Nothing\n"
     install(site, "lollms_noisy", points)
@@ -154,6 +157,9 @@ def test_they_are_listed_and_left_out(
     async def main() -> None:
         async with opened(gate_model(gate)) as room:
             assert plugins.installed() == ["broken (lollms_noisy 1.0)", "noisy (lollms_noisy 1.0)"]
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                _tell(room, "127.0.0.1", listening, tls=False)
+            assert "Plug-in: noisy (lollms_noisy 1.0)\n" in capsys.readouterr().err
             await speak(room, me)
             assert failures(room) == {"lollms_before_call": 1, "load": 1}
         hooks.replace(None)
