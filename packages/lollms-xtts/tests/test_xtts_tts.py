@@ -358,7 +358,9 @@ def test_a_voice_is_kept(xtts_folder: Path, recording: Audio, tmp_path: Path) ->
             binding.remove_voice(ANA)
     with XTTSBinding(xtts_folder, **settings, default_voice="Me") as another:
         assert another.generate_audio("One.", seed=1) == expected
+        known = len(another.model._heard)
         another.remove_voice("Me")
+        assert len(another.model._heard) == known - 1, "what was learnt of it is forgotten, too"
         with pytest.raises(VoiceNotFoundError, match="'Me'"):
             another.generate_audio("One.")
 

@@ -39,7 +39,7 @@ from lollms_modalities.kit.torch import Device, seeded_steps, translate_error, u
 from pydantic import WrapValidator
 
 from lollms_xtts import models
-from lollms_xtts.engine import Engine, Voice, load
+from lollms_xtts.engine import Engine, Voice, digest, load
 
 # A text may be a name: what it means is seen when the voices of the model are known.
 _Voice = Annotated[MediaInput, WrapValidator(lambda given, check: given if isinstance(given, str) else check(given))]
@@ -196,8 +196,12 @@ class XTTSBinding(LollmsTTSBinding):
         self._kept.add(name, recording, consent, taken=self._own_voices())
 
     def drop_voice(self, name: str) -> None:
-        """Take it away from ``voices_path``."""
+        """Take it away from ``voices_path``, and what the model has learnt of it."""
+        kept = self._kept.find(name)
+        learnt = None if kept is None else digest(kept.recording)
         self._kept.remove(name)
+        if learnt is not None and self.loaded:
+            self.model.forget(learnt)
 
     def list_models(self, **kwargs: Any) -> list[str]:
         """The models in ``models_path``, and the names that coqui-tts knows."""

@@ -134,13 +134,17 @@ class Engine:
 
     def hear(self, recording: Path | bytes) -> Voice:
         """The voice of a recording; of one with the same content it is known already."""
-        content = _digest(recording)
+        content = digest(recording)
         if content not in self._heard:
             self._heard[content] = self._learn(recording)
             while len(self._heard) > _KEPT_VOICES:
                 self._heard.popitem(last=False)
         self._heard.move_to_end(content)
         return self._heard[content]
+
+    def forget(self, content: bytes) -> None:
+        """Forget what was learnt from a recording, of which this is the ``digest``."""
+        self._heard.pop(content, None)
 
     def _learn(self, recording: Path | bytes) -> Voice:
         """As the library's ``get_conditioning_latents``, which reads files with torchcodec and FFmpeg's libraries."""
@@ -166,7 +170,8 @@ class Engine:
         )
 
 
-def _digest(recording: Path | bytes) -> bytes:
+def digest(recording: Path | bytes) -> bytes:
+    """By which a recording is known again."""
     if isinstance(recording, bytes):
         return hashlib.sha256(recording).digest()
     with recording.open("rb") as file:
