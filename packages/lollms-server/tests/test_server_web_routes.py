@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from pathlib import Path
 from typing import get_args
 
+import lollms_server
 import pytest
 from lollms_server.room.configuration import Surface
 from lollms_server.web import errors, sse
@@ -34,6 +37,25 @@ def test_the_document_holds_what_the_table_holds() -> None:
     assert in_document == {named(route).replace("*}", "}") for route in ROUTES.all}
     ids = [one["operationId"] for methods in told["paths"].values() for one in methods.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_every_status_that_is_answered_is_in_the_document() -> None:
+    source = Path(lollms_server.__file__).parent
+    texts = [path.read_text("utf-8") for folder in ("web", "room", "jobs") for path in (source / folder).rglob("*.py")]
+    written = {int(found) for text in texts for found in re.findall(r"\bstatus=([45]\d\d)\b", text)}
+    written |= {row.status for row in errors.TABLE}
+    assert len(written) > 15
+    told = document(ROUTES)["paths"]
+    for methods in told.values():
+        for operation in methods.values():
+            assert written <= {int(status) for status in operation["responses"]}
+    good = {(path, int(status)) for path, methods in told.items() for operation in methods.values()
+            for status in operation["responses"] if status in ("101", "202", "206", "304")}  # fmt: skip
+    assert good == {
+        ("/v1/realtime", 101), ("/lollms/v2/bindings/{modality}/{name}/verbs/{verb}", 202), ("/", 304),
+        ("/v1/videos/{id}/content", 206), ("/v1/music/{id}/content", 206), ("/lollms/v2/jobs/{id}/content", 206),
+        ("/v1/images/results/{id}/{number}", 206),
+    }  # fmt: skip
 
 
 def test_every_reference_of_the_document_leads_somewhere() -> None:

@@ -93,6 +93,7 @@ def _installed(configuration: Configuration) -> list[ServedModel]:
                 continue
             settings: dict[str, Any] = {}
             # What says where it runs, and where that stands in the file.
+            where: dict[str, tuple[Any, tuple[str, ...]]]
             where = {w: (table[w], (modality, w)) for w in _WHERE if w in table and {*said} & {*ref.names}}
             for known in ref.names:
                 settings |= _table(configuration, modality, known)

@@ -31,10 +31,13 @@ _ALWAYS = {
     403: "Not for this caller, host or page.",
     404: "There is no such model, voice, call, job or path, or the job is not done; see Retry-After.",
     405: "Another method is for this path.",
+    406: "It gives its items as events: ask for them with Accept.",
     408: "The body came too slowly.",
     413: "More than is taken.",
     415: "The body is of another type.",
+    416: "There is no such part of the content.",
     422: "The Idempotency-Key has been used for something else.",
+    426: "It is a WebSocket.",
     429: "The queue is full, or the key has used what it may; see Retry-After.",
     431: "The headers are too large.",
     499: "The call was cancelled.",
@@ -45,6 +48,10 @@ _ALWAYS = {
     507: "No room on the disk.",
     508: "Servers that ask each other in a circle.",
 }
+
+
+# Of those routes that say so: what else may be a good answer.
+_ALSO = {202: "A job, as Prefer: respond-async asks for.", 206: "The part that Range asks for.", 304: "It is known."}
 
 
 def document(routes: Routes) -> dict[str, Any]:
@@ -114,6 +121,10 @@ def _body(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: Route) -> dict[str, Any]:
     fine = {"description": "As asked for.", "content": {kind: {"schema": dict(s)} for kind, s in route.answers.items()}}
     responses: dict[str, Any] = {str(route.status): fine}
+    for status in route.also:
+        responses[str(status)] = (
+            {**fine, "description": _ALSO[status]} if status != 304 else {"description": _ALSO[304]}
+        )
     for status, what in _ALWAYS.items():
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
         responses[str(status)] = {"description": what, "content": content}

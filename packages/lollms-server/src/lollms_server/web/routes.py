@@ -39,7 +39,7 @@ class Route:
         body: what its JSON or form holds; None where there is none.
         form: the names of the form's files, and ``needed`` those of them that must be there. Without, only JSON is
             taken.
-        status: of a good answer.
+        status: of a good answer; ``also``: of others that are good, too.
         answers: media types of the answer, with the schema of a JSON one.
         query: names of what may stand after the question mark, and what that is.
         key_of: where its clients put their key.
@@ -56,6 +56,7 @@ class Route:
     form: tuple[str, ...] = ()
     needed: tuple[str, ...] = ()
     status: int = 200
+    also: tuple[int, ...] = ()
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"application/json": {}})
     query: Mapping[str, str] = field(default_factory=dict)
     key_of: KeyOf = bearer

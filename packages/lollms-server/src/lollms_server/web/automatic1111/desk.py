@@ -21,7 +21,9 @@ class Drawing:
     progress: Progress | None = None
 
     def told(self, progress: Progress) -> None:
-        """Take what the engine says."""
+        """Take what the engine says. What it has shown stays until it shows more."""
+        if progress.preview is None and self.progress is not None:
+            progress = progress._replace(preview=self.progress.preview)
         self.progress = progress
 
 
