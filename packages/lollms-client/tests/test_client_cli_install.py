@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import distributions
+from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from lollms_client.cli import install
 from lollms_client.cli.errors import UsageError
 from lollms_modalities.finding.mending import extra_of, extras, install_command, plain
 from lollms_shell import Shell
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from tiny_wheels import BEEP, make_wheel
 
 POINTS = "[lollms_client.tts_bindings]\nbeep = lollms_beep:BeepTTSBinding\n"
@@ -137,3 +139,19 @@ def test_from_a_checkout_and_from_a_wheel(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_hint_says_the_versions() -> None:
     assert install_command("piper").startswith('lollms install piper (pip install "lollms-client[piper]>=2.')
     assert install_command("piper").endswith(',<3")')
+
+
+def test_what_restricts_its_user_most_is_not_in_all() -> None:
+    """XTTS's weights are not for commercial use, Kokoro needs code under the GPL, marks change what is written."""
+    found = [Requirement(text) for text in requires("lollms-client") or ()]
+    (everything,) = [each for each in found if each.name == "lollms-client"]
+    assert str(everything.marker) == 'extra == "all"'
+    assert {"piper", "faster-whisper", "moonshine", "diffusers"} <= everything.extras
+    assert not {"xtts", "kokoro", "marks"} & everything.extras
+    (kokoro,) = [each for each in found if each.name == "lollms-kokoro"]
+    assert kokoro.marker is not None
+    for python, fits in (("3.13", True), ("3.14", False)):
+        where = {"extra": "kokoro", "python_version": python, "python_full_version": f"{python}.0"}
+        assert kokoro.marker.evaluate(where) == fits
+    project = tomllib.loads((Path(__file__).parents[2] / "lollms-kokoro" / "pyproject.toml").read_text("utf-8"))
+    assert not SpecifierSet(project["project"]["requires-python"]).contains("3.14")
