@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -72,6 +73,32 @@ def test_an_overwritten_file_keeps_its_rights(name: str, way: int, rights: int, 
     ways(path)[way]()
     assert mode(path) == rights
     assert Audio(path=path).duration >= 1
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_an_overwritten_file_stays_whose_it_was(way: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, given = tmp_path / "x.flac", []
+
+    def told(descriptor: int, user: int, group: int) -> None:
+        given.append((user, group))
+
+    def refused(descriptor: int, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def anothers(descriptor: int) -> Any:
+        found = os.stat(descriptor)
+        facts = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return SimpleNamespace(**facts | {"st_uid": found.st_uid + 1, "st_gid": found.st_gid + 1})
+
+    for chown, rights, kept in ((told, 0o640, 0o640), (refused, 0o640, 0o600), (refused, 0o664, 0o644)):
+        path.write_bytes(b"old")
+        path.chmod(rights)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fchown", chown)
+            patch.setattr(os, "fstat", anothers)
+            ways(path)[way]()
+        assert mode(path) == kept
+    assert given == [(os.getuid(), -1), (-1, path.stat().st_gid)]
 
 
 def test_a_new_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:

@@ -192,21 +192,33 @@ def _opened_through(path: Path) -> int:
 def _claim(path: Path) -> tuple[Path, int]:
     """A new file beside ``path``, open and locked, with the rights of the one that it is to replace."""
     try:
-        rights = stat.S_IMODE(path.stat().st_mode) & 0o777
+        old = path.stat()
     except OSError:
-        rights = None
+        old = None
     while True:
         part = _part_name(path.parent)
-        descriptor = os.open(
-            part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if rights is None else 0o600
-        )
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if old is None else 0o600)
         if not _lock(descriptor):
             os.close(descriptor)
             continue
-        if rights is not None:
-            with suppress(OSError):  # a file system without rights
-                os.chmod(part, rights)
+        if old is not None:
+            _take_rights(descriptor, old)
         return part, descriptor
+
+
+def _take_rights(descriptor: int, old: os.stat_result) -> None:
+    """Whose the old file was and who might read it, as far as we may say so; nobody is let in who was not."""
+    rights, new = stat.S_IMODE(old.st_mode) & 0o777, os.fstat(descriptor)
+    with suppress(OSError, AttributeError):  # a system, or a file system, without rights
+        if new.st_uid != old.st_uid:
+            with suppress(OSError):  # root alone may give away what is its
+                os.fchown(descriptor, old.st_uid, -1)
+        if new.st_gid != old.st_gid:
+            try:
+                os.fchown(descriptor, -1, old.st_gid)
+            except OSError:  # another group's: it may do what everybody may
+                rights = rights & 0o707 | (rights & 0o007) << 3
+        os.fchmod(descriptor, rights)
 
 
 def _part_name(folder: Path) -> Path:
@@ -293,8 +305,11 @@ def move_whole(source: Path, path: Path) -> None:
         return
     with explained(path):
         if path.exists():
-            with suppress(OSError):
-                os.chmod(source, stat.S_IMODE(path.stat().st_mode) & 0o777)
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                _take_rights(descriptor, path.stat())
+            finally:
+                os.close(descriptor)
         os.replace(source, path)
 
 
