@@ -184,6 +184,8 @@ def _apply(tables: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
     table = tables
     for part in parts[:-1]:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ValueError(f"{part} is no table")
     if value is None:
         table.pop(parts[-1], None)
     else:

@@ -29,6 +29,10 @@ def test_on_off_and_status(lollms: Shell) -> None:
     assert b"LOLLMS_PLUGINS_MARKS_ENABLED says" in lollms("marks", "on", LOLLMS_PLUGINS_MARKS_ENABLED="0").stdout
     wrong = lollms("marks", "status", code=1, LOLLMS_PLUGINS_MARKS_FAILURE="never", **ON)
     assert b"it is 'warn' or 'refuse'" in wrong.stdout
+    (lollms.folder / "odd.toml").write_text("plugins = 3")
+    assert "cannot be changed" in lollms("marks", "off", code=1, LOLLMS_CONFIG="odd.toml").stderr
+    for name in ("", " ", "x" * 47, "a\nb"):
+        assert "1 to 46 characters" in lollms("marks", "new-certificate", name, code=2).stderr
     assert lollms("marks", "dance", code=2).stderr.count("invalid choice") == 1
 
 
@@ -69,7 +73,11 @@ def test_verify_for_programs(lollms: Shell) -> None:
     assert lollms("verify", "made.png", "none.png", code=3).stdout.count(b"\x1b") == 0
     lollms("verify", "made.png", "none.png", "broken.ogg", code=1)
     lollms("verify", "made.png")
-    lollms("verify", "made.png", "--trust", "gone.pem", code=2)
+    (lollms.folder / "junk.pem").write_text("no certificate")
+    damaged = f"-----BEGIN CERTIFICATE-----\n{'A' * 64}\n-----END CERTIFICATE-----\n"
+    (lollms.folder / "damaged.pem").write_text(damaged)
+    for pem, said in (("gone", "No such file"), ("junk", "no certificate"), ("damaged", "is damaged")):
+        assert said in lollms("verify", "made.png", "--trust", f"{pem}.pem", code=2).stderr
     done = subprocess.run(
         [sys.executable, "-m", "lollms_marks", "made.png"], cwd=lollms.folder, capture_output=True, check=False
     )

@@ -80,6 +80,8 @@ def test_what_is_signed_is_whole_and_decodes_as_before(
     assert (first.technique, first.whole, first.known, second.technique) == ("c2pa", True, False, "lollms")
     assert "Example Ltd" in first.signer
     assert verify(after, trust=[pem["trust"]]).findings[0].known is True
+    with pytest.raises(ValueError, match="no certificate"):
+        verify(after, trust=[pem["key"]])
     with c2pa.Reader(str(after)) as theirs:  # as anybody else reads it
         assert theirs.get_validation_state() == "Valid"
         told = json.loads(theirs.json())

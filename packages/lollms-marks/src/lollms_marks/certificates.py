@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CERTIFICATE, KEY, TRUST = "certificate.pem", "key.pem", "trust.pem"
+_LONGEST = 64 - len(" (trial authority)")
 
 
 def new_certificate(folder: Path, name: str, *, days: int = 90) -> tuple[Path, Path, Path]:
@@ -20,10 +21,19 @@ def new_certificate(folder: Path, name: str, *, days: int = 90) -> tuple[Path, P
 
     The profile is that of C2PA: a leaf for signatures with the usage "e-mail protection" under an authority.
 
+    Args:
+        folder: where; made where it is not there.
+        name: who signs, in 1 to 46 characters: with what is added a certificate holds no more.
+        days: how long it is valid.
+
     Raises:
+        ValueError: such a name cannot stand in a certificate.
         FileExistsError: one of the files is there.
         OSError: they cannot be written.
     """
+    name = name.strip()
+    if not 0 < len(name) <= _LONGEST or not name.isprintable():
+        raise ValueError(f"a name has 1 to {_LONGEST} characters that can be printed")
     begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
     end = begin + datetime.timedelta(days=days)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

@@ -108,6 +108,9 @@ def _new_certificate(given: argparse.Namespace) -> int:
     folder = Path(given.folder).expanduser() if given.folder else configuration_path().parent / "marks"
     try:
         certificate, key, trust = new_certificate(folder.absolute(), given.name)
+    except ValueError as exc:
+        sys.stderr.write(f"lollms: {exc}.\n")
+        return 2
     except OSError as exc:
         sys.stderr.write(f"lollms: {exc.filename or folder} cannot be written: {exc.strerror}.\n")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from errno import EINVAL
@@ -16,6 +17,7 @@ from lollms_marks.view import Broken, View
 
 NONE = "No mark found. That does not mean that a person made it."
 UNSIGNED = "unsigned: anybody can put it there or take it away, and it says nothing of changes"
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 _LABELS = {"1": "generated", "2": "may be generated", "3": "suspected to be generated"}  # GB 45438-2025
 
 
@@ -96,7 +98,9 @@ def verify(path: str | os.PathLike[str], *, trust: Iterable[str | os.PathLike[st
 
     Raises:
         OSError: a file cannot be read, or is none: of a pipe or a device there is no end.
+        ValueError: a file of ``trust`` holds no certificates.
     """
+    anchors = "".join(certificates_in(each) for each in trust)
     target = Path(path)
     if not S_ISREG(target.stat().st_mode):
         raise OSError(EINVAL, "it is no file", str(target))
@@ -109,12 +113,28 @@ def verify(path: str | os.PathLike[str], *, trust: Iterable[str | os.PathLike[st
         except Broken as exc:
             tags = Tags()
             problems.append(f"its tags cannot be read: {exc}")
-    anchors = "\n".join(Path(each).read_text("ascii", "replace") for each in trust)
     signed, unread = _signed(target, tags.c2pa, bool(problems) or not name, anchors)
     problems += unread
     if tags.damage:
         problems.append(tags.damage)
     return Report(str(target), name, (*signed, *_plain(tags)), tuple(problems))
+
+
+def certificates_in(path: str | os.PathLike[str]) -> str:
+    """The certificates in a file (PEM), and nothing else of it, such as a key. Raises as ``verify`` does."""
+    found = _CERTIFICATE.findall(Path(path).read_text("ascii", "replace"))
+    if not found:
+        raise ValueError("it holds no certificate (PEM)")
+    text = "".join(f"{each}\n" for each in found)
+    try:
+        from cryptography.x509 import load_pem_x509_certificates
+    except ImportError:
+        return text  # and nothing that would look at it
+    try:
+        load_pem_x509_certificates(text.encode())
+    except ValueError as exc:
+        raise ValueError(f"a certificate in it is damaged: {exc}") from exc
+    return text
 
 
 def _signed(target: Path, embedded: bool, perhaps: bool, anchors: str) -> tuple[list[Finding], list[str]]:

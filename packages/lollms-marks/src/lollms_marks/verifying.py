@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 
-from lollms_marks.reading import NONE, Finding, Report, verify
+from lollms_marks.reading import NONE, Finding, Report, certificates_in, verify
 
 WHOLE, BROKEN, UNREAD, NO_MARK = 0, 1, 2, 3
 _TECHNIQUES = {
@@ -30,8 +29,10 @@ def run(words: list[str], program: str = "lollms verify") -> int:
     )
     given = parser.parse_args(words)
     for path in given.trust:
-        if not os.access(path, os.R_OK):
-            parser.error(f"{path!r} cannot be read")
+        try:
+            certificates_in(path)
+        except (OSError, ValueError) as exc:
+            parser.error(f"{path!r} cannot be trusted: {getattr(exc, 'strerror', None) or exc}")
     reports: list[dict[str, object]] = []
     codes = []
     for path in given.files:
