@@ -270,9 +270,10 @@ def soak(session: nox.Session) -> None:
     debian(session, "openssh-server", "sshd")
     debian(session, "openssh-client", "ssh")
     debian(session, "iproute2", "ip")
-    install_wheels(session, "psutil>=6", "uv>=0.9", "psycopg[binary]>=3.2", "pytest>=8")
+    install_wheels(session, "psutil>=6", "uv>=0.9", "psycopg[binary]>=3.2", "pytest>=8", "playwright>=1.50")
     session.install("--no-deps", str(EXAMPLES))
     if session.posargs:  # such as: nox -s soak -- serving 600
+        debian(session, "chromium")  # in which open_webui is used
         session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:], env={"LOLLMS_WHEELS": str(WHEELS)})
         return
     session.run("python", "soak/run.py")

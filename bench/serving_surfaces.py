@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
+import socket
 import statistics
 import sys
 import tempfile
@@ -23,10 +25,11 @@ from bench.serving import asker, served
 
 _SURFACES = ("openai", "lollms", "lollms-modern", "lollms-classic", "automatic1111", "elevenlabs")
 _GEORGE = "JBFqnCBsd6RMkjVDRZzb"  # a voice of ElevenLabs', which is the default one here
-_MODELS = "".join(
+_MODELS = "[serve.wyoming]\nstt_port = 0\ntts_port = 0\n" + "".join(
     f'[models.{kind}]\nbinding = "still"\nmodality = "{kind}"\nisolated = false\n' for kind in ("stt", "tti")
 )
 _WAV = bytes(Audio.from_pcm(bytes(16000), 16000))
+_Event = tuple[str, dict[str, Any], bytes]  # of Wyoming: type, data, sound
 _PROMPT = {"prompt": "a cat"}
 _SPEECH = {"input": "hi", "response_format": "wav"}
 
@@ -51,15 +54,59 @@ def surfaces() -> None:
                 _added("lollms-classic, base64", asker(port, "/audio2text", recording),
                        _hearer(port, "/v1/audio/transcriptions"))  # fmt: skip
                 _added("lollms-classic, image", asker(port, "/generate_image", _PROMPT), images)
+                speech = asker(port, "/v1/audio/speech", _SPEECH)  # beside itself: what the machine adds
+                _added("openai, speech of 1,000 chunks", asker(port, "/v1/audio/speech", _SPEECH), speech)
                 _added("elevenlabs, speech of 1,000 chunks",
                        asker(port, f"/elevenlabs/v1/text-to-speech/{_GEORGE}?output_format=wav_16000", {"text": "hi"}),
-                       asker(port, "/v1/audio/speech", _SPEECH))  # fmt: skip
+                       speech)  # fmt: skip
                 with _realtime(port) as hear:
                     _added("realtime, a tenth of a second", hear, _hearer(port, "/v1/audio/transcriptions"))
+                _wyoming(Path(folder), port)
                 _added("automatic1111, image", asker(port, "/sdapi/v1/txt2img", _PROMPT), images)
         finally:
             sys.path.remove(site)
             LollmsTTSBindingManager().refresh()
+
+
+def _wyoming(folder: Path, port: int) -> None:
+    """Each on one connection, as the others."""
+    # Which is told after what ``served`` waits for.
+    while not (found := re.findall(r"Wyoming at tcp://\S+:(\d+) for", (folder / "log").read_text()))[1:]:
+        time.sleep(0.05)
+    hears, speaks = map(int, found)
+    sound = {"rate": 16000, "width": 2, "channels": 1}
+    with _asking(speaks, "audio-stop", ("synthesize", {"text": "hi"}, b"")) as speak:
+        _added("wyoming, speech of 1,000 chunks", speak, asker(port, "/v1/audio/speech", _SPEECH))
+    parts: tuple[_Event, ...] = (
+        ("transcribe", {}, b""),
+        ("audio-start", sound, b""),
+        ("audio-chunk", sound, bytes(16000)),
+    )
+    with _asking(hears, "transcript", *parts, ("audio-stop", {}, b"")) as hear:
+        _added("wyoming, transcription", hear, _hearer(port, "/v1/audio/transcriptions"))
+
+
+@contextmanager
+def _asking(port: int, end: str, *events: _Event) -> Iterator[Callable[[], None]]:
+    """Sends these events, and reads what comes until one of that kind."""
+    wanted = b""
+    for kind, data, sound in events:
+        more = json.dumps(data).encode()
+        head = {"type": kind, "data_length": len(more), "payload_length": len(sound)}
+        wanted += json.dumps(head).encode() + b"\n" + more + sound
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection, connection.makefile("rb") as come:
+
+        def ask() -> None:
+            connection.sendall(wanted)
+            while True:
+                head = json.loads(come.readline())
+                come.read(head.get("data_length", 0) + head.get("payload_length", 0))
+                if head["type"] == "error":
+                    raise RuntimeError("it failed")
+                if head["type"] == end:
+                    return
+
+        yield ask
 
 
 @contextmanager

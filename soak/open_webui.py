@@ -1,8 +1,8 @@
 """Open WebUI itself before ``lollms serve`` with a key: it lists, speaks, hears, draws and changes images, by both of
-its engines for them; the server's own memory does not grow.
+its engines for them, and once in a browser (``open_webui_browser``); the server's own memory does not grow.
 
-``python soak/open_webui.py [--program PATH] [--seconds N]``; exit 1 where something is not as it is to be. Without a
-program it is installed into a folder of its own, which takes minutes and gigabytes.
+``python soak/open_webui.py [--program PATH] [--seconds N] [--pictures FOLDER]``; exit 1 where something is not as it is
+to be. Without a program it is installed into a folder of its own, which takes minutes and gigabytes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from lollms_server.room.keys import Keys
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 support: Any = importlib.import_module("serving")
+browser: Any = importlib.import_module("open_webui_browser")
 
 VERSION = "0.12.4"
 START = 600.0  # seconds that its start may take
@@ -65,16 +66,16 @@ def installed(folder: Path) -> Path:
 
 
 @contextmanager
-def running(program: Path, folder: Path, server: str, key: str) -> Iterator[str]:
-    """Open WebUI with that server for everything; its address."""
+def running(program: Path, folder: Path, server: str, key: str, talker: str) -> Iterator[str]:
+    """Open WebUI with that server for everything, and that model to talk with; its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     v1 = f"{server}/v1"
     environment = {
         "HOME": str(folder), "PATH": os.environ["PATH"], "DATA_DIR": str(folder), "WEBUI_AUTH": "False",
         "WEBUI_SECRET_KEY": "soak" * 10, "OFFLINE_MODE": "true", "HF_HUB_OFFLINE": "1", "ENABLE_OLLAMA_API": "false",
-        "ENABLE_OPENAI_API": "false", "RAG_EMBEDDING_ENGINE": "openai", "ANONYMIZED_TELEMETRY": "false",
-        "DO_NOT_TRACK": "true", "SCARF_NO_ANALYTICS": "true",
+        "OPENAI_API_BASE_URL": talker, "OPENAI_API_KEY": "none", "RAG_EMBEDDING_ENGINE": "openai",
+        "ANONYMIZED_TELEMETRY": "false", "DO_NOT_TRACK": "true", "SCARF_NO_ANALYTICS": "true",
         "AUDIO_STT_ENGINE": "openai", "AUDIO_STT_OPENAI_API_BASE_URL": v1, "AUDIO_STT_OPENAI_API_KEY": key,
         "AUDIO_STT_MODEL": "whisper-1",
         "AUDIO_TTS_ENGINE": "openai", "AUDIO_TTS_OPENAI_API_BASE_URL": v1, "AUDIO_TTS_OPENAI_API_KEY": key,
@@ -182,6 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", type=Path)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--pictures", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -191,9 +193,12 @@ def main() -> int:
         key = Keys(work / "server" / "keys.json").add("open-webui")
         with (
             support.serving(work / "server", CONFIGURATION) as server,
-            running(program, work / "data", server.address, key) as address,
+            browser.talker() as talker,
+            running(program, work / "data", server.address, key, talker) as address,
         ):
             client, process, rounds = Client(address), psutil.Process(server.process.pid), 0
+            client.images("automatic1111", server.address, key)
+            browser.use(client, work, given.pictures)
             for _ in range(3):  # until everything is loaded
                 one_round(client, server.address, key)
             before, until = process.memory_info().rss, time.monotonic() + given.seconds
@@ -201,7 +206,8 @@ def main() -> int:
                 one_round(client, server.address, key)
                 rounds += 1
             grown = process.memory_info().rss - before
-    print(f"{rounds + 3} rounds, all as they are to be; memory {grown / 1e6:+.1f} MB in the last {rounds}")
+    how = f"memory {grown / 1e6:+.1f} MB in the last {rounds}"
+    print(f"in a browser, and in {rounds + 3} rounds, all is as it is to be; {how}")
     return int(grown > MEMORY)
 
 

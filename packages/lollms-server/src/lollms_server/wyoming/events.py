@@ -11,6 +11,8 @@ from typing import Any
 from lollms_server.web.errors import Refused
 
 VERSION = "1.10.0"  # of the protocol's package whose events these are; every event says it
+# ASCII: a lone surrogate of a text can be written, and no line end is in it. It is made once, not for each event.
+_encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -152,5 +154,4 @@ def written(event: Event) -> bytes:
 
 
 def _dumped(value: Mapping[str, Any]) -> bytes:
-    # ASCII: a lone surrogate of a text can be written, and no line end is in it.
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return _encoder.encode(value).encode("ascii")

@@ -149,6 +149,8 @@ class Session:
     async def _send(self, event: Event) -> None:
         async with self._lock:
             self._writer.write(written(event))
+            if not self._writer.transport.get_write_buffer_size() and not self._writer.is_closing():
+                return  # it was taken at once
             try:
                 async with asyncio.timeout(self._shared.limits.read_seconds):
                     await self._writer.drain()

@@ -21,6 +21,7 @@ _TYPES = {
     "mp3": "audio/mpeg", "opus": "audio/ogg; codecs=opus", "pcm": "audio/pcm", "wav": "audio/wav",
     "ulaw": "audio/basic", "alaw": "audio/x-alaw-basic",
 }  # fmt: skip
+_COMPANDED = ("ulaw", "alaw")
 _NAME = re.compile(r"([a-z0-9]+)_([0-9]{4,5})(?:_([0-9]{2,3}))?")
 _BIT_RATES = {"mp3": range(8, 321), "opus": range(6, 257)}  # kbit a second
 
@@ -41,7 +42,7 @@ class Output(NamedTuple):
     @property
     def bare(self) -> bool:
         """Whether it is samples without any header, of one channel."""
-        return self.codec in ("pcm", "ulaw", "alaw")
+        return self.codec in ("pcm", *_COMPANDED)
 
     @property
     def encoded(self) -> SoundFormat:
@@ -88,12 +89,15 @@ async def made(chunks: AsyncIterator[AudioChunk], output: Output) -> AsyncIterat
 
 def coder_of(output: Output) -> Callable[[bytes], bytes]:
     """What makes of what ``stream_encoded`` gives what is wanted."""
-    return _Companded(output).feed if output.codec in ("ulaw", "alaw") else bytes
+    return _Companded(output).feed if output.codec in _COMPANDED else bytes
 
 
-async def coded(parts: AsyncIterator[bytes], output: Output) -> AsyncIterator[bytes]:
+def coded(parts: AsyncIterator[bytes], output: Output) -> AsyncIterator[bytes]:
     """The same for parts that the engine's thread has encoded."""
-    coder = coder_of(output)
+    return _coded(parts, coder_of(output)) if output.codec in _COMPANDED else parts
+
+
+async def _coded(parts: AsyncIterator[bytes], coder: Callable[[bytes], bytes]) -> AsyncIterator[bytes]:
     try:
         async for part in parts:
             yield coder(part)
