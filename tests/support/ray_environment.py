@@ -46,5 +46,5 @@ def _make(data: Path, more: tuple[str, ...]) -> None:
     else:
         subprocess.run([*install, *(str(ROOT / b) for b in _BINDINGS)], check=True)
     subprocess.run([*install, "--no-deps", str(ROOT / _EXAMPLES)], check=True)
-    if more:
-        subprocess.run([*install, *more], check=True)
+    # Pillow, which the examples' images want.
+    subprocess.run([*install, "pillow>=10", *more], check=True)
