@@ -84,7 +84,7 @@ def _peer(nodes: Any) -> Iterator[Ask]:
     script = str(Path(__file__).with_name("ray_peer.py"))
     process = subprocess.Popen(
         [str(nodes.environment / "bin" / "python"), script, nodes.address, "node1"],
-        env=nodes.variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=nodes.variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin is not None
     assert process.stdout is not None
@@ -105,17 +105,24 @@ def _peer(nodes: Any) -> Iterator[Ask]:
 
 
 def _first_audio(place: Any) -> None:
-    """Until Piper's first sound, the voice being loaded, in turns with one in place."""
-    with _opened(place, "piper") as far, LollmsTTSBindingManager().require_binding("piper") as here:
+    """Until Piper's first sound, the voice being loaded, in turns with one in place and one in a process here."""
+    manager = LollmsTTSBindingManager()
 
-        def first(binding: Any) -> float:
-            with binding.stream_audio(TEXT, noise_scale=0, noise_w_scale=0) as stream:
-                return seconds(lambda: next(stream))
+    def first(binding: Any) -> float:
+        with binding.stream_audio(TEXT, noise_scale=0, noise_w_scale=0) as stream:
+            return seconds(lambda: next(stream))
 
-        taken = [(first(far), first(here)) for _ in range(16)][1:]  # the first loads the voice
-        ours = statistics.median(a for a, _ in taken)
-        ratio = statistics.median(a / b for a, b in taken)
-        print(f"{'first audio of Piper':32} {'ours':8} {ours * 1e3:9.3f} ms   {ratio:6.2f} of in place", flush=True)
+    with (
+        _opened(place, "piper") as far,
+        manager.require_binding("piper", isolated=True) as near,
+        manager.require_binding("piper") as here,
+    ):
+        bindings = {"ours": far, "process": near, "in place": here}
+        turns = [{who: first(binding) for who, binding in bindings.items()} for _ in range(16)]
+        for who in bindings:
+            taken = statistics.median(turn[who] for turn in turns[1:])  # the first loads the voice
+            ratio = statistics.median(turn[who] / turn["in place"] for turn in turns[1:])
+            print(f"{'first audio of Piper':32} {who:8} {taken * 1e3:9.3f} ms   {ratio:6.2f} of in place", flush=True)
 
 
 def _constants(nodes: Any, place: Any) -> None:

@@ -7,6 +7,7 @@ the median seconds of the actor and of the handle. ``start`` is an actor until i
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -74,12 +75,14 @@ def _median(fn: Callable[[], object], number: int) -> float:
 def main() -> None:
     """Answer until the input ends."""
     address, node = sys.argv[1:]
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Serve prints
     ray.init(address=address, log_to_driver=False, logging_level="error", namespace="bench")
     work = _work(node)
-    print("{}", flush=True)
+    print("{}", file=told, flush=True)
     for line in sys.stdin:
         kind, number = line.split()
-        print(json.dumps({who: _median(fn, int(number)) for who, fn in work[kind].items()}), flush=True)
+        print(json.dumps({who: _median(fn, int(number)) for who, fn in work[kind].items()}), file=told, flush=True)
     ray.shutdown()
 
 

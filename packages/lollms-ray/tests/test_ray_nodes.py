@@ -22,6 +22,8 @@ from lollms_modalities import (
     WorkerPolicy,
     find_environment,
 )
+from lollms_ray import RayPlace
+from lollms_ray.helper import make_token
 from ray_environment import ray_environment
 from ray_nodes import RayNodes, cluster, node_of
 from waiting import wait_until
@@ -83,6 +85,24 @@ def test_a_worker_of_another_core_is_told_of(
     assert f"on {node_of(tts)} has lollms-modalities-core 2.99.0, and here is" in caplog.text
     with pytest.raises(BindingIncompatibleError, match=r"lollms-modalities-core 3\.0\.0; here is"):
         opened(environment=environment_with(tmp_path / "other", "3.0.0"))
+
+
+def test_a_cluster_is_joined_with_its_own_token_only(
+    nodes: RayNodes, opened: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(PlaceError, match="to this token"):
+        opened(token=make_token(tmp_path))
+    assert opened().generate_audio("hi"), "the other is another process"
+
+
+def test_the_cluster_of_this_machine_is_found(nodes: RayNodes) -> None:
+    place = RayPlace("auto", num_cpus=0.1, environment=nodes.environment, token=nodes.token)
+    try:
+        with LollmsTTSBindingManager().require_binding("example", place=place, policy=POLICY) as tts:
+            assert tts.generate_audio("hi")
+            assert node_of(tts) in nodes.others
+    finally:
+        place.close()
 
 
 @pytest.mark.parametrize("asked", [{"num_gpus": 1.5}, {"num_cpus": -1}, {"resources": {"CPU": 1}}])
@@ -154,3 +174,14 @@ def test_a_node_that_is_drained_gets_nothing_more(nodes: RayNodes, opened: Calla
     wait_until(lambda: worker.process.leaving, 30)
     assert tts.generate_audio("hi") == before
     assert node_of(tts) != address
+
+
+def test_a_cluster_that_asks_nobody_for_a_token_is_refused_unless_that_is_known() -> None:
+    with cluster(RAY_AUTH_MODE="disabled") as unguarded, unguarded.here.entered():
+        manager = LollmsTTSBindingManager()
+        with pytest.raises(PlaceError, match="asks nobody for a token") as caught:
+            manager.require_binding("example", place=unguarded.at(), policy=POLICY)
+        assert caught.value.reason == "authentication"
+        known = unguarded.at(allow_open=True)
+        with manager.require_binding("example", place=known, policy=POLICY) as tts:
+            assert tts.generate_audio("hi")

@@ -12,6 +12,11 @@ from typing import Any
 _REACHING = 4.0  # seconds for a connection to the head
 _ANSWERING = 10.0  # seconds in which the head says something, once Ray is imported
 _IMPORTING = 90.0
+_TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_FIND = """
+from ray._private.services import canonicalize_bootstrap_address_or_die
+print(canonicalize_bootstrap_address_or_die("auto"))
+"""
 _ASK = """
 import sys
 from ray._raylet import GcsClient
@@ -55,14 +60,7 @@ def join(told: dict[str, Any]) -> None:
 
 
 def _check(address: str, *, allow_open: bool) -> None:
-    where = address
-    if address == "auto":
-        from ray._private.services import canonicalize_bootstrap_address_or_die
-
-        try:
-            where = canonicalize_bootstrap_address_or_die("auto")
-        except ConnectionError as exc:
-            raise Refused("silent", f"this machine ({exc})") from exc
+    where = _found() if address == "auto" else address
     host, _, port = where.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), _REACHING):
@@ -72,24 +70,40 @@ def _check(address: str, *, allow_open: bool) -> None:
     answered: dict[bool, bool] = {}
     asking = [
         threading.Thread(target=lambda token=token: answered.update({token: _answers(where, token=token)}))
-        for token in (True, *([] if allow_open else [False]))
+        for token in (True, False)
     ]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
-    if answered.get(False):
-        raise Refused("open", where)
-    if not answered[True]:
+    if answered[False]:
+        if not allow_open:
+            raise Refused("open", where)
+        # Ray, not imported yet, would refuse what such a cluster asks it, as that shows no token either.
+        os.environ.update(_without_token())
+        for name in _TOKEN:
+            os.environ.pop(name, None)
+    elif not answered[True]:
         raise Refused("silent", f"{where} (to this token, in {_ANSWERING:g} s)")
+
+
+def _found() -> str:
+    """Where the cluster of this machine is. Asked in another process: here Ray is not to be imported yet."""
+    asked = subprocess.run([sys.executable, "-c", _FIND], capture_output=True, text=True, timeout=_IMPORTING)
+    where = asked.stdout.strip().rpartition("\n")[2]
+    if asked.returncode or not where:
+        said = asked.stderr.strip().splitlines() or ["no cluster"]
+        raise Refused("silent", f"this machine ({said[-1]})")
+    return where
+
+
+def _without_token() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in _TOKEN} | {"RAY_AUTH_MODE": "disabled"}
 
 
 def _answers(address: str, *, token: bool) -> bool:
     """Whether a head answers who shows the token, or none. Asked in a process that can be ended."""
-    variables = dict(os.environ)
-    if not token:
-        hidden = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")
-        variables = {k: v for k, v in variables.items() if k not in hidden} | {"RAY_AUTH_MODE": "disabled"}
+    variables = dict(os.environ) if token else _without_token()
     asking = subprocess.Popen(
         [sys.executable, "-c", _ASK, address], env=variables, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
