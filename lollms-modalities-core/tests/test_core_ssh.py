@@ -293,9 +293,11 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_an_environment_that_is_not_there_is_told(box: Sshd, environment: Path, name: str) -> None:
     found = r"is no virtual environment at ssh://|There is no environment .* at ssh://.*There are: voice"
+    before = sorted(environment.parents[1].iterdir())
     with pytest.raises(BindingNotFoundError, match=rf"(?s)({found}).*lollms env create far --on ssh://"):
         LollmsTTSBindingManager().require_binding("far", place=box.address, environment=name)
     assert not any((Path(folder) / "pwned").exists() for folder in (box.home, HOME))
+    assert sorted(environment.parents[1].iterdir()) == before, "none is made there that was not asked for"
 
 
 def test_a_binding_that_is_not_there_is_told_with_those_that_are(box: Sshd) -> None:

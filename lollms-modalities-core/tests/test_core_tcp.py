@@ -375,6 +375,13 @@ def test_who_is_let_in_stays_though_his_knock_comes_when_the_door_is_shut() -> N
             each.close()
 
 
+@pytest.mark.parametrize("address", ["192.0.2.1", "nonsense"])
+def test_an_address_that_is_not_of_this_machine_is_told(opened: Open, address: str) -> None:
+    with pytest.raises(WorkerCrashedError, match=f"It cannot listen at '{address}'") as caught:
+        opened(TcpPlace(address))
+    assert len(vars(caught.value)["last_lines"]) == 1, "no traceback"
+
+
 def test_a_worker_whose_starter_is_gone_ends() -> None:
     listening = Listening()
     assert "Whoever started this worker is gone" in listening.close()

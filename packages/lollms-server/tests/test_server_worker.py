@@ -51,6 +51,7 @@ from lollms_modalities import (
 )
 from lollms_server.room.keys import Keys
 from lollms_server.web.options import VerbOptions
+from lollms_server.web.settings import Limits
 from serving import SERVE, Server, models, serving
 from waiting import wait_until
 
@@ -463,6 +464,7 @@ def test_a_session_has_the_limits_of_its_key(ask: Asking) -> None:
 
 
 def test_a_stream_that_nobody_reads_loses_its_place(tmp_path: Path) -> None:
+    assert (Limits().unread_seconds, Limits().frame_text) == (30.0, 1_000_000)
     with served(tmp_path, unread_seconds=2.0) as running, closing(Asking(*running)) as ask:
         counted = ask.server.counted
         stream = ask().stream_audio("work 3000")

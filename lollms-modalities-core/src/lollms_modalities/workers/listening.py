@@ -147,14 +147,18 @@ def main() -> None:
     """Wait for the host, then be its worker."""
     starter = socket.socket(fileno=int(sys.argv[1]))
     starter.set_inheritable(False)
-    door = _Door(read_line(starter.recv))
+    told = read_line(starter.recv)
+    try:
+        door = _Door(told)
+    except OSError as exc:
+        sys.exit(f"It cannot listen at {told['address']!r}: {exc.strerror or exc}.")
     starter.sendall(line_of({"port": door.port}))
     try:
-        link, told, heart = door.open(starter)
+        link, said, heart = door.open(starter)
     except ConnectionError as exc:
         sys.exit(str(exc))
     starter.close()
-    os.environ.update(told.get("variables", {}))
+    os.environ.update(said.get("variables", {}))
     _watch(link, heart)
     from lollms_modalities.workers import worker
 
