@@ -105,6 +105,9 @@ def test_a_film_is_made_again_with_another_prompt(server: Server) -> None:
     assert one["provenance"]["seed"] == other["provenance"]["seed"] == 9, "the same seed, the same size"
     assert one["value"]["seconds"] == other["value"]["seconds"] == 1
     assert server.ask("POST", f"{VIDEOS}/video_0/remix", {"prompt": "x"}).status == 404
+    for path in (VIDEOS, f"{VIDEOS}/{job['id']}/remix"):
+        reply = server.ask("POST", path, {"prompt": "x" * 200_001})
+        assert (reply.status, reply.error["code"], reply.error["param"]) == (400, "too_long", "prompt")
 
 
 def test_what_is_not_done_is_not_served_and_says_when(server: Server) -> None:

@@ -294,6 +294,8 @@ PEERS = [
     ("10.0.0.9", {"forwarded": "for=1.2.3.4"}, "10.0.0.9", True),
     ("10.0.0.9", {"x-forwarded-proto": "https"}, "10.0.0.9", True),
     ("10.0.0.9", {"x-forwarded-for": "unknown"}, "10.0.0.9", True),
+    ("10.0.0.9", {"x-forwarded-for": "::1%" + "x" * 1000}, "10.0.0.9", True),
+    ("10.0.0.9", {"x-forwarded-for": "::1"}, "::1", False),
     ("10.0.0.9", {"x-forwarded-for": "1.2.3.4, _hidden"}, "10.0.0.9", True),
     ("10.0.0.9", {}, "10.0.0.9", True),
     ("1.1.1.1", {}, "1.1.1.1", False),

@@ -172,9 +172,12 @@ class Guard:
         while self._trusts(peer) and said:
             before = said.pop()
             try:
-                peer, told = str(ipaddress.ip_address(before)), True
+                found = ipaddress.ip_address(before)
             except ValueError:
                 return peer, False
+            if getattr(found, "scope_id", None) is not None:
+                return peer, False  # a name of the caller's own network, of any length: it tells nothing here
+            peer, told = str(found), True
         return peer, told
 
 

@@ -52,12 +52,6 @@ async def create(
         references: names of the options, one of which takes the file that it begins with.
     """
     model = await meant(asked, body.model, modality, verb)
-    limits = asked.settings.limits
-    if len(body.prompt) > limits.text:
-        raise Refused(
-            f"The prompt has {len(body.prompt)} characters, and {limits.text} are taken.", code="too_long",
-            param="prompt",
-        )  # fmt: skip
     for name in own:
         if not model.options.has(name):
             raise Refused(f"The model {model.chosen.name} has no {name}.", code="unsupported", param=_FIELDS.get(name))
@@ -85,6 +79,9 @@ async def made(
     keep_alive: float | None = None,
 ) -> Answer:  # fmt: skip
     """The answer with the job that was made; ``options`` have its prompt."""
+    most = asked.settings.limits.text
+    if (size := len(options["prompt"])) > most:
+        raise Refused(f"The prompt has {size} characters, and {most} are taken.", code="too_long", param="prompt")
     request = Request(options, "prompt", keep_alive=keep_alive)
     told_of = {"prompt": options["prompt"], **shown, "model": shown.get("model") or model.chosen.name}
     job = await asked.app.jobs.create(
