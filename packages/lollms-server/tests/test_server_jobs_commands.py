@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,6 +96,27 @@ def test_a_job_is_watched_and_fetched(
     assert capsys.readouterr().out == ""
     assert jobs(["cancel", *way, job]) == 1
     assert "had ended already: completed" in capsys.readouterr().err
+
+
+def test_a_folder_holds_it_and_a_pipe_is_written_to(
+    served: Served, way: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = film(served)
+    (folder := tmp_path / "films").mkdir()
+    os.mkfifo(pipe := tmp_path / "pipe")
+    assert jobs(["get", *way, job, "--wait", "-o", str(folder)]) == 0
+    assert [path.name for path in folder.iterdir()] == [f"{job}.mp4"]
+    assert f"Saved {folder / job}.mp4." in capsys.readouterr().err
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_bytes)
+        assert jobs(["get", *way, job, "-o", str(pipe)]) == 0
+        assert read.result(30) == (folder / f"{job}.mp4").read_bytes()
+    assert pipe.is_fifo()
+    (kept := tmp_path / "kept.mp4").write_text("before")
+    with pytest.raises(LollmsError):
+        jobs(["get", *way, job, "--file", "9", "-o", str(kept)])
+    assert kept.read_text() == "before"
+    assert {path.name for path in tmp_path.iterdir()} == {"films", "pipe", "kept.mp4"}
 
 
 def test_a_job_is_cancelled(served: Served, way: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import os
 import sys
 import time
 from pathlib import Path
@@ -57,8 +57,6 @@ def parser() -> argparse.ArgumentParser:
 def reached(given: argparse.Namespace) -> Reached:
     """The server that is meant."""
     if given.server is not None:
-        import os
-
         return There(given.server, os.environ.get(_KEY, ""))
     from lollms_server.commands.arguments import configured
 
@@ -108,23 +106,27 @@ def get(given: argparse.Namespace, server: Reached) -> int:
         return 1
     row = server.job(given.job)
     to_stdout = given.output is not None and str(given.output) == "-"
-    path = Path(f"{given.job}{_suffix(row, given.file)}") if given.output is None else given.output
+    name = f"{given.job}{_suffix(row, given.file)}"
+    path = Path(name) if given.output is None else given.output / name if given.output.is_dir() else given.output
     parts = server.content(row, given.file)
     if to_stdout:
         for part in parts:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
         return 0
-    part_path = path.with_name(f".{path.name}.part")
+    through = path.exists() and not path.is_file()  # a pipe or a device is written to, and not replaced
+    part_path = path if through else path.with_name(f".{path.name}.part")
     try:
         with part_path.open("wb") as file:
             for part in parts:
                 file.write(part)
-        shutil.move(part_path, path)
+        if not through:
+            os.replace(part_path, path)
     except OSError as exc:
         raise ConfigurationError(f"{path} cannot be written: {exc.strerror or exc}.") from exc
     finally:
-        part_path.unlink(missing_ok=True)
+        if not through:
+            part_path.unlink(missing_ok=True)
     say(f"Saved {path}.")
     return 0
 
