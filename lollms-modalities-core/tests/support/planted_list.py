@@ -404,4 +404,40 @@ _SUBTLE = (
     Fault("SetsTheEnvironmentAtImport", "TTS", "its_import_has_no_side_effects", module="planted_at_import"),
 )  # fmt: skip
 
-FAULTS = _FIRST + _ARGUMENTS + _TIMES + _WORDS + _PROCESS + _VERBS + _SUBTLE
+_LATER = (
+    Fault("HeedsItsVoiceAtFirst", "TTS", "voices_differ", module="planted_later", isolated=True),
+    Fault("HeedsItsSpeedAtFirst", "TTS", "faster_is_shorter", module="planted_later", isolated=True),
+    Fault("NeverSlows", "TTS", "faster_is_shorter", module="planted_later"),
+    Fault("SpeaksItsFirstParagraph", "TTS", "every_sentence_is_spoken", module="planted_later", isolated=True),
+    Fault("StopsAtAQuestion", "TTS", "every_sentence_is_spoken", module="planted_later"),
+    Fault("SpeaksFiveHundredCharacters", "TTS", "a_long_text_is_taken_whole", module="planted_later"),
+    Fault("ReadsBothEnds", "TTI", "what_is_asked_for_differs", module="planted_later", isolated=True),
+    Fault("TakesNoughtForNoSeed", "TTI", "a_seed_repeats_the_result", module="planted_later"),
+    Fault("DrawsInEights", "TTI", "width_is_not_height", module="planted_later", isolated=True),
+    Fault("FilmsInEights", "TTV", "width_is_not_height", module="planted_later"),
+    Fault("HasOneDefaultForAll", "TTS", "instances_are_independent", ("a_default_of_the_settings_is_what_is_used",), module="planted_later"),
+    Fault("NotesWhatItHeard", "STT", "instances_are_independent", module="planted_later"),
+    Fault("KeepsItsStyle", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_later"),
+    Fault("KeepsItsOctave", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_later"),
+    Fault("StaysMuffled", "TTS", "settings_that_change_hold_for_the_next_call", module="planted_later"),
+    Fault("CachesByPath", "STT", "a_name_means_what_lies_there_now", module="planted_later", isolated=True),
+    Fault("CachesByDuration", "STT", "what_is_asked_for_differs", (), {"expected": ("quiet loud",)}, "planted_later"),
+    Fault("MixesInstances", "STT", "eight_threads_each_get_their_answer", module="planted_later"),
+    Fault("KeepsALittle", "TTS", "nothing_grows_with_calls", _LEAKS, module="planted_later"),
+    Fault("TellsWordsWithoutLength", "STT", "words_lie_in_their_segments", module="planted_later"),
+    Fault("WritesBesideVoices", "TTS", "a_recording_is_a_voice_and_consent_is_kept", (_ALIGNED,), module="planted_later"),
+    Fault("EnlargesInPlace", "TTI", "images_are_left_as_they_were", module="planted_later"),
+    Fault("PlaysOnInPlace", "TTM", "music_goes_on", module="planted_later"),
+    Fault("ExitsOnControlC", "TTS", "control_c_ends_the_call", module="planted_later"),
+    Fault("ExitsOnAnUnknownVoice", "TTS", "a_name_is_no_path", ("a_refused_call_leaves_nothing_to_the_next", _LEAKS[1]), module="planted_later"),
+    Fault("OpensAnyPicture", "TTS", "the_process_is_left_as_it_was", module="planted_later"),
+    Fault("TrustsAnybody", "TTS", "the_process_is_left_as_it_was", module="planted_later"),
+    Fault("Clicks", "TTS", "it_can_be_heard", SEEN_BY_ALL, module="planted_later", isolated=True),
+    Fault("DrawsTransparent", "TTI", "it_is_not_black", ("an_image_is_changed", "an_image_is_changed_as_was_asked"), module="planted_later", isolated=True),
+    Fault("DrawsOnePoint", "TTI", "it_is_not_black", module="planted_later", isolated=True),
+    Fault("FilmsAStillAfterItsFirst", "TTV", "it_shows_something_that_moves", module="planted_later", isolated=True),
+    Fault("DescribesNothing", "TTS", "voices_are_described", module="planted_later"),
+    Fault("TellsNumpysLanguage", "STT", "numbers_are_pythons_own", module="planted_later"),
+)  # fmt: skip
+
+FAULTS = _FIRST + _ARGUMENTS + _TIMES + _WORDS + _PROCESS + _VERBS + _SUBTLE + _LATER

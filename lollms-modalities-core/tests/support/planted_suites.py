@@ -21,7 +21,13 @@ HERE = Path(__file__).parent
 
 def install(folder: Path) -> None:
     """The planted bindings as a distribution."""
-    for name in {"planted_arguments", "planted_process", "planted_times", *(fault.module for fault in FAULTS)}:
+    for name in {
+        "planted_arguments",
+        "planted_process",
+        "planted_times",
+        "planted_verbs",
+        *(fault.module for fault in FAULTS),
+    }:
         (folder / f"{name}.py").write_text((HERE / f"{name}.py").read_text("utf-8"), "utf-8")
     info = folder / "planted-1.0.dist-info"
     info.mkdir()

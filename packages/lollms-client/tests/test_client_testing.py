@@ -91,6 +91,8 @@ def test_what_cannot_be_tested() -> None:
     done = lollms("test-binding", "no-such-binding")
     assert done.returncode == 1
     assert "No binding 'no-such-binding'" in done.stderr
+    done = lollms("test-binding", "tts:example", "-o", "no/report.md")
+    assert (done.returncode, "its folder does not exist" in done.stderr) == (2, True)
     done = lollms("test-binding", "tts:example", "--opt", "sped=2")
     assert done.returncode == 1
     assert "sped" in done.stdout

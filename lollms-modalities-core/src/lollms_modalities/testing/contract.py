@@ -34,10 +34,13 @@ def _said(sentence: str, page: str, found: str) -> str:
     return f"{sentence} (See docs/{_PAGE}#{page}.){f' Found: {shown}' if shown else ''}{write}"
 
 
-def engine_fails(test: Any, exc: Exception) -> Exception:
-    """For an error of the engine in one of the suite's tests, one that says what is wanted; others as they are."""
-    if not isinstance(exc, LollmsError) or not is_standard(test.name, test.function):
+def engine_fails(test: Any, exc: BaseException) -> BaseException:
+    """For an error in one of the suite's tests that is none of the suite's own, one that says what is wanted."""
+    if isinstance(exc, AssertionError) or not is_standard(test.name, test.function):
         return exc
+    if not isinstance(exc, LollmsError):
+        found = f"{type(exc).__name__}: {exc}"
+        return AssertionError(_said("What a binding gives is of its kind, and can be looked at.", "results", found))
     return AssertionError(
         _said("The engine does what this test asks for.", "the-engine-fails", f"{type(exc).__name__}: {exc}")
     )
@@ -52,7 +55,7 @@ def raises(errors: type[BaseException] | tuple[type[BaseException], ...], senten
         yield caught
     except errors as exc:
         caught.append(exc)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise AssertionError(_said(sentence, page, f"{type(exc).__name__}: {exc}")) from exc
     else:
         raise AssertionError(_said(sentence, page, "no error"))
@@ -66,7 +69,7 @@ def works(sentence: str, page: str) -> Iterator[None]:
         yield
     except AssertionError:
         raise
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise AssertionError(_said(sentence, page, f"{type(exc).__name__}: {exc}")) from exc
 
 

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -53,6 +54,7 @@ def household() -> dict[str, Any]:
         "the garbage collector": (gc.isenabled(), gc.get_threshold()),
         "tempfile.tempdir": tempfile.tempdir,
         "the policy of event loops": _policy(),
+        "how certificates are looked at": ssl._create_default_https_context,
         "how processes are started": multiprocessing.get_start_method(allow_none=True),
         "the descriptors 0, 1 and 2": [_file(number) for number in range(3)],
         "others' loggers": {name: (other.level, other.disabled, other.propagate) for name, other in _others().items()},
@@ -64,6 +66,8 @@ def household() -> dict[str, Any]:
     if numpy := sys.modules.get("numpy"):
         found["numpy's handling of errors"] = numpy.geterr()
         found["how numpy shows numbers"] = numpy.get_printoptions()
+    if pictures := sys.modules.get("PIL.Image"):
+        found["how large a picture may be"] = pictures.MAX_IMAGE_PIXELS
     if torch := sys.modules.get("torch"):
         found["torch's defaults"] = (torch.get_default_dtype(), torch.is_grad_enabled())
     return found
@@ -144,6 +148,11 @@ def callers_own(folder: Path, variables: Mapping[str, str]) -> Iterator[None]:
             shown = numpy.get_printoptions()
             stack.callback(lambda: numpy.set_printoptions(**shown))
             numpy.set_printoptions(precision=9, edgeitems=4)
+        for module, name, own in (("PIL.Image", "MAX_IMAGE_PIXELS", 100_000_007),
+                                  ("ssl", "_create_default_https_context", _context)):  # fmt: skip
+            if module in sys.modules:
+                stack.callback(setattr, sys.modules[module], name, getattr(sys.modules[module], name))
+                setattr(sys.modules[module], name, own)
         stack.enter_context(warnings.catch_warnings())
         warnings.resetwarnings()
         stack.callback(gc.enable if gc.isenabled() else gc.disable)
@@ -158,6 +167,11 @@ def callers_own(folder: Path, variables: Mapping[str, str]) -> Iterator[None]:
                 if number := getattr(signal, name, None):
                     stack.callback(signal.signal, number, signal.signal(number, _handler))
         yield
+
+
+def _context(*args: Any, **kwargs: Any) -> Any:
+    """A caller's own way to make contexts of TLS."""
+    return ssl.create_default_context(*args, **kwargs)
 
 
 def _hook(*args: object) -> None:

@@ -69,9 +69,14 @@ class ImageTests(Suite):
         contract(not same, "Of several images not all are the same.", "arguments", made)
 
     def test_width_is_not_height(self, bound: Any) -> None:
-        """Arrays are (height, width), most engines want ``width=`` and ``height=``: pass them by name."""
+        """Arrays are (height, width), most engines want ``width=`` and ``height=``: pass them by name. Refuse with an
+        ``OptionError`` what the engine would round."""
         asked = self.arguments()
-        sizes = [(asked["width"], _other_side(asked["height"])), (_other_side(asked["width"]), asked["height"])]
+        sizes = [
+            (asked["width"], _other_side(asked["height"])),
+            (_other_side(asked["width"]), asked["height"]),
+            (asked["width"] + 6, asked["height"] + 10),  # which few engines have
+        ]
         for width, height in sizes:
             try:
                 made = self.call(bound, width=width, height=height)
@@ -124,11 +129,12 @@ class ImageTests(Suite):
 
 
 def pixels_of(data: bytes) -> npt.NDArray[np.uint8]:
-    """Of the bytes of an image: (height, width, 3)."""
+    """Of the bytes of an image, on black where it is transparent: (height, width, 3)."""
     import PIL.Image
 
     with PIL.Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+        seen = image.convert("RGBA")
+        return np.asarray(PIL.Image.alpha_composite(PIL.Image.new("RGBA", seen.size, "black"), seen).convert("RGB"))
 
 
 def _other_side(pixels: int) -> int:

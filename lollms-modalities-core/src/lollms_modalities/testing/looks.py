@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 QUIET = 0.003  # of full scale, some -50 dB: nobody hears it, and 16 bits hold little of it
 DARK = 8  # of 255
+_POINTS = 0.0005  # of a picture, that are more than points
 _MOVES = 24  # of 255: what an encoder changes in a picture that stays is less, but for some pixels
 _PART = 0.002  # of a picture
 _EDGE = 0.6  # of full scale: beyond it a sample may have come round
@@ -39,15 +40,19 @@ def wrapped(samples: npt.NDArray[np.float32]) -> int:
 
 
 def dark(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether a picture (height, width, channels) is black, or nearly."""
-    return int(pixels.max(initial=0)) < DARK
+    """Whether a picture (height, width, channels) is black, or nearly: but for some points."""
+    return float((pixels.max(axis=2) >= DARK).mean()) < _POINTS
 
 
 def still(frames: list[npt.NDArray[np.uint8]]) -> bool:
-    """Whether all frames of a film show the same."""
-    first = frames[0].astype(np.int16)
-    changes = (np.abs(frame.astype(np.int16) - first).max(axis=2) > _MOVES for frame in frames[1:])
-    return not any(float(change.mean()) > _PART for change in changes)
+    """Whether all frames of a film show the same, or all but the first."""
+
+    def same(some: list[npt.NDArray[np.uint8]]) -> bool:
+        first = some[0].astype(np.int16)
+        changes = (np.abs(frame.astype(np.int16) - first).max(axis=2) > _MOVES for frame in some[1:])
+        return not any(float(change.mean()) > _PART for change in changes)
+
+    return same(frames) or (len(frames) > 3 and same(frames[1:]))
 
 
 def unfilled(samples: npt.NDArray[np.float32]) -> float:
@@ -56,6 +61,17 @@ def unfilled(samples: npt.NDArray[np.float32]) -> float:
     return 1.0 - (heard[-1] + 1) / len(samples) if len(heard) else 1.0
 
 
+def alike_at_the_end(one: Any, other: Any) -> bool:
+    """Whether the last third of two sounds is the same, from where both are heard for the last time."""
+    ends = []
+    for sound in (one, other):
+        samples = np.asarray(sound.to_numpy()).reshape(-1)
+        heard = np.flatnonzero(samples)
+        ends.append(samples[: heard[-1] + 1] if len(heard) else samples)
+    count = min(map(len, ends)) // 3
+    return count > 0 and np.array_equal(ends[0][-count:], ends[1][-count:])
+
+
 def loudness(samples: Any) -> float:
-    """The largest sample, of full scale."""
-    return float(np.abs(samples).max(initial=0.0))
+    """How loud the loud parts of a sound are, of full scale: what one sample in two hundred exceeds."""
+    return float(np.quantile(np.abs(samples), 0.995)) if np.size(samples) else 0.0

@@ -27,7 +27,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Say of an engine that fails in a test of the suite what the contract wants, as the suite's own failures do."""
     try:
         return (yield)
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         from lollms_modalities.testing.contract import engine_fails
 
         raise engine_fails(pyfuncitem, exc) from exc

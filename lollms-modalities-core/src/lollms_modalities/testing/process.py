@@ -92,7 +92,7 @@ class ProcessTests(Suite):
             self.call(bound, **self.long(progress=press))
         except KeyboardInterrupt:
             return True
-        except LollmsError:
+        except (LollmsError, SystemExit):
             return False
         return False
 

@@ -22,7 +22,7 @@ class Smoke:
     Attributes:
         bound: the binding that was made.
         result: what the sample gave.
-        growing: another binding, which the tests of leaks make and use.
+        growing: another binding, made where it is first asked for.
         ailment: why there is no result; "" where there is one.
         told: whether a test has failed for it.
         environment: the variables that there were before it.
@@ -78,6 +78,13 @@ class SmokeTests(Suite):
     def bound(self, smoke: Smoke) -> Any:
         """One binding for all tests that leave it as it was."""
         return smoke.bound
+
+    @pytest.fixture
+    def growing(self, smoke: Smoke, maker: Callable[..., Any]) -> Any:
+        """Another one, for the tests of growth, of which each begins where it stands."""
+        if smoke.growing is None:
+            smoke.growing = maker()
+        return smoke.growing
 
     @pytest.fixture
     def result(self, smoke: Smoke) -> Any:

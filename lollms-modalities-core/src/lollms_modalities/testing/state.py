@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.errors import CallCancelled, LollmsError
 from lollms_modalities.settings.base import BindingSettings
 from lollms_modalities.testing.contract import applies, contract
 from lollms_modalities.testing.suite import Suite
+
+# Settings of where and how fast an engine runs: another value may want another machine, or a server that is not there.
+_OF_MACHINES = ("timeout", "thread", "cuda", "gpu", "device", "compute", "dtype", "protocol", "verify", "retries",
+                "loaded", "local", "batch", "offload", "engine")  # fmt: skip
 
 
 class StateTests(Suite):
@@ -86,12 +92,14 @@ class StateTests(Suite):
     def test_instances_are_independent(self, make: Callable[..., Any], result: Any) -> None:
         """Keep state in ``self``, made in ``__init__`` or ``load_model``: what the class has is everybody's."""
         one = make()
-        self.call(one)
         rows = one.get_settings()
-        other = make(keep_alive=17.5)
-        for name, value in self.others(other).items():
-            if f"default_{name}" in self.binding.settings_class().model_fields:
-                other.set_settings({f"default_{name}": value})
+        self.call(one)
+        contract(one.get_settings() == rows, "A call changes no settings.", "state", one.get_settings())
+        fields = self.binding.settings_class().model_fields
+        asked = self.others(one)
+        defaults = {f"default_{name}": value for name, value in asked.items() if f"default_{name}" in fields}
+        other = make(keep_alive=17.5, **defaults)
+        for name, value in asked.items():
             try:
                 self.call(other, **{name: value})
             except LollmsError:
@@ -129,21 +137,32 @@ class StateTests(Suite):
             binding.set_settings({name: before})
             contract(self.same(self.call(binding), result), f"The setting {name} can be taken back.", "state", before)
 
-    def _other_settings(self, binding: Any) -> dict[str, float]:
-        """Another value of each setting of the binding's own that is a number between bounds, or a fraction."""
-        found: dict[str, float] = {}
+    def _other_settings(self, binding: Any) -> dict[str, Any]:
+        """Another value of each setting of the binding's own that is a number, a switch or a choice."""
+        found: dict[str, Any] = {}
         elsewhere = {f"default_{name}" for name in (*self.arguments(), *self.others(binding))}
         for name, field in self.binding.settings_class().model_fields.items():
-            value = getattr(binding.settings, name)
-            if name in BindingSettings.model_fields or name in elsewhere or type(value) is not float:
+            if name in BindingSettings.model_fields or name in elsewhere or any(part in name for part in _OF_MACHINES):
                 continue
-            if "timeout" in name:
-                continue
-            low, high = (
-                next((getattr(m, kind) for m in field.metadata for kind in kinds if hasattr(m, kind)), None)
-                for kinds in (("ge", "gt"), ("le", "lt"))
-            )
-            other = value / 2 if value else (high / 2 if high else 0.5)
-            if (low is None or other > low) and (high is None or other < high):
+            other = _another(getattr(binding.settings, name), field)
+            if other is not None:
                 found[name] = other
         return found
+
+
+def _another(value: Any, field: FieldInfo) -> Any:
+    """Another value of a setting; None where nobody knows one."""
+    low, high = (
+        next((getattr(m, kind) for m in field.metadata for kind in kinds if hasattr(m, kind)), None)
+        for kinds in (("ge", "gt"), ("le", "lt"))
+    )
+    if isinstance(value, bool):
+        return not value
+    if type(value) is int and low is not None and high is not None:
+        return value + 1 if value < high else value - 1
+    if type(value) is float:
+        other = value / 2 if value else (high / 2 if high else 0.5)
+        return other if (low is None or other > low) and (high is None or other < high) else None
+    if get_origin(field.annotation) is Literal:
+        return next((other for other in get_args(field.annotation) if other != value), None)
+    return None

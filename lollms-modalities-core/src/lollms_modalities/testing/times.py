@@ -10,7 +10,7 @@ import pytest
 
 from lollms_modalities import media
 from lollms_modalities.media.samples import resample
-from lollms_modalities.testing.contract import applies, contract
+from lollms_modalities.testing.contract import applies, contract, works
 from lollms_modalities.testing.raw import engines_segments
 from lollms_modalities.testing.suite import Suite
 from lollms_modalities.testing.transcripts import joined, one_channel
@@ -67,7 +67,7 @@ class TimesTests(Suite):
     _heard: ClassVar[list[Heard]]
 
     def _hear(self, bound: Any, recording: Any, **more: Any) -> Heard:
-        with engines_segments() as given:
+        with engines_segments() as given, works("A recording is heard, whatever its length.", "times"):
             result = self.call(bound, audio_path=recording, **more)
         return Heard(sounding(recording), tuple(given) or result.segments, result)
 
@@ -188,6 +188,8 @@ class TimesTests(Suite):
             )
             for segment in segments:
                 self._check_words(segment, where.duration)
+            told = [word for segment in segments for word in segment.words]
+            contract(not told or any(word.end > word.start for word in told), "Words take time.", "times", told[:2])
             without = [s for s in segments if _letters(s.text) and not s.words]
             contract(
                 len(without) <= len(segments) / 5,

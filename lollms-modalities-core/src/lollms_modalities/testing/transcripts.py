@@ -34,7 +34,11 @@ class TranscriptTests(Suite):
 
     def differing(self) -> list[list[dict[str, Any]]]:
         sample = self.arguments()["audio_path"]
-        return [[{}, {"audio_path": joined(sample, sample)}], [{}, {"audio_path": joined(1.37)}]]
+        silence = joined(1.37)
+        if self.expected and not self.network:  # a recording that is as long and says nothing is another one
+            whole = joined(sample)
+            silence = media.Audio.from_samples(np.zeros_like(one_channel(whole)), whole.sample_rate)
+        return [[{}, {"audio_path": joined(sample, sample)}], [{}, {"audio_path": silence}]]
 
     @staticmethod
     def same(a: Any, b: Any) -> bool:

@@ -71,8 +71,14 @@ class VideoTests(Suite):
 
     @applies(lambda suite: {"width", "height"} <= set(suite.option_names()))
     def test_width_is_not_height(self, bound: Any, result: Any) -> None:
-        """Arrays are (height, width), most engines want ``width=`` and ``height=``: pass them by name."""
-        for width, height in ((result.width, result.height * 2), (result.width * 2, result.height)):
+        """Arrays are (height, width), most engines want ``width=`` and ``height=``: pass them by name. Refuse with an
+        ``OptionError`` what the engine would round."""
+        sizes = (
+            (result.width, result.height * 2),
+            (result.width * 2, result.height),
+            (result.width + 6, result.height + 10),  # which few engines have
+        )
+        for width, height in sizes:
             try:
                 made = self.call(bound, width=width, height=height)
             except LollmsError:

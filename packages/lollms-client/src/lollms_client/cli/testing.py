@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities.errors import BindingDependencyError
+from lollms_modalities.media.files import check_folder, expanded, write_whole
 from lollms_modalities.version import requirement
 from lollms_modalities.workers.finding_places import find_place
 
@@ -55,6 +56,8 @@ def try_binding(
             f"The conformance suite needs {', '.join(missing)}, which is not installed.",
             hint=f"Run pip install {requirement('lollms-modalities-core', 'testing')}.",
         )
+    if output is not None:
+        check_folder(expanded(output))
     modality, name = parse_target(target)[:2]
     described = manager_of(modality).load_class(name).describe()
     if modality == "stt" and sample is None:
@@ -78,7 +81,7 @@ def try_binding(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text, "utf-8")
+        write_whole(expanded(output), text.encode())
     return 0 if made.passed else FAILURE
 
 
