@@ -161,7 +161,18 @@ def test_its_wheel_holds_what_it_needs(generated: Path, tmp_path: Path) -> None:
     assert "new_ttm = lollms_new_ttm:NewTtmTTMBinding" in entry_points
 
 
-@pytest.mark.parametrize("answers", [{"name": "No Name"}, {"modality": "smell"}])
+def test_whose_it_is_may_be_written_in_any_letters(tmp_path: Path) -> None:
+    author = 'J. "Pepe" \\ O\'Né 🎵'
+    made = generate(tmp_path, name="fine", modality="ttm", engine="numpy", author=author)
+    assert made.exit_code == 0, made.output
+    assert tomllib.loads((tmp_path / "pyproject.toml").read_text("utf-8"))["project"]["authors"] == [{"name": author}]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"name": "No Name"}, {"modality": "smell"}, {"engine": "num py;x"}, {"engine": 'x"y'}, {"author": "a\nb"},
+     {"url": 'https://x/"y'}, {"engine": "espeak ng", "engine-kind": "program"}],
+)  # fmt: skip
 def test_answers_that_make_no_binding(tmp_path: Path, answers: dict[str, str]) -> None:
     made = generate(tmp_path / "x", **{"name": "fine", "modality": "tts", "engine": "numpy", **answers})
     assert isinstance(made.exception, SettingsError)

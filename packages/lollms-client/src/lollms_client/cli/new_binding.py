@@ -38,6 +38,10 @@ def new_binding(
     """Make a binding of your own: a distribution that works and passes the conformance suite as it is."""
     if engine_kind not in _SPECIAL:
         raise SettingsError(f"--engine-kind {engine_kind!r} is no kind.", hint=f"It is one of {', '.join(_SPECIAL)}.")
+    if not author.isprintable():
+        raise SettingsError(f"--author {author!r} is no line of text.", hint="Give a name.")
+    if url and not re.fullmatch(r"https?://[^\s\"\\]+", url):
+        raise SettingsError(f"--url {url!r} is no address.", hint="It begins with https://.")
     if add is not None:
         _add(folder, add, name, engine, engine_kind)
         return
