@@ -339,6 +339,8 @@ def test_a_configuration_that_is_broken_is_told(lollms: Shell, tmp_path: Path) -
     file.parent.mkdir(parents=True)
     file.write_text("[tts\n", "utf-8")
     assert f"{file} cannot be read" in lollms("speak", "hi", code=1).stderr
+    told = json.loads(lollms("doctor", "--quick", "--json", code=1).stdout)
+    assert f"{file} cannot be read" in told["problems"][0]
     file.write_text("[tss]\n", "utf-8")
     assert "Did you mean 'tts'?" in lollms("speak", "hi", code=1, LOLLMS_TTS_BINDING="").stderr
 

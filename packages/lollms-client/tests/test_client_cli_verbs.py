@@ -56,7 +56,7 @@ def test_images_of_images(lollms: Shell) -> None:
         (["edit", "-", "-"], "cannot both be standard input"),
         (["edit", "a.png"], "no image"),
         (["edit", "a.png", "Snow", "--opt", "sed=1"], "has no option 'sed'. Did you mean 'seed'?"),
-        (["upscale", "a.png"], "no image"),
+        (["upscale", "a.png"], "no image: its format is unknown"),
         (["cut-out", "a.png", "-o", "x.docx"], "x.docx"),
         (["upscale", "a.png", "-b", "dalle", "--set", "service_key=k"], "tti:dalle has no upscale_image"),
         (["upscale", "a.png", "-b", "piper"], "'piper' is no tti binding, but one of tts. lollms speak -b piper"),
@@ -67,6 +67,7 @@ def test_images_that_cannot_be_made(lollms: Shell, words: list[str], said: str) 
     done = lollms(*words, code=None, stdin=b"Snow")
     assert done.returncode in (1, 2)
     assert said in " ".join(done.stderr.split())
+    assert "<_io" not in done.stderr
     assert [path.name for path in lollms.folder.iterdir()] == ["a.png"], "no name stays reserved"
 
 

@@ -146,8 +146,9 @@ def name_of(requirement: str) -> str:
     try:
         return Requirement(requirement).name
     except InvalidRequirement as exc:
+        said = str(exc).partition("\n")[0]  # what follows points at a place in it
         raise BindingNotFoundError(
-            f"{requirement!r} is neither the name of a binding nor a requirement: {exc}",
+            f"{requirement!r} is neither the name of a binding nor a requirement: {said}.",
             hint="Give a name such as 'bark', or a requirement such as 'lollms-bark>=2'.",
             name=requirement,
         ) from exc

@@ -75,7 +75,9 @@ class Image(MediaFile):
                 image.load()
                 return image  # type: ignore[no-any-return]
         except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as exc:
-            raise MediaError(f"{self._size()} of {self.format or 'unknown data'} are no image: {exc}.") from exc
+            # Of an unknown format Pillow shows the object that it read.
+            said = "its format is unknown" if type(exc).__name__ == "UnidentifiedImageError" else exc
+            raise MediaError(f"{self._size()} of {self.format or 'unknown data'} are no image: {said}.") from exc
 
     @property
     def width(self) -> int:

@@ -170,17 +170,19 @@ def _configuration() -> str:
 def _used() -> tuple[dict[str, str], list[str]]:
     """For each modality the binding that a command would use, and why; and what is wrong with that."""
     used, problems = {}, []
+    try:
+        file = configuration.load()
+    except configuration.ConfigurationError as exc:
+        return {}, [str(exc)]
     for modality in MODALITIES:
         try:
             choice = choose(modality)
-        except configuration.ConfigurationError as exc:
-            return {}, [str(exc)]
         except LollmsError as exc:
             used[modality] = f"none: {exc}"
             continue
         several = f", the first that is here of {', '.join(choice.names)}" if choice.names else ""
         used[modality] = f"{choice.name}, by {choice.source}{several}"
-        file, names = configuration.load(), names_of(modality, choice.name)
+        names = names_of(modality, choice.name)
         where = file.runs_in(modality, choice.name, *names)
         word, here = "place", True
         try:
