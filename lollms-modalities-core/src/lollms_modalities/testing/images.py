@@ -47,7 +47,9 @@ class ImageTests(Suite):
         return {"width": _other_side(given["width"]), "height": _other_side(given["height"])}
 
     def differing(self) -> list[list[dict[str, Any]]]:
-        return differing_prompts(self.content)
+        house = "a quiet picture of a house {} in the early morning, with a garden and a path"
+        within = [house.format(where) for where in ("in a wood", "on the top of a hill", "by the road")]
+        return [*differing_prompts(self.content), [{self.content: prompt} for prompt in within]]
 
     def test_it_is_not_black(self, result: Any) -> None:
         """Give pixels from 0 to 255 as uint8. Floats from 0 to 1 that are cast as they are, and NaN, come out black."""

@@ -50,9 +50,8 @@ class PromptTests(Suite):
 
 
 def differing_prompts(name: str) -> list[list[dict[str, Any]]]:
-    """Prompts that differ at the beginning, the end or in the middle of what is alike; for encoders of 77 tokens."""
+    """Prompts that differ at their end behind what is alike, and at their beginning; for encoders of 77 tokens."""
     alike = "a quiet picture of a house near the sea in the early morning, with a garden and a path"
     others = ("an old red boat", "three white birds that fly above it", "snow", "a tower")
-    within = [alike.replace("near the sea", where) for where in ("in a wood", "on the top of a hill", "by the road")]
-    groups = ([f"{alike}, {other}" for other in others], [f"{other}, {alike}" for other in others], within)
+    groups = ([f"{alike}, {other}" for other in others], [f"{other}, {alike}" for other in others])
     return [[{name: prompt} for prompt in group] for group in groups]

@@ -11,12 +11,13 @@ from pydantic.fields import FieldInfo
 from lollms_modalities.calls.cancelling import CancelToken
 from lollms_modalities.errors import CallCancelled, LollmsError
 from lollms_modalities.settings.base import BindingSettings
+from lollms_modalities.settings.types import is_marked
 from lollms_modalities.testing.contract import applies, contract
 from lollms_modalities.testing.suite import Suite
 
 # Settings of where and how fast an engine runs: another value may want another machine, or a server that is not there.
 _OF_MACHINES = ("timeout", "thread", "cuda", "gpu", "device", "compute", "dtype", "protocol", "verify", "retries",
-                "loaded", "local", "batch", "offload", "engine")  # fmt: skip
+                "loaded", "local", "batch", "chunk", "license")  # fmt: skip
 
 
 class StateTests(Suite):
@@ -144,7 +145,10 @@ class StateTests(Suite):
         for name, field in self.binding.settings_class().model_fields.items():
             if name in BindingSettings.model_fields or name in elsewhere or any(part in name for part in _OF_MACHINES):
                 continue
-            other = _another(getattr(binding.settings, name), field)
+            value = getattr(binding.settings, name)
+            if is_marked(field, "reload") and type(value) is not float:
+                continue  # the core loads the model again, which may take long: compiled, with other files
+            other = _another(value, field)
             if other is not None:
                 found[name] = other
         return found
