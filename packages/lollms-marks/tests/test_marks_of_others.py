@@ -86,6 +86,13 @@ def test_labels_that_ffmpeg_writes(kind: str, suffix: str, tmp_path: Path) -> No
     assert (finding.technique, finding.details["ContentProducer"]) == ("aigc", "001191")
 
 
+def test_a_label_that_says_its_name_once_more(tmp_path: Path) -> None:
+    more = ("-c", "copy", "-metadata", f'AIGC={{"AIGC": {LABEL.replace(chr(34) + "1" + chr(34), "1")}}}')
+    (tmp_path / "x.mp3").write_bytes(converted(file_of("mp3"), "mp3", *more))
+    finding = the_finding(tmp_path / "x.mp3")
+    assert (finding.technique, finding.generated, finding.details["ProduceID"]) == ("aigc", True, "x")
+
+
 def test_a_label_as_itunes_keeps_such(tmp_path: Path) -> None:
     def box(name: bytes, *inside: bytes) -> bytes:
         data = b"".join(inside)

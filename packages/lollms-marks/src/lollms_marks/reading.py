@@ -193,6 +193,8 @@ def _said(term: str, mark: Mark | None) -> str:
 
 def _label(text: str, whole: bool | None) -> Finding:
     label = parsed(text)
+    if isinstance(label, dict) and isinstance(inside := label.get("AIGC"), dict):
+        label = inside  # with its name once more
     if not isinstance(label, dict):
         return Finding("aigc", whole=False, says="a label AIGC that is damaged")
     value = str(label.get("Label", ""))[:20]
