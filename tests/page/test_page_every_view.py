@@ -4,6 +4,7 @@ a note that is longer than a Whisper hears at once, who waits, secrets of settin
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import srt
 from browsing import Visit, barriers, visiting
 from harvard import HARVARD, spoken, word_error_rate
+from lollms_server.room.keys import Keys
 from page_served import SENTENCE
 from page_views import ask, choose, content, give, result, seen, speak
 from PIL import Image
 from playwright.sync_api import Browser, expect
-from serving import SERVE, Server, models, serving
+from serving import SERVE, Server, serving
 from waiting import wait_until
 
 HALF_A_MINUTE = " ".join(HARVARD.split(". ")[:17]) + "."
@@ -161,20 +163,61 @@ def test_who_works_and_waits_is_seen_and_stopped(visit: Visit, server: Server) -
 
 
 @pytest.mark.full
-def test_a_secret_of_a_settings_form_is_shown_to_nobody(browser: Browser, tmp_path: Path) -> None:
+def test_an_admin_sees_memory_but_no_secret_and_loads_with_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    mouth = '[models.mouth]\nbinding = "counting"\nmodality = "tts"\n'  # in a process of its own
     far = f'[models.far]\nbinding = "dalle"\nmodality = "tti"\nsettings = {{ api_key = "{SECRET}" }}\n'
-    with (
-        serving(tmp_path, SERVE + models("counting", mouth="tts") + far) as server,
-        visiting(browser, server.address) as visit,
-    ):
+    key = Keys(tmp_path / "keys.json").add("boss", role="admin")
+    with serving(tmp_path, SERVE + mouth + far) as server, visiting(browser, server.address) as visit:
+        visit.allow("status of 401")
         told: list[str] = []
         visit.context.on("response", lambda answer: told.append(answer.text() if "/lollms/v2/" in answer.url else ""))
-        page = visit.go("server")
+        page = visit.page
+        page.goto(f"{server.address}/#server")
+        page.get_by_label("Key", exact=True).fill(key)
+        page.get_by_role("button", name="Use this key").click()
+        row = seen(page, "[data-model=mouth]")
+        row.get_by_role("button", name="Load", exact=True).focus()
+        page.keyboard.press("Enter")
+        expect(row.get_by_role("button", name="Unload")).to_be_visible()
+        expect(row).to_contain_text(re.compile(r"· [1-9]\d* MB"))
+        row.get_by_role("button", name="Unload").focus()
+        page.keyboard.press("Enter")
+        expect(row.get_by_role("button", name="Load", exact=True)).to_be_visible()
         row = seen(page, "[data-model=far]")
         row.get_by_role("button", name="Settings").click()
-        for how in row.locator("summary").all():
-            how.click()
-        expect(row).to_contain_text("api_key")
+        field = row.get_by_label("Api key")
+        expect(field).to_have_attribute("type", "password")
+        assert field.input_value() == ""
         assert SECRET not in page.content()
         assert any("api_key" in text for text in told)
         assert not any(SECRET in text for text in told)
+
+
+@pytest.mark.full
+def test_what_is_not_to_be_seen_reaches_the_model(visit: Visit) -> None:
+    page = visit.go("draw")
+    choose(page, "blocks")
+    for name in ("Width", "Height", "Seed"):
+        seen(page, "aside").get_by_label(name).first.fill("64")
+    made = []
+    for number, unwanted in enumerate(("", "fog"), start=1):
+        seen(page, ".work").get_by_label("What is not to be in it").fill(unwanted)
+        ask(page, "a house", "Draw")
+        expect(seen(page, ".gallery li")).to_have_count(number)
+        made.append(np.asarray(Image.open(io.BytesIO(content(page, "png")))))
+    assert not np.array_equal(*made)
+
+
+@pytest.mark.full
+def test_the_keyboard_is_enough_to_compare(visit: Visit) -> None:
+    page = visit.go("compare")
+    for name, letter in (("First model", "m"), ("Second model", "v")):
+        page.get_by_role("group", name=name).get_by_role("combobox").focus()
+        page.keyboard.type(letter)
+    page.get_by_label("The request").focus()
+    page.keyboard.type("work 2 0.1")
+    expect(page.get_by_role("button", name="Compare")).to_be_enabled()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    result(page, "whole", 1)
+    assert page.get_by_text("First sound", exact=True).count() == 2
