@@ -62,6 +62,7 @@ def surfaces() -> None:
                 with _realtime(port) as hear:
                     _added("realtime, a tenth of a second", hear, _hearer(port, "/v1/audio/transcriptions"))
                 _wyoming(Path(folder), port)
+                images = asker(port, "/v1/images/generations", _PROMPT)  # the other one was not used for too long
                 _added("automatic1111, image", asker(port, "/sdapi/v1/txt2img", _PROMPT), images)
         finally:
             sys.path.remove(site)

@@ -19,7 +19,7 @@ from lollms_server.web.errors import Refused
 from lollms_server.wyoming.events import Event, Limits, read, written
 from lollms_server.wyoming.hearing import Hearing, Held, Wanted
 from lollms_server.wyoming.info import PROGRAM, Directory
-from lollms_server.wyoming.sound import chunk_of
+from lollms_server.wyoming.sound import Sound
 from lollms_server.wyoming.speaking import Speaking, TextStream, Voices
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Session:
         self._program: str | None = None
         self._transcribe = Event("transcribe")
         self._hearing: Hearing | None = None
+        self._heard = Sound()
         self._speaking = Speaking(shared.room, shared.limits, self._send, self._fail)
         self._text: TextStream | None = None
         self._waits = False  # whether sound waits for room
@@ -194,11 +195,12 @@ class Session:
                           hint="Wait for its transcript, or connect again.")  # fmt: skip
         wanted = await self._wanted()
         shared = self._shared
+        self._heard = Sound()
         self._hearing = Hearing(shared.room, wanted, shared.held, shared.seconds, self._send, self._fail)
 
     async def _sound(self, event: Event) -> None:
-        chunk = chunk_of(event)
         hearing = await self._under_way(event)
+        chunk = self._heard.chunk(event)
         self._waits = True
         await hearing.add(chunk)
         self._waits = False

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from lollms_modalities import AudioChunk
 
-from lollms_server.web.errors import Refused
 from lollms_server.wyoming.events import Event
 
 _RATES, _CHANNELS = (4000, 192_000), 8
 
 
-def chunk_of(event: Event) -> AudioChunk:
-    """The sound of an ``audio-chunk``.
-
-    Raises:
-        Refused: it does not say of what kind it is, or is of one that is not known.
+class Sound:
+    """That of one transcription. A sample may be in two chunks: what Home Assistant is sent over HTTP it passes on in
+    pieces of any size.
     """
-    rate, channels = event.number("rate", *_RATES), event.number("channels", 1, _CHANNELS)
-    width = event.number("width", 1, 4)
-    if len(event.payload) % (width * channels):
-        raise Refused(
-            f"A chunk of {len(event.payload)} bytes holds no whole samples of {width} bytes and {channels} channels.",
-            code="invalid_media",
-        )
-    return AudioChunk(event.payload if width == 2 else _as_int16(event.payload, width), rate, channels)
+
+    def __init__(self) -> None:
+        self._kind = (0, 0, 0)
+        self._rest = b""  # of a sample
+
+    def chunk(self, event: Event) -> AudioChunk:
+        """The sound of an ``audio-chunk``, with what was left of the one before; of whole samples.
+
+        Raises:
+            Refused: it does not say of what kind it is, or is of one that is not known.
+        """
+        rate, channels = event.number("rate", *_RATES), event.number("channels", 1, _CHANNELS)
+        width = event.number("width", 1, 4)
+        kind = rate, channels, width
+        pcm = (self._rest if kind == self._kind else b"") + event.payload
+        whole = len(pcm) - len(pcm) % (width * channels)
+        self._kind, self._rest = kind, pcm[whole:]
+        pcm = pcm[:whole]
+        return AudioChunk(pcm if width == 2 else _as_int16(pcm, width), rate, channels)
 
 
 def _as_int16(pcm: bytes, width: int) -> bytes:
