@@ -60,9 +60,10 @@ class LollmsClient(Verbs):
 
     Attributes:
         unavailable: for each modality without a binding the error that says why.
-        host_address, service_key: as they were given.
-        tts_binding_manager, tti_binding_manager, stt_binding_manager, ttm_binding_manager, ttv_binding_manager: what
-            lists and makes the bindings.
+        host_address: as it was given.
+        service_key: as it was given.
+        tts_binding_manager: what lists and makes the bindings of speech; likewise ``tti_binding_manager``,
+            ``stt_binding_manager``, ``ttm_binding_manager`` and ``ttv_binding_manager``.
 
     Raises:
         SettingsError: a wrong setting of a binding; and whatever else its constructor raises.
