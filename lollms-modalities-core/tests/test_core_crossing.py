@@ -195,14 +195,14 @@ def test_wide_integers_cross(opened: Callable[..., Any]) -> None:
         tts.give_back(Fraction(10**5000, 3))
 
 
-def test_what_an_engine_records_is_told_as_in_place(opened: Callable[..., Any], folder: Path) -> None:
-    here = LollmsTTSBindingManager(folder).require_binding("crossing").generate_audio("record")
-    there = opened().generate_audio("record")
-    assert here.provenance.usage == there.provenance.usage == {"read": "<1 bytes>", "wide": "<16610 bits>"}
-    told = {"odd": "<class 'object'>", "1": "nan"}
-    assert {**here.provenance.extra, **told} == here.provenance.extra
-    assert {**there.provenance.extra, **told} == there.provenance.extra
-    for made in (here, there):
+def test_what_an_engine_records_that_is_no_json_ends_no_worker(opened: Callable[..., Any]) -> None:
+    tts = opened()
+    with tts.stream_audio("record") as stream:
+        list(stream)
+    for made in (tts.generate_audio("record"), stream):
+        assert made.provenance.usage == {"read": "<1 bytes>", "wide": "<16610 bits>"}
+        told = {"odd": "<class 'object'>", "1": "nan"}
+        assert {**made.provenance.extra, **told} == made.provenance.extra
         json.dumps(made.provenance.to_json(), allow_nan=False)
 
 

@@ -34,6 +34,11 @@ class UnshowableError(Exception):
         raise ValueError("no text")
 
 
+def record_anything() -> None:
+    """What is no JSON."""
+    current_call().record(usage={"read": b"\xff", "wide": 10**5000}, extra={"odd": object, 1: float("nan")})
+
+
 class CrossingTTSBinding(LollmsTTSBinding):
     """Gives back what it is given."""
 
@@ -53,12 +58,14 @@ class CrossingTTSBinding(LollmsTTSBinding):
     def generate_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Audio:
         value = kwargs["value"]
         if text == "record":
-            current_call().record(usage={"read": b"\xff", "wide": 10**5000}, extra={"odd": object, 1: float("nan")})
+            record_anything()
             return Audio.from_pcm(b"\1\0", 8000)
         current_call().record(extra={"type": type(value).__name__, "value": repr(value)})
         return Audio.from_pcm(b"\1\0", 8000)
 
     def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Iterator[AudioChunk]:
+        if text == "record":
+            record_anything()
         for n in range(3):
             yield AudioChunk(b"\1\0", 8000, text=str(n))
 

@@ -314,8 +314,8 @@ def _provenance(
         seed=arguments.get("seed"),
         started=started,
         elapsed=elapsed,
-        usage=shown(said.get("usage", {})),
-        extra=shown(said.get("extra", {})),
+        usage=said.get("usage", {}),
+        extra=said.get("extra", {}),
     )
 
 

@@ -25,7 +25,7 @@ from lollms_modalities.errors import (
 )
 from lollms_modalities.media.files import part_name
 from lollms_modalities.media.input import check_media
-from lollms_modalities.settings.shown import shown, veiled
+from lollms_modalities.settings.shown import veiled
 from lollms_modalities.version import __version__
 from lollms_modalities.workers import protocol
 from lollms_modalities.workers.carrying import as_bytes
@@ -250,7 +250,7 @@ def _told_here(made: Any, recorded: dict[str, Any] | None, options: dict[str, An
     told: Provenance | None = made() if callable(made) else made
     if told is None:
         return None
-    extra = shown((recorded or {}).get("extra", {}))
+    extra = (recorded or {}).get("extra", {})
     return replace(told, options={**told.options, **options}, extra={**told.extra, **extra})
 
 

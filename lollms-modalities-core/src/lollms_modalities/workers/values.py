@@ -22,7 +22,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from lollms_modalities import media
 from lollms_modalities.errors import MediaError, OptionError
 from lollms_modalities.media.result import Provenance
-from lollms_modalities.settings.shown import WIDEST
+from lollms_modalities.settings.shown import WIDEST, shown
 from lollms_modalities.settings.told import hashable, plainer
 from lollms_modalities.workers.protocol import Buffer, Json
 
@@ -152,7 +152,7 @@ def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
     for name, held in value.__dict__.items():
         if name == "_provenance":
             made = value.provenance
-            state[name] = None if made is None else made.__dict__
+            state[name] = None if made is None else told_provenance(made)
         elif name in _PLAIN_STATE:
             state[name] = held
         else:
@@ -161,6 +161,11 @@ def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
             except OptionError:
                 _log.warning("%s.%s cannot cross to another process", type(value).__name__, name)
     return state
+
+
+def told_provenance(made: Provenance) -> Json:
+    """A provenance as JSON values, also where its engine has recorded what is none."""
+    return made.to_json() | {"usage": shown(made.usage), "extra": shown(made.extra)}
 
 
 def _pack_bytes(value: Buffer, payloads: list[Buffer]) -> Json:
@@ -204,7 +209,7 @@ _PACKERS: tuple[tuple[type, _Packer], ...] = (
     (media.Transcript, lambda v, p: {_TAG: "Transcript", "text": str(v), "state": _pack_state(v, p)}),
     (media.Segment, lambda v, p: {_TAG: "Segment", **_told(v), "words": [_told(word) for word in v.words]}),
     (media.Word, lambda v, p: {_TAG: "Word", **_told(v)}),
-    (Provenance, lambda v, p: {_TAG: "Provenance", "fields": v.__dict__}),
+    (Provenance, lambda v, p: {_TAG: "Provenance", "fields": told_provenance(v)}),
     (PurePath, lambda v, p: {_TAG: "path", "path": str(v)}),
     (bytearray, lambda v, p: {**_pack_bytes(v, p), _TAG: "bytearray"}),
     (bytes, _pack_bytes),

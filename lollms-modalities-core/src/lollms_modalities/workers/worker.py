@@ -39,7 +39,7 @@ from lollms_modalities.workers.paths_here import check_there
 from lollms_modalities.workers.protocol import Buffer, Json
 from lollms_modalities.workers.reading import Inbox
 from lollms_modalities.workers.remote_errors import pack_error, pack_warning
-from lollms_modalities.workers.values import pack, unpack
+from lollms_modalities.workers.values import pack, told_provenance, unpack
 
 if TYPE_CHECKING:
     from lollms_modalities.contract.binding import LollmsBinding
@@ -139,7 +139,7 @@ class _Request:
                 self._exchange.wait_for_room()
                 self._exchange.send({"type": protocol.ITEM, "value": packed}, out)
         provenance = stream.provenance
-        told = None if provenance is None else provenance.to_json()
+        told = None if provenance is None else told_provenance(provenance)
         return {"type": protocol.RESULT, "value": None, "provenance": told}
 
     def _use(self, message: Json) -> Json:
