@@ -274,6 +274,7 @@ def soak(session: nox.Session) -> None:
     session.install("--no-deps", str(EXAMPLES))
     if session.posargs:  # such as: nox -s soak -- serving 600
         debian(session, "chromium")  # in which open_webui is used
+        debian(session, "ffmpeg")  # which home_assistant needs
         session.run("python", f"soak/{session.posargs[0]}.py", *session.posargs[1:], env={"LOLLMS_WHEELS": str(WHEELS)})
         return
     session.run("python", "soak/run.py")
