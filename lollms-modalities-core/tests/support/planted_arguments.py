@@ -444,14 +444,6 @@ class ListsNumpysVoices(ToneTTSBinding):
         return list(np.array(list(PITCHES)))
 
 
-class TellsNumpysNumbers(ToneTTSBinding):
-    """Records a number of numpy's."""
-
-    def stream_audio(self, text: str, voice: str | None = None, **kwargs: Any) -> Chunks:
-        current_call().record(extra={"confidence": np.float64(0.5)})
-        yield from super().stream_audio(text, voice, **kwargs)
-
-
 class ReportsNumpysNumbers(ToneTTSBinding):
     """Reports a number of numpy's."""
 

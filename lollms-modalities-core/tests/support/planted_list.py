@@ -212,7 +212,6 @@ _ARGUMENTS = (
         "FilmsInTheDark", "TTV", "it_shows_something_that_moves", SEEN_BY_ALL, module="planted_arguments", isolated=True
     ),
     Fault("ListsNumpysVoices", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
-    Fault("TellsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
     Fault("ReportsNumpysNumbers", "TTS", "numbers_are_pythons_own", module="planted_arguments"),
 )
 
