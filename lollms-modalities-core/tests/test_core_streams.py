@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ from lollms_modalities import (
 from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
 
 class Spells(LollmsTTSBinding):
@@ -362,7 +364,7 @@ def test_the_interpreter_ends_with_a_stream_open(ending: str, tmp_path: Any) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork on this system")
+@forks
 def test_a_forked_child_can_use_an_instance_that_was_busy() -> None:
     program = """
 import os, sys, threading, time, warnings
@@ -391,7 +393,7 @@ slow.close()
     assert done.stdout.strip() == "7", done.stderr
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="there is no fork on this system")
+@forks
 def test_a_forked_child_of_a_program_that_loads_makes_its_own() -> None:
     program = """
 import asyncio, os, signal, threading, warnings
