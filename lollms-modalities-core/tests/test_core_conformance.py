@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -147,3 +148,19 @@ def test_each_suite_has_enough_tests() -> None:
     for name in ("TTS", "TTI", "STT", "TTM", "TTV"):
         suite = getattr(testing, f"{name}BindingSuite")
         assert sum(attribute.startswith("test_") for attribute in dir(suite)) >= 25
+
+
+@pytest.mark.parametrize(("line", "told"), [("", []), ("os.fdopen(os.open('x', os.O_CREAT | os.O_WRONLY), 'w')", ["x"])])
+def test_what_python_compiles_is_no_side_effect_of_an_import(
+    line: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lollms_modalities.testing.identity import _imported
+
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fresh.py").write_text(f"import os\n{line}\n")
+    done = _imported("fresh", str(tmp_path))
+    happened = json.loads(done.stdout.rpartition("@@")[2])
+    assert [one for one in happened if " for writing" in one] == [f"open {name} for writing" for name in told], done
+    assert [*(tmp_path / "__pycache__").glob("fresh.*.pyc")]

@@ -414,7 +414,7 @@ def _oobleck(*, rate: int, latents: int = 4) -> Any:
     from diffusers import AutoencoderOobleck
 
     return AutoencoderOobleck(
-        encoder_hidden_size=4, downsampling_ratios=[4, 10], channel_multiples=[1, 2], decoder_channels=4,
+        encoder_hidden_size=2 * latents, downsampling_ratios=[4, 10], channel_multiples=[1, 2], decoder_channels=4,
         decoder_input_channels=latents, audio_channels=2, sampling_rate=rate,
     ).eval()  # fmt: skip
 

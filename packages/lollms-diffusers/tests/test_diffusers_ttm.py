@@ -90,6 +90,98 @@ def test_lyrics_are_sung_where_a_model_sings(either: tuple[DiffusersTTMBinding, 
         assert binding.generate_music("a song", duration=1.0, seed=1, negative_prompt="noise") != plain
 
 
+def piece(seconds: float, rate: int = 4000, channels: int = 2) -> Audio:
+    """A chord that is a little different in each channel."""
+    times = np.arange(round(seconds * rate)) / rate
+    sound = [0.3 * np.sin(2 * np.pi * (220 + 30 * n) * times) for n in range(channels)]
+    return Audio.from_samples(np.stack(sound, axis=1).astype(np.float32), rate)
+
+
+def test_a_part_is_made_anew_and_the_rest_stays_to_the_sample(songs: DiffusersTTMBinding) -> None:
+    given = piece(2.0)
+    made = songs.generate_music("quick drums", audio=given, start=0.5, end=1.25, seed=3)
+    assert (made.sample_rate, made.channels, made.duration) == (4000, 2, 2.0)
+    before, after = given.to_numpy(), made.to_numpy()
+    assert np.array_equal(before[:2000], after[:2000])
+    assert np.array_equal(before[5000:], after[5000:])
+    # Another sound, which does not begin with a click, as loud as what is around it could make it.
+    inside = after[2000:5000]
+    assert np.abs(inside[100:-100] - before[2100:4900]).max() > 0.05
+    assert np.abs(np.diff(after[1999:2004], axis=0)).max() < 0.2
+    assert np.abs(after).max() <= 1
+    assert songs.generate_music("quick drums", audio=given, start=0.5, end=1.25, seed=3) == made
+    assert songs.generate_music("quick drums", audio=given, start=0.5, end=1.25, seed=4) != made
+    assert songs.generate_music("a waltz", audio=given, start=0.5, end=1.25, seed=3) != made
+
+
+@pytest.mark.parametrize(("start", "end", "kept"), [(None, 0.7, slice(2800, None)), (1.3, None, slice(0, 5200))])
+def test_a_part_may_be_the_beginning_or_the_end(
+    songs: DiffusersTTMBinding, start: float | None, end: float | None, kept: slice
+) -> None:
+    given = piece(1.987)  # no whole number of the autoencoder's steps
+    made = songs.generate_music("drums", audio=given, start=start, end=end, seed=1).to_numpy()
+    assert len(made) == len(given.to_numpy())
+    assert np.array_equal(made[kept], given.to_numpy()[kept])
+    assert not np.array_equal(made, given.to_numpy())
+
+
+def test_what_is_made_anew_is_what_the_library_makes(songs: DiffusersTTMBinding) -> None:
+    import torch
+    from lollms_modalities.kit.torch import seeded
+
+    given = piece(2.0)
+    made = songs.generate_music("drums", audio=given, start=0.5, end=1.5, seed=3).to_numpy()[2100:5900]
+    pipe = songs.model.pipe
+    with seeded(3, torch.device("cpu")):
+        alone = pipe(
+            prompt="drums",
+            task_type="repaint",
+            src_audio=torch.from_numpy(given.to_numpy().T.copy()),
+            audio_duration=2.0,
+            repainting_start=0.5,
+            repainting_end=1.5,
+            num_inference_steps=2,
+            generator=torch.Generator("cpu").manual_seed(3),
+            output_type="np",
+        ).audios[0].T[2100:5900]
+    # But for its loudness, and the sixteen bits of a result.
+    loudness = float((made * alone).sum() / (alone * alone).sum())
+    assert np.abs(made - loudness * alone).max() < 1e-4
+
+
+def test_a_song_goes_on(songs: DiffusersTTMBinding, tmp_path: Path) -> None:
+    path = tmp_path / "intro.wav"
+    given = piece(1.0, rate=8000, channels=1)
+    path.write_bytes(bytes(given))
+    longer = songs.generate_music("strings join", audio=path, duration=2.5, lyrics="la la", seed=1)
+    assert longer.duration == 2.5
+    heard = longer.to_numpy()
+    assert np.abs(heard[:3900, 0] - given.to_numpy()[: 2 * 3900 : 2, 0]).max() < 0.05
+    assert np.array_equal(heard[:4000, 0], heard[:4000, 1])
+    assert np.abs(heard[4000:]).max() > 0.01
+
+
+def test_what_cannot_be_made_of_given_music_is_told(
+    songs: DiffusersTTMBinding, either: tuple[DiffusersTTMBinding, Path]
+) -> None:
+    given = piece(1.0)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"audio": given, "duration": 0.9}, "lasts 1.00 s, the result is to last 0.90 s"),
+        ({"audio": given, "start": 1.0}, "no part from 1 to 1 s"),
+        ({"audio": given, "start": 0.2, "end": 1.5}, "no part from 0.2 to 1.5 s"),
+        ({"audio": given, "start": 0.5, "end": 0.5}, "after start"),
+        ({"audio": piece(0.05), "duration": 1}, "0.050 s only"),
+        ({"start": 0.5}, "give audio"),
+    ]
+    for options, told in wrong:
+        with pytest.raises(OptionError, match=told):
+            songs.generate_music("drums", **options)
+    binding, path = either
+    if path.name != "ace_step":
+        with pytest.raises(OptionError, match="takes no music"):
+            binding.generate_music("drums", audio=given, duration=2.0)
+
+
 def test_progress_and_cancel(either: tuple[DiffusersTTMBinding, Path]) -> None:
     binding, _ = either
     seen: list[Progress] = []

@@ -22,13 +22,16 @@ from lollms_modalities.testing.suite import SECRET, Suite
 
 _IMPORT = """
 import json, logging, os, random, signal, socket, sys, threading, warnings
-happened = []
+happened, opened = [], [""]
 def hook(event, args):
     if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system", "urllib.Request"):
         happened.append(event)
-    writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
-    if writes and "__pycache__" not in str(args[0]):
-        happened.append(f"open {args[0]} for writing")
+    if event != "open":
+        return
+    if not isinstance(args[0], int):  # else the file that was opened last, by os.open
+        opened[0] = str(args[0])
+    if isinstance(args[1], str) and set(args[1]) & set("wax+") and "__pycache__" not in opened[0]:
+        happened.append(f"open {opened[0]} for writing")
 sys.path[:0] = json.loads(sys.argv[2])
 import lollms_modalities.settings
 sys.addaudithook(hook)

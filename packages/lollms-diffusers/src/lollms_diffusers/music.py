@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from lollms_modalities import (
     Audio,
-    CallOptions,
     Capabilities,
     Duration,
     LollmsTTMBinding,
     OptionError,
+    RepaintOptions,
     Seed,
     UnsupportedError,
     option,
@@ -29,8 +29,8 @@ _LENGTHS = ("audio_duration", "audio_length_in_s", "audio_end_in_s", "duration")
 _LONGEST = 600.0  # seconds
 
 
-class MusicOptions(CallOptions):
-    """Of ``generate_music``."""
+class MusicOptions(RepaintOptions):
+    """Of ``generate_music``; of given music only ACE-Step makes more, or a part anew."""
 
     duration: Duration | None = option(None, description="Length in seconds; the model's own when empty.", le=_LONGEST)
     negative_prompt: str = option("", description="What it should not be like, where the model has that.")
@@ -78,6 +78,9 @@ class DiffusersTTMBinding(DiffusersBinding, LollmsTTMBinding):
 
     def generate_music(self, prompt: str, **kwargs: Any) -> Audio:
         import torch
+        from lollms_modalities.kit.torch import seeded
+
+        from lollms_diffusers import songs
 
         options = MusicOptions(**kwargs)
         engine: engines.Engine = self.model
@@ -89,6 +92,11 @@ class DiffusersTTMBinding(DiffusersBinding, LollmsTTMBinding):
                 hint="Leave it out, or load a model that does, such as ACE-Step's.",
                 names=["lyrics"],
             )
+        rate = rate_of(pipe)
+        music = None
+        if options.audio is not None:
+            asked = options.duration or float(engines.parameters(pipe)[length])
+            music = songs.given(pipe, options.audio, options.start, options.end, length=asked, rate=rate)
         arguments = engines.taken(
             pipe,
             prompt=prompt,
@@ -96,15 +104,19 @@ class DiffusersTTMBinding(DiffusersBinding, LollmsTTMBinding):
             vocal_language=options.vocal_language,
             num_inference_steps=options.num_inference_steps,
             guidance_scale=options.guidance_scale,
-            **{length: options.duration},
+            **(music.arguments(pipe) if music is not None else {length: options.duration}),
         )
         arguments |= engines.negative(pipe, options.negative_prompt, arguments)
         engines.warn_of_cut(pipe, prompt)
         self._prepare(pipe, options)
         generator = torch.Generator("cpu").manual_seed(options.seed or 0)
-        made = engines.run(pipe, {**arguments, "generator": generator, "output_type": "np"})
-        samples = samples_of(made.audios)
-        rate = rate_of(pipe)
+        arguments |= {"generator": generator, "output_type": "np"}
+        if music is not None:
+            # The autoencoder draws, too, and asks for no generator.
+            with seeded(options.seed or 0, pipe._execution_device):
+                made = engines.run(pipe, arguments)
+            return Audio.from_samples(music.with_part_of(samples_of(made.audios)), rate)
+        samples = samples_of(engines.run(pipe, arguments).audios)
         return Audio.from_samples(
             samples if options.duration is None else samples[: round(options.duration * rate)], rate
         )
