@@ -140,11 +140,12 @@ NAMES: dict[str, str] = {
     **dict.fromkeys("get_capabilities supports_lipsync supports_omni supports_text_output is_local".split(), _CAN),
     **dict.fromkeys("process_image watermark_path watermark_size watermark_pos author system".split(), _MEDIA),
     **dict.fromkeys(
-        "generate_lipsync_video transcribe_audio_with_diarization edit_music edit_audio edit_speech edit_video "
-        "get_credits".split(),
+        "generate_lipsync_video edit_audio edit_speech edit_video get_credits".split(),
         _NONE_YET,
     ),
-    **dict.fromkeys("generate_song generate_song_from_lyrics".split(), "generate_music, with the words in the prompt"),
+    "transcribe_audio_with_diarization": "transcribe_audio(recording, diarize=True)",
+    "edit_music": "generate_music(prompt, audio=..., start=..., end=...), where the model can",
+    **dict.fromkeys("generate_song generate_song_from_lyrics".split(), "generate_music(prompt, lyrics=...)"),
     **dict.fromkeys("list_models_by_type edit_image_lollms".split(), "list_models and edit_image"),
     "generate": "generate_image, and edit_image where images are given",
     "set_voice": "the setting default_voice, or voice= of a call",

@@ -67,10 +67,10 @@ NAMES: dict[str, str] = {
     **dict.fromkeys("ttis tts_bindings stts ttms ttvs".split(), "a client has one binding of each kind"),
     "get_tti_engine_status": "lc.tti, and lc.unavailable where it is None",
     **dict.fromkeys(("install_model", "pull_model"), _FETCHED),
-    **dict.fromkeys(("generate_song", "generate_song_from_lyrics"), "generate_music, with the words in the prompt"),
-    **dict.fromkeys(
-        ("edit_music", "edit_speech", "edit_video", "transcribe_audio_with_diarization"), "no binding does that yet"
-    ),
+    **dict.fromkeys(("generate_song", "generate_song_from_lyrics"), "generate_music(prompt, lyrics=...)"),
+    "transcribe_audio_with_diarization": "transcribe_audio(recording, diarize=True)",
+    "edit_music": "generate_music(prompt, audio=..., start=..., end=...), where the model can",
+    **dict.fromkeys(("edit_speech", "edit_video"), "no binding does that yet"),
     "generate_speech": "generate_audio",
     "generate_omni": "generate_image, and edit_image where images are given",
     "list_models": "lc.tts.list_models() and its siblings",

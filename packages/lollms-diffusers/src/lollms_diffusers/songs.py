@@ -1,4 +1,4 @@
-"""Given music, of which a pipeline makes a part anew or to which it adds: how it goes in, and how it stays as it was."""
+"""Given music, of which a part is made anew or to which more is added: how it goes in, how it stays as it was."""
 
 from __future__ import annotations
 
