@@ -150,7 +150,9 @@ def test_each_suite_has_enough_tests() -> None:
         assert sum(attribute.startswith("test_") for attribute in dir(suite)) >= 25
 
 
-@pytest.mark.parametrize(("line", "told"), [("", []), ("os.fdopen(os.open('x', os.O_CREAT | os.O_WRONLY), 'w')", ["x"])])
+@pytest.mark.parametrize(
+    ("line", "told"), [("", []), ("os.fdopen(os.open('x', os.O_CREAT | os.O_WRONLY), 'w')", ["x"])]
+)
 def test_what_python_compiles_is_no_side_effect_of_an_import(
     line: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,7 +133,7 @@ def test_what_is_made_anew_is_what_the_library_makes(songs: DiffusersTTMBinding)
     made = songs.generate_music("drums", audio=given, start=0.5, end=1.5, seed=3).to_numpy()[2100:5900]
     pipe = songs.model.pipe
     with seeded(3, torch.device("cpu")):
-        alone = pipe(
+        alone: Any = pipe(
             prompt="drums",
             task_type="repaint",
             src_audio=torch.from_numpy(given.to_numpy().T.copy()),
@@ -143,7 +143,8 @@ def test_what_is_made_anew_is_what_the_library_makes(songs: DiffusersTTMBinding)
             num_inference_steps=2,
             generator=torch.Generator("cpu").manual_seed(3),
             output_type="np",
-        ).audios[0].T[2100:5900]
+        )
+    alone = alone.audios[0].T[2100:5900]
     # But for its loudness, and the sixteen bits of a result.
     loudness = float((made * alone).sum() / (alone * alone).sum())
     assert np.abs(made - loudness * alone).max() < 1e-4
