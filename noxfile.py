@@ -13,6 +13,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests", "docs", "build"]
 
+# The tests start hundreds of programs; each of them would compile anew all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 DISTRIBUTIONS = [ROOT / "lollms-modalities-core", *sorted((ROOT / "packages").iterdir())]
@@ -21,7 +24,7 @@ EXAMPLES = ROOT / "examples" / "lollms-examples"
 # A file's tests stay together: they share what takes long to make. In the order that is given, the longest first. A
 # worker that ends in a test ends the run: with files that stay together it would wait for that worker's rest for ever.
 _FILES = ("--dist", "loadfile", "--no-loadscope-reorder", "--max-worker-restart=0", "--durations=15")
-SIDE_BY_SIDE = ("-n", "3", *_FILES)  # on two processors: a fifth of their time these wait
+SIDE_BY_SIDE = ("-n", "4", *_FILES)  # on two processors: these wait a part of their time
 ALL_THE_TIME = ("-n", "2", *_FILES)  # those on torch compute
 QUICK = ("-m", "not full")
 # Small models gain nothing from threads, which take the processor from each other.
