@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +51,45 @@ def test_text_is_printed_as_it_is_heard(lollms: Shell) -> None:
     assert (process.returncode, told) == (130, b"Cancelled.\n")
     assert (first + rest).startswith(b"The stale smell of old beer lingers")
     assert (first + rest).endswith(b"\n")
+
+
+_AGAIN_AND_AGAIN = """
+import resource
+from lollms_client.cli.allocator import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        b"x" * (80 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+keep_freed_memory()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_memory_that_is_freed_is_kept() -> None:
+    told = subprocess.run([sys.executable, "-c", _AGAIN_AND_AGAIN], check=True, capture_output=True, text=True).stdout
+    before, after = map(int, told.split())
+    assert after < before / 20, "what was freed is taken again without asking the system"
+
+
+@pytest.mark.full
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+def test_who_waits_for_text_waits_for_no_memory(lollms: Shell) -> None:
+    lollms("speak", TEXT, "-o", "one.wav", *PLAIN)
+
+    def faults(*words: str) -> int:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+        process = lollms.start("transcribe", "one.wav", *words)
+        process.communicate(timeout=LIMIT)
+        assert process.returncode == 0
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
+
+    assert faults() < 0.7 * faults("-f", "json")
 
 
 def test_what_is_streamed_is_what_a_file_holds(lollms: Shell) -> None:

@@ -14,6 +14,7 @@ from lollms_modalities.media.files import check_folder, expanded
 from lollms_modalities.media.transcript import Segment, Transcript
 
 from lollms_client.cli import signals, standard
+from lollms_client.cli.allocator import keep_freed_memory
 from lollms_client.cli.errors import UsageError, code_of, explain
 from lollms_client.cli.params import Binding, File, How, Language, Model, Speakers, Where, grouped
 from lollms_client.cli.sources import STDIN, content_of, recordings
@@ -182,6 +183,7 @@ class _Writing:
             sys.stdout.write(f"{before}{text}\n")
             sys.stdout.flush()
             return
+        keep_freed_memory()  # somebody waits for the first text
         said = False
         try:
             verb = self._made.binding.stream_transcript  # type: ignore[attr-defined]
