@@ -184,7 +184,7 @@ def test_ctrl_c_while_a_worker_starts_leaves_nothing(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is interrupted is closed late
-@pytest.mark.parametrize("step", [61, pytest.param(5, marks=pytest.mark.full)])
+@pytest.mark.parametrize("step", [127, pytest.param(5, marks=pytest.mark.full)])
 def test_an_interrupt_anywhere_in_a_start_leaves_no_worker(folder: Path, step: int) -> None:
     ours = "lollms_modalities.workers"
 
