@@ -36,17 +36,20 @@ def tell(exc: BaseException) -> dict[str, Any]:
 
 
 @pytest.fixture
-def jobs(gate: Path, opened: OpenRoom) -> Opened:
+def jobs(gate: Path, opened: OpenRoom, tmp_path: Path) -> Opened:
     """Gives the jobs of a room of the binding ``gate``, and that room; they are not running yet."""
 
     @asynccontextmanager
     async def make(lease: Lease | None = None) -> AsyncIterator[tuple[Jobs, Room]]:
         async with opened(gate_model(gate)) as room:
-            made = Jobs(room, tell, lease)
+            folder = tmp_path / "under way"
+            folder.mkdir(exist_ok=True)
+            made = Jobs(room, tell, folder, lease)
             try:
                 yield made, room
             finally:
                 await made.close()
+                assert not [*folder.iterdir()], "of what was under way nothing is left"
 
     return make
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -55,24 +54,24 @@ class Jobs:
     Args:
         room: which runs them.
         tell: an error as surfaces tell it, as JSON values.
+        folder: of what is under way; whoever gives it takes it away, also after a server that was killed.
 
     Raises:
         ConfigurationError: the store or the place of the results cannot be used.
     """
 
-    def __init__(self, room: Room, tell: Tell, lease: Lease | None = None) -> None:
+    def __init__(self, room: Room, tell: Tell, folder: Path, lease: Lease | None = None) -> None:
         self._room = room
         settings = room.configuration.serve.jobs
         keys = room.configuration.serve.keys_path()
         self.files = files_of(settings.results or keys.with_name("results"))
         self.store = Store(settings.store or f"sqlite:///{keys.with_name('jobs.sqlite3')}")
         self._threads = ThreadPoolExecutor(6, "lollms-jobs")
-        self._scratch = tempfile.TemporaryDirectory(prefix="lollms-jobs-")
         self.metrics = JobMetrics(room.metrics.registry, self.store)
         # As long as somebody watches: those who leave before the end take theirs with them.
         self._changed: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         lease = lease or Lease()
-        self.runner = Runner(self, room, tell, lease, Path(self._scratch.name))
+        self.runner = Runner(self, room, tell, lease, folder)
         self._sweeper = Sweeper(self, room, tell, lease.renew)
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
@@ -105,7 +104,6 @@ class Jobs:
             event.set()
         await asyncio.to_thread(self._threads.shutdown)
         self.store.close()
-        self._scratch.cleanup()
 
     async def aside(self, fn: Callable[..., _T], *args: Any, **named: Any) -> _T:
         """Run what blocks. Whoever is cancelled meanwhile leaves it to its end."""

@@ -72,7 +72,7 @@ class App:
         self.descriptions = Descriptions(room)
         self._guard = Guard(settings)
         self.uploads = Uploads(settings.uploads)
-        self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], lease)
+        self.jobs = Jobs(room, lambda exc: errors.told(exc, ours=True).body["error"], self.uploads.folder, lease)
         self.together = Together(room)
         self.spoken = Spoken(room)
         self.kept = Kept(self.uploads.folder)
@@ -104,7 +104,7 @@ class App:
                 return
 
     def close(self) -> None:
-        """Remove what uploads are left."""
+        """Remove what is left of uploads and of jobs that were under way."""
         self.uploads.close()
 
     def guard(self) -> Guard:

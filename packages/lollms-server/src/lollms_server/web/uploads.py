@@ -21,7 +21,7 @@ _PREFIX = "lollms-serve-"
 
 
 class Uploads:
-    """The folder of one server.
+    """The folder of one server; what it makes in jobs lies in it, too, until it is done.
 
     Args:
         parent: where it is made; the system's folder for such where it is empty.
