@@ -50,7 +50,7 @@ def run(folder: Path, *, whole: bool, isolated: bool = False, only: Sequence[str
                "--rootdir", str(folder), "-c", os.devnull, str(HERE / "planted_suites.py"),
                *(["--lollms-isolated"] if isolated else [])]  # fmt: skip
     env = {**os.environ, "PYTHONPATH": str(folder), "LOLLMS_PLANTED": str(folder), "LOLLMS_PLANTED_WHOLE": "1" * whole,
-           "LOLLMS_PLANTED_ONLY": " ".join(only)}  # fmt: skip
+           "LOLLMS_PLANTED_ONLY": " ".join(only), "TMPDIR": str(folder)}  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, timeout=3600 if whole else 600)
     if not report.exists():
         raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout}{done.stderr}")

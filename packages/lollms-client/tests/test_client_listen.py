@@ -319,7 +319,7 @@ def pulse(tmp_path: Path) -> Iterator[dict[str, str]]:
             *("-L", "module-null-sink sink_name=speech"),
             *("-L", f"module-native-protocol-unix socket={socket} auth-anonymous=1"),
         ],
-        env={**os.environ, **env, "HOME": str(tmp_path)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, **env, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_until(socket.exists)

@@ -16,7 +16,8 @@ def test_what_a_killed_server_left_is_removed_by_the_next(tmp_path: Path) -> Non
     gone.wait()
     try:
         left, lives, foreign = (
-            tmp_path / name for name in (f"lollms-serve-{gone.pid}-a", f"lollms-serve-{other.pid}-b", "lollms-serve-x-c")
+            tmp_path / name
+            for name in (f"lollms-serve-{gone.pid}-a", f"lollms-serve-{other.pid}-b", "lollms-serve-x-c")
         )
         for folder in (left, lives, foreign):
             (folder / "job").mkdir(parents=True)
