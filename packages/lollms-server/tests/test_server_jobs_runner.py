@@ -97,6 +97,19 @@ def test_one_that_has_ended_keeps_its_files_when_it_is_cancelled_after(jobs: Ope
     asyncio.run(main())
 
 
+def test_what_an_earlier_server_had_written_goes_when_the_job_is_done(jobs: Opened, me: Caller) -> None:
+    async def main() -> None:
+        async with jobs() as (board, room):
+            job = await ask(board, room, me)
+            # It wrote this, was ended, and gave the job back.
+            board.files.write(job.id, "0123abcd-0.wav", b"whole, and nobody's")
+            board.start()
+            done = await ended(board, job, me)
+            await true(lambda: files(board, done) == [done.files[0]["name"]])
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_what_an_admin_does_to_anothers_job_is_written_down(
     jobs: Opened, me: Caller, admin: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -287,8 +287,8 @@ class Runner:
                 return
             # The answer to an earlier try was lost.
         names = tuple(file["name"] for file in (outcome.get("result") or {}).get("files", ()))
-        if uploads != tuple(job.request.get("uploads", ())) or not names:
-            await jobs.aside(jobs.files.remove, job.id, but=(*names, *uploads))
+        # Also what a server had written that was ended, and gave the job back, before it could say so.
+        await jobs.aside(jobs.files.remove, job.id, but=(*names, *uploads))
         jobs.metrics.ended(job.kind, outcome["state"])
 
     # -- holding -----------------------------------------------------------------------------------------------------
