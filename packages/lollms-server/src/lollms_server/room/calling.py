@@ -24,6 +24,7 @@ from lollms_modalities import (
     WorkerRestartError,
 )
 
+from lollms_server.room.ahead import Ahead
 from lollms_server.room.asked import Asked
 from lollms_server.room.callers import Caller
 from lollms_server.room.errors import Ending, Later, QueueFull
@@ -37,8 +38,6 @@ from lollms_server.room.streaming import OnLoop, RoomStream
 from lollms_server.room.tasks import Tasks
 from lollms_server.room.threads import Step
 from lollms_server.room.usage import Usage
-
-_END: Any = object()
 
 
 class Calling:
@@ -84,28 +83,33 @@ class Calling:
 
     async def items(
         self, stream: RoomStream, chosen: Chosen, caller: Caller, request_id: str | None, asked: Asked
-    ) -> AsyncIterator[Any]:
-        """Run a verb that gives a stream, step by step."""
+    ) -> AsyncIterator[list[Any]]:
+        """Run a verb that gives a stream: its items, of which those that come together are given together."""
         resident = await self._residency.of(chosen)
         call = self._arrived(RunningCall(request_id, chosen, caller, asked, resident))
         binding = await self._begun(call)
         opened: Any = None
+        ahead: Ahead | None = None
         step: Step[Any] | None = None
         error: BaseException | None = None
         sound = 0.0
         watch: asyncio.TimerHandle | None = None
         try:
             opened = await (step := resident.submit(self._bound(call, binding))).result()
+            ahead = Ahead(opened, resident.submit)
             if call.until is not None:
                 watch = asyncio.get_running_loop().call_later(
-                    call.until - time.monotonic(), lambda: self._overdue(call, opened)
+                    call.until - time.monotonic(), self._overdue, call, opened, ahead
                 )
-            while (item := await (step := resident.submit(next, opened, _END)).result()) is not _END:
+            while items := await ahead.several():
                 if call.first is None:
                     call.first = time.monotonic()
-                sound = _heard(sound, item, opened)
+                if isinstance(opened, EncodedStream):
+                    sound, items = opened.duration, [b"".join(items)]
+                else:
+                    sound = _heard(sound, items)
                 call.resting = True
-                yield item
+                yield items
                 call.resting = False
                 if call.overdue is not None:
                     raise call.overdue
@@ -120,18 +124,19 @@ class Calling:
         finally:
             if watch is not None:
                 watch.cancel()
-            if step is None or error is None or (step.ended and step.error is error):
+            last, failed = (step, step and step.error) if ahead is None else (ahead.step, ahead.error)
+            if step is None or error is None or error is failed:
                 self._ended(call, error, sound or None)
             else:
-                self._tasks.start(self._stream_ended(call, step, opened, error))
+                self._tasks.start(self._stream_ended(call, last, opened, error))
 
-    def _overdue(self, call: RunningCall, opened: Any) -> None:
+    def _overdue(self, call: RunningCall, opened: Any, ahead: Ahead) -> None:
         """A stream is out of time. If nobody takes its items, nobody would give its place back."""
         if call.resting and call.id in self.calls:
             call.overdue = CallTimeout(
                 f"{call.chosen.name}: the stream was not read to its end in time.", hint="Read faster, or ask for less."
             )
-            self._tasks.start(self._stream_ended(call, None, opened, call.overdue))
+            self._tasks.start(self._stream_ended(call, ahead.step, opened, call.overdue))
 
     def stop(self, call: RunningCall, why: str) -> None:
         """Cancel a call, in the queue or in the engine."""
@@ -272,10 +277,11 @@ class Calling:
         self._stopping.shutdown(wait=False)
 
 
-def _heard(sound: float, item: Any, opened: Any) -> float:
-    """Seconds of sound so far, with those of an item of a stream."""
-    if isinstance(opened, EncodedStream):
-        return opened.duration
-    if isinstance(item, AudioChunk):
-        return sound + len(item.pcm) / (2 * item.channels * item.sample_rate)  # without numpy, which `duration` needs
-    return max(sound, item.end or 0.0) if isinstance(item, Segment) else sound
+def _heard(sound: float, items: list[Any]) -> float:
+    """Seconds of sound so far, with those of items of a stream."""
+    for item in items:
+        if isinstance(item, AudioChunk):
+            sound += len(item.pcm) / (2 * item.channels * item.sample_rate)  # without numpy, which `duration` needs
+        elif isinstance(item, Segment):
+            sound = max(sound, item.end or 0.0)
+    return sound

@@ -209,7 +209,7 @@ class Room:
         """Run a verb that gives a stream, such as "stream_audio"; arguments and errors as of ``call``.
 
         The call arrives when the first item is asked for. Closing the stream (``aclose``, or ``async with``) cancels
-        it, in the queue and in the engine. The engine works on a step while somebody waits for it.
+        it, in the queue and in the engine. The engine works on a step while somebody waits; on quick ones a few ahead.
         """
         asked = Asked(verb, args, options, True, progress, deadline, keep_alive, limit, begun)
         return RoomStream(lambda stream: self._calling.items(stream, chosen, caller, request_id, asked))

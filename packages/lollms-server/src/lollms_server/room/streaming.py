@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
@@ -19,18 +20,29 @@ class RoomStream(AsyncIterator[Any]):
         provenance: how the items were made; None until the stream has ended.
     """
 
-    def __init__(self, items: Callable[[RoomStream], AsyncIterator[Any]]) -> None:
+    def __init__(self, items: Callable[[RoomStream], AsyncIterator[list[Any]]]) -> None:
         self.provenance: Provenance | None = None
         self._items: Any = items(self)
+        self._come: deque[Any] = deque()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        return await self._items.__anext__()
+        if not self._come:
+            self._come.extend(await self._items.__anext__())
+        return self._come.popleft()
+
+    async def several(self) -> list[Any]:
+        """All that has come meanwhile, at least one; nothing at the end."""
+        if not self._come:
+            return await anext(self._items, [])
+        come, self._come = self._come, deque()
+        return list(come)
 
     async def aclose(self) -> None:
         """End it; what the engine still does it does not wait for."""
+        self._come.clear()
         await self._items.aclose()
 
     async def __aenter__(self) -> Self:

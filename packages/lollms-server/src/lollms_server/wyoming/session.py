@@ -147,9 +147,9 @@ class Session:
         with suppress(ConnectionError, TimeoutError):
             await self._send(Event("error", {"text": told["message"], "code": told["code"]}))
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, *events: Event) -> None:
         async with self._lock:
-            self._writer.write(written(event))
+            self._writer.write(b"".join(map(written, events)))
             if not self._writer.transport.get_write_buffer_size() and not self._writer.is_closing():
                 return  # it was taken at once
             try:

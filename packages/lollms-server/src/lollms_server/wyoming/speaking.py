@@ -19,7 +19,8 @@ from lollms_server.wyoming.events import Event, Limits
 from lollms_server.wyoming.info import Directory
 
 _SAMPLES = 1024  # of one event, as others have it
-Send = Callable[[Event], Awaitable[None]]
+_TOGETHER = 32  # events, which leave in one piece
+Send = Callable[..., Awaitable[None]]  # of one event or several
 
 
 class Voice(NamedTuple):
@@ -137,13 +138,15 @@ class Speaking:
                 voice.chosen, caller, "stream_audio", line, voice.name, **voice.options
             )  # fmt: skip
             async with stream:
-                async for chunk in stream:
+                while chunks := await stream.several():
                     if kind is None:
-                        kind = {"rate": chunk.sample_rate, "width": 2, "channels": chunk.channels}
+                        kind = {"rate": chunks[0].sample_rate, "width": 2, "channels": chunks[0].channels}
                         await self._send(Event("audio-start", {**kind, "timestamp": 0}))
-                    step = _SAMPLES * 2 * chunk.channels
-                    for start in range(0, len(chunk.pcm), step):
-                        await self._send(Event("audio-chunk", {**kind}, bytes(chunk.pcm[start : start + step])))
+                    # In as few events as it takes: each costs whoever reads it more than its sound.
+                    pcm, step = b"".join(chunk.pcm for chunk in chunks), _SAMPLES * 2 * kind["channels"]
+                    for first in range(0, len(pcm), _TOGETHER * step):
+                        starts = range(first, min(first + _TOGETHER * step, len(pcm)), step)
+                        await self._send(*(Event("audio-chunk", kind, pcm[at : at + step]) for at in starts))
         self._characters -= len(text)
         # A text with nothing to say is no failure: what writes it, a language model, may have nothing to add.
         await self._send(Event("audio-stop", {"timestamp": None}))

@@ -21,7 +21,7 @@ RATE = 16000
 
 
 class Sound:
-    """Sound of one format, as it comes. Off the event loop.
+    """Sound of one format, as it comes. Much of it at once is not for the event loop.
 
     Attributes:
         seconds: that came so far.
