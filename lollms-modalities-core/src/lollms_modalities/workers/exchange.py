@@ -82,14 +82,14 @@ class Exchange:
         if not payloads:
             self._channel.send(message, (), look)
             return
-        views = [memoryview(p).cast("B") for p in payloads]
-        message["sizes"] = [v.nbytes for v in views]
-        if sum(message["sizes"]) <= CHUNK:
-            self._channel.send(message, views, look)
+        parts = [p if isinstance(p, bytes) else memoryview(p).cast("B") for p in payloads]
+        sizes = message["sizes"] = list(map(len, parts))
+        if sum(sizes) <= CHUNK:
+            self._channel.send(message, parts, look)
             return
         acknowledged = self._acknowledged = self._acknowledged or threading.Semaphore(WINDOW)
         self._channel.send(message, (), look)
-        for chunk in _chunks(views):
+        for chunk in _chunks([memoryview(part) for part in parts]):
             self._wait(acknowledged, look)
             self._channel.send({"type": DATA, "id": self.number}, chunk, look)
 
@@ -168,7 +168,7 @@ class Incoming:
         self._message = message
         self._size = sum(message["sizes"])
         classes = dict(media_in(message))
-        self._made = [classes.get(n, bytes)(bytes(size)) for n, size in enumerate(message["sizes"])]
+        self._made = [_unwritten(classes.get(n, bytes), size) for n, size in enumerate(message["sizes"])]
 
     @property
     def missing(self) -> int:
@@ -194,6 +194,23 @@ class Incoming:
             self._exchange.deliver(frame.number, self._message, self._made)
 
 
+def _unwritten(kind: type[bytes], size: int) -> bytes:
+    """So many bytes of that class, to be written.
+
+    ``kind(bytes(size))`` would take the memory of all twice: more than the C library keeps, so that the system would
+    give and clear it anew for each result, which takes longer than to carry what belongs there.
+    """
+    if kind is bytes:
+        return bytes(size)
+    import ctypes
+
+    allocate = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_ssize_t)
+    made: bytes = allocate(("PyType_GenericAlloc", ctypes.pythonapi))(kind, size)
+    # Before the content is its hash, which is to be -1 where it was not asked for.
+    ctypes.c_ssize_t.from_address(_address_of(made) - ctypes.sizeof(ctypes.c_ssize_t)).value = -1
+    return made
+
+
 def _room_of(made: bytes) -> memoryview:
     """Where the content of bytes lies, to be written: they are new, and nobody else has them.
 
@@ -201,8 +218,15 @@ def _room_of(made: bytes) -> memoryview:
     """
     import ctypes
 
-    address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyBytes_AsString", ctypes.pythonapi))
-    return memoryview((ctypes.c_char * len(made)).from_address(address(made))).cast("B")
+    return memoryview((ctypes.c_char * len(made)).from_address(_address_of(made))).cast("B")
+
+
+def _address_of(made: bytes) -> int:
+    import ctypes
+
+    address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)
+    found: int = address(("PyBytes_AsString", ctypes.pythonapi))(made)
+    return found
 
 
 def _chunks(views: Sequence[memoryview]) -> Iterator[list[memoryview]]:
