@@ -123,7 +123,8 @@ class Frames:
 
     def __init__(self, receiver: Receiver, incoming: Callable[[Json], Incoming | None]) -> None:
         self._receiver = receiver
-        self._pending = receiver.pending
+        # Of a plain socket the system knows all.
+        self._pending = None if isinstance(receiver, SocketReceiver) else receiver.pending
         self._incoming = incoming
         self._got: list[bytes] = []  # as it came
         self._data, self._at = b"", 0  # what was joined of it, and where in it the next frame begins
@@ -150,7 +151,9 @@ class Frames:
 
     def unfinished(self) -> bool:
         """Whether there may be more to hand out, or to receive, than the system tells of."""
-        return self._at < len(self._data) or bool(self._got) or self._pending()
+        if self._at < len(self._data) or self._got:
+            return True
+        return self._pending is not None and self._pending()
 
     def next(self) -> Frame | None:
         """The next frame, the same until it is ``taken``; None while it is not whole.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import socket
 import ssl
@@ -37,8 +36,8 @@ if TYPE_CHECKING:
 
 _RECORDS = 1 << 18  # bytes of encrypted data taken from the socket at once
 _PLAIN = 1 << 18  # bytes that are encrypted at once; meanwhile nobody can decrypt
+_NO_MORE = (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError)
 _TLS = (20, 21, 22, 23)  # how what TLS sends begins
-_SHOWN = 200  # bytes of what came instead that an error shows
 _CUT = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
@@ -108,6 +107,7 @@ class TlsLink:
         self._using = threading.RLock()
         self._sealed = memoryview(b"")  # what is encrypted and not yet sent
         self._taken = 0  # bytes of the caller's that are in it
+        self._more = True  # whether something may be had that is here already, such as what came with the handshake
         self.lost = ""  # why the network has ended it, where that was the network
         self.shut = False  # whether this side has ended it
 
@@ -129,8 +129,6 @@ class TlsLink:
         try:
             while self._sealed:
                 self._sealed = self._sealed[self._sock.send(self._sealed) :]
-        except BlockingIOError:
-            raise
         except OSError as exc:
             self._note(exc)
             raise
@@ -173,53 +171,62 @@ class TlsLink:
         """Append what is there to ``got``, ``b""`` at the end. Raises ``BlockingIOError`` if nothing is there."""
         before = len(got)
         while True:
+            if not self._more:
+                self._take_in()
             with self._using:
                 try:
-                    got.extend(map(self._tls.read, itertools.repeat(AT_ONCE)))
-                except ssl.SSLWantReadError:
+                    while self._more:
+                        got.extend(map(self._tls.read, (AT_ONCE,)))
+                        # Reading more than there is would raise, which takes longer than to ask.
+                        self._more = bool(self._incoming.pending or self._tls.pending())
+                    return
+                except _NO_MORE as exc:
+                    self._more = False
                     if len(got) > before:
                         return
-                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                    if len(got) == before:
+                    if not isinstance(exc, ssl.SSLWantReadError):
                         got.append(b"")
-                    return
-            self._take_in()
+                        return
 
     def receive_into(self, room: memoryview, got: list[int]) -> None:
         """Write it to ``room``, and append numbers of bytes to ``got``, 0 at the end. Raises as ``receive``."""
-        before = len(got)
-        while (at := sum(got[before:])) < len(room):
+        at, size = 0, len(room)
+        while True:
+            if not self._more:
+                try:
+                    self._take_in()
+                except BlockingIOError:
+                    if at:
+                        return
+                    raise
             with self._using:
                 try:
-                    got.extend(map(self._tls.read, (len(room) - at,), (room[at:],)))  # type: ignore[arg-type]
-                    continue
-                except ssl.SSLWantReadError:
-                    pass
-                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                    if not at:
-                        got.append(0)
-                    return
-            try:
-                self._take_in()
-            except BlockingIOError:
-                if at:
-                    return
-                raise
+                    while self._more and at < size:
+                        got.extend(map(self._tls.read, (size - at,), (room[at:],)))  # type: ignore[arg-type]
+                        at += got[-1]
+                        self._more = bool(self._incoming.pending or self._tls.pending())
+                except _NO_MORE as exc:
+                    self._more = False
+                    if not isinstance(exc, ssl.SSLWantReadError):
+                        if not at:
+                            got.append(0)
+                        return
+            if at == size:
+                return
 
     def pending(self) -> bool:
         """Whether something may be had that is here already."""
-        with self._using:
-            return bool(self._incoming.pending or self._tls.pending())
+        return self._more
 
     def _take_in(self) -> None:
         """Have TLS take what has come. Raises ``BlockingIOError`` if nothing has."""
+        self._more = True  # first, since an interrupt may come afterwards
         try:
             with self._using:  # in one operation, as ``frames`` explains
                 if not any(map(self._incoming.write, map(self._sock.recv, (_RECORDS,), (socket.MSG_DONTWAIT,)))):
                     self._incoming.write_eof()
-        except BlockingIOError:
-            raise
         except OSError as exc:
+            self._more = bool(self._incoming.pending)  # a signal's handler may have raised it
             self._note(exc)
             raise
 
@@ -308,7 +315,7 @@ def _secure(sock: socket.socket, context: ssl.SSLContext, other: str, server: bo
         if not came:
             raise ConnectionError("The other side has closed the connection before it was known who it is.")
         if first and came[0] not in _TLS:
-            raise ConnectionError(f"Something else than a worker answers: it began with {came[:_SHOWN]!r}.")
+            raise ConnectionError(f"Something else than a worker answers: it began with {came[:200]!r}.")
         first = False
         incoming.write(came)
     if tls.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(other):
