@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -19,10 +21,19 @@ from typing import Any
 
 import pytest
 from distributions import install
-from lollms_modalities import CallCancelled, CancelToken, GenerationError, LollmsTTSBindingManager, WorkerCrashedError
+from lollms_modalities import (
+    Audio,
+    CallCancelled,
+    CancelToken,
+    GenerationError,
+    Image,
+    LollmsTTSBindingManager,
+    Video,
+    WorkerCrashedError,
+)
 from lollms_modalities.workers import attendant, protocol
 from lollms_modalities.workers.channel import Channel
-from lollms_modalities.workers.exchange import Disconnected, Exchange
+from lollms_modalities.workers.exchange import Disconnected, Exchange, _room_of, _unwritten
 from lollms_modalities.workers.places import ProcessPlace
 from lollms_modalities.workers.policy import WorkerPolicy
 from waiting import wait_until
@@ -30,14 +41,6 @@ from waiting import wait_until
 Spawn = Callable[[Callable[[], Any]], Any]
 SUPPORT = Path(__file__).parent / "support"
 LARGE = bytes(range(256)) * 20_000  # more than a chunk
-pytestmark = pytest.mark.full  # it is on trial, behind a variable of the environment
-
-
-@pytest.fixture(autouse=True)
-def waiters_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here, and in the workers that are started here."""
-    monkeypatch.setenv("LOLLMS_WAITERS_READ", "1")
-    monkeypatch.setattr(attendant, "HERE", attendant.HAD)
 
 
 @pytest.fixture
@@ -171,6 +174,18 @@ def test_what_is_no_frame_ends_it_for_whoever_reads(
     assert exchange.get(10)[0]["type"] == "closed"
     assert channel.ended.wait(10)
     assert channel.fault
+
+
+@pytest.mark.parametrize("kind", [bytes, Audio, Image, Video])
+def test_what_is_written_where_it_stays_is_as_if_made_of_its_bytes(kind: Any) -> None:
+    made, expected = _unwritten(kind, 5), kind(b"RIFF.")
+    _room_of(made)[:] = b"RIFF."
+    assert type(made) is kind
+    assert (made, hash(made), bytes(made), made[-2:]) == (expected, hash(expected), b"RIFF.", b"F.")
+    assert getattr(made, "__dict__", {}) == getattr(expected, "__dict__", {})
+    assert gc.is_tracked(made) == gc.is_tracked(expected)
+    assert sys.getsizeof(made) == sys.getsizeof(expected)
+    assert pickle.loads(pickle.dumps(made)) == expected
 
 
 # --- interrupts -----------------------------------------------------------------------------------------------------
@@ -478,6 +493,55 @@ def test_who_waits_reads_for_the_others_and_leaves_them_a_reader(
     say(second)
     assert again.result(), "read by the attendant, since nobody else did"
     wait_until(lambda: not channel.reading._reader)  # type: ignore[union-attr]
+
+
+def test_a_sender_that_does_not_let_go_keeps_no_other_connection_from_being_read(
+    pair: tuple[Channel, socket.socket], background: Spawn
+) -> None:
+    channel, far = pair
+    sends, let_go = threading.Event(), threading.Event()
+
+    def send() -> None:
+        with channel._sending:
+            sends.set()
+            let_go.wait(20)
+
+    sending = background(send)
+    assert sends.wait(10)
+    far.close()
+    wait_until(lambda: channel.closed)
+    near, other = socket.socketpair()
+    near.settimeout(None)
+    second = Channel(near)
+    second.begin()
+    exchange = second.exchange()
+    other.sendall(protocol.encode({"type": "item", "id": exchange.number, "value": 1}, 0))
+    wait_until(lambda: not exchange._inbox.empty())  # by the attendant, which is the same
+    assert not channel.ended.is_set(), "nobody closes what is written to"
+    let_go.set()
+    sending.result()
+    assert channel.ended.wait(10)
+    other.close()
+    assert second.ended.wait(10)
+
+
+def test_what_has_its_number_by_now_is_not_read(pair: tuple[Channel, socket.socket]) -> None:
+    channel, _ = pair
+    exchange, number = channel.exchange(), channel._sock.fileno()
+    anothers, says = socket.socketpair()
+    says.sendall(b"not for us")
+
+    class Meanwhile:
+        def poll(self, milliseconds: int) -> list[tuple[int, int]]:
+            os.dup2(anothers.fileno(), number)
+            return []
+
+    channel.reading._poll = Meanwhile()  # type: ignore[union-attr,assignment]
+    assert exchange.get(20)[0]["type"] == "closed"
+    assert channel.ended.wait(10)
+    assert channel.stolen
+    assert anothers.recv(20) == b"not for us"
+    anothers.close(), says.close(), os.close(number)
 
 
 def test_what_nobody_waits_for_is_read(tts: Any) -> None:

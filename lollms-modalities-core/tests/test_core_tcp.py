@@ -110,6 +110,8 @@ class Proxied(TcpPlace):
 
     def close(self) -> None:
         for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # a thread that waits for it would keep it open
             sock.close()
 
 

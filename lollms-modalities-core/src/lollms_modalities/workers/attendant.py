@@ -13,35 +13,56 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-HAD = hasattr(select, "epoll") and hasattr(os, "eventfd")
+from lollms_modalities.workers.descriptors import Known
+from lollms_modalities.workers.output import above_two
+
+HERE = hasattr(select, "epoll")
 """Whether this system has what it needs."""
 
-HERE = HAD and os.environ.get("LOLLMS_WAITERS_READ") == "1"
-"""Whether whoever waits reads. Else each connection has a thread that reads: a stop of a call that waits, which
-in one of some twenty runs of the tests was not heard for a minute, has to be understood first."""
+_ARMED = select.EPOLLIN | select.EPOLLONESHOT if HERE else 0
+_LOOK = 60.0  # seconds after which it looks whether it still has what it sleeps in
 
 
 class Bell:
-    """Wakes the one thread that polls it. Takes no lock."""
+    """Wakes the one thread that polls it. Takes no lock.
+
+    A pipe, whose ends can be told from whatever has their numbers when a program has closed all that it has not opened.
+    """
 
     def __init__(self) -> None:
-        # A file and no number: what has been closed cannot be mistaken for somebody else's.
-        self._file = os.fdopen(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), "r+b", buffering=0)
-        self.fileno = self._file.fileno
-        self.close = self._file.close
+        self._out, self._in = (Known(above_two(number)) for number in os.pipe())
+        for end in (self._out, self._in):
+            os.set_blocking(end.number, False)
+        self._closed = False
+
+    def fileno(self) -> int:
+        """What is polled."""
+        return self._out.number
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is still there."""
+        return not self._closed and self._out.ours and self._in.ours
 
     def ring(self) -> None:
         """Wake it. Does nothing once it is closed."""
-        with contextlib.suppress(ValueError):
-            self._file.write(_ONE)
+        if self.ours:
+            with contextlib.suppress(OSError):  # it is full, and so has been rung
+                os.write(self._in.number, b"!")
 
-    def quieten(self) -> None:
-        """It has woken."""
-        with contextlib.suppress(ValueError):
-            self._file.read(8)
+    def quieten(self) -> bool:
+        """It has woken. Whether it can again."""
+        if not self.ours:
+            return False
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._out.number, 1 << 12)
+        return True
 
-
-_ONE = (1).to_bytes(8, "little")
+    def close(self) -> None:
+        """It rings no more."""
+        self._closed = True
+        self._out.close()
+        self._in.close()
 
 
 class Attendant:
@@ -56,13 +77,18 @@ class Attendant:
         self._ended = False
         threading.Thread(target=self._run, name="lollms-attendant", daemon=True).start()
 
-    def arm(self, descriptor: int) -> None:
-        """Read that connection when the next thing comes over it."""
-        self._tell(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+    @property
+    def well(self) -> bool:
+        """Whether it can read more: nobody has closed its descriptors under its hands."""
+        return self._bell.ours
 
-    def disarm(self, descriptor: int) -> None:
-        """Somebody else reads it."""
-        self._tell(descriptor, select.EPOLLONESHOT)
+    def arm(self, descriptor: int) -> bool:
+        """Read that connection when the next thing comes over it. Whether it is there."""
+        return self._tell(descriptor, _ARMED)
+
+    def disarm(self, descriptor: int) -> bool:
+        """Somebody else reads it. Whether it is there: somebody may have closed it under our hands."""
+        return self._tell(descriptor, select.EPOLLONESHOT)
 
     def call(self, descriptor: int) -> None:
         """Read it now, whether something comes or not."""
@@ -93,22 +119,26 @@ class Attendant:
         self._epoll.close()
         self._bell.close()
 
-    def _tell(self, descriptor: int, events: int) -> None:
-        try:  # noqa: SIM105 - for each call, and cheaper so
+    def _tell(self, descriptor: int, events: int) -> bool:
+        try:
             self._epoll.modify(descriptor, events)
         except (OSError, ValueError):
-            pass  # it, or the connection, is closed
+            return False  # it, or the connection, is closed
+        return True
 
     def _run(self) -> None:
         bell = self._bell.fileno()
         while not self._ended:
-            for descriptor, _ in self._epoll.poll():
+            news = self._epoll.poll(_LOOK)
+            for descriptor, _ in news:
                 if descriptor == bell:
                     self._bell.quieten()
                     while self._called:
                         self._read(self._called.popleft())
                 else:
                     self._read(descriptor)
+            if not news and not self.well:
+                return
         self._epoll.close()
         self._bell.close()
 
@@ -119,6 +149,7 @@ class Attendant:
 
 _lock = threading.RLock()  # since a signal's handler may close one connection in the middle of opening another
 _attendant: Attendant | None = None
+_anothers: list[Attendant] = []  # whose descriptors are somebody else's by now, and not to be closed
 
 
 def engage(descriptor: int, read: Callable[[], object]) -> Attendant:
@@ -126,7 +157,12 @@ def engage(descriptor: int, read: Callable[[], object]) -> Attendant:
     global _attendant
     with _lock:
         while True:
-            attendant = _attendant = _attendant or Attendant()
+            if _attendant is not None and not _attendant.well:
+                _anothers.append(_attendant)
+                _attendant = None
+            if _attendant is None:
+                _attendant = Attendant()
+            attendant = _attendant
             if attendant.add(descriptor, read):
                 return attendant
             _attendant = None  # a signal's handler has closed its last connection just now

@@ -84,6 +84,8 @@ class Channel:
         self.exchanges: dict[int, Exchange] = {}
         self.minor = protocol.MINOR  # what both sides know
         self.closed = False
+        self._let_go = False  # whether the socket is closed by us
+        self.stolen = False  # whether it was closed under our hands
         self.fault = ""  # what the other side said that nobody understands, which has ended the connection
         self.ended = threading.Event()  # nothing more comes, and the socket is closed
 
@@ -96,7 +98,7 @@ class Channel:
         if receiver is None:
             return ReadingThread(self._take_aside), Frames(WaitingReceiver(sock.recv_into), self._incoming)
         frames = Frames(receiver, self._incoming)
-        return Reading(sock.fileno(), self._take, self._resume, self._take_aside, frames.unfinished), frames
+        return Reading(sock.fileno(), self._take, self._resume, self._take_aside, frames.unfinished, self._end), frames
 
     def _incoming(self, message: Json) -> Incoming | None:
         exchange = self.exchanges.get(message["id"])
@@ -245,28 +247,49 @@ class Channel:
 
     def _end(self) -> None:
         """The other side is gone. Interrupted, it can be done again."""
-        self.close()
+        self.stolen = (not self._shut() and not self._let_go) or self.stolen
         for exchange in list(self.exchanges.values()):
             exchange.put(CLOSED)
             exchange.wake()
         self.reading.end()
-        with self._sending:  # nobody writes to a descriptor that may soon be another's
-            if not self._known.ours:
-                self._sock.detach()  # it is another's already
-            self._sock.close()
+        # Nobody writes to a descriptor that may soon be another's. Whoever is at it hears that it is shut. He is not
+        # waited for here: others' connections are read by the same thread.
+        if self._sending.acquire(blocking=False):
+            try:
+                self._let_go_of_it()
+            finally:
+                self._sending.release()
+        else:
+            threading.Thread(target=self._let_go_later, name="lollms-stop", daemon=True).start()
+
+    def _let_go_later(self) -> None:
+        with self._sending:
+            self._let_go_of_it()
+
+    def _let_go_of_it(self) -> None:
+        if not self._known.ours:
+            self._sock.detach()  # it is another's already
+        self._let_go = True
+        self._sock.close()
         self.ended.set()
         self._lost()
 
     def close(self) -> None:
         """End the connection; whoever reads sees it too. Again does nothing."""
+        if not self._shut() and not self._let_go:
+            self._end()  # nobody can read of it
+
+    def _shut(self) -> bool:
         self.closed = True
-        if self._known.ours:
-            with contextlib.suppress(OSError):  # the other side may have been first
-                self._sock.shutdown(socket.SHUT_RDWR)
+        if not self._known.ours:
+            return False
+        with contextlib.suppress(OSError):  # the other side may have been first
+            self._sock.shutdown(socket.SHUT_RDWR)
+        return True
 
     def forget(self) -> None:
         """Close our copy of the connection, and only that: this process was forked from the one that it belongs to."""
-        self.closed = True
+        self.closed = self._let_go = True
         self.reading.forget()
         os.close(self._sock.detach())
         self._sending, self._sender = threading.RLock(), None  # a thread that is not here may have held it

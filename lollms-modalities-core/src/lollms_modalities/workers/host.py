@@ -254,7 +254,9 @@ class Worker:
     def crash(self) -> WorkerCrashedError:
         """The error that says how it ended."""
         cause = self.process.cause()
-        if self.channel.fault:
+        if self.channel.stolen and not self.process.killed_because:
+            cause = "the connection to it was closed"
+        elif self.channel.fault:
             cause = f"it said what nobody understands ({self.spec.secrets.clean(self.channel.fault):.200})"
         lines = self.process.last_lines()
         hint = "" if lines else "It printed nothing."

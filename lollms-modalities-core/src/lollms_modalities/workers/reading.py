@@ -21,7 +21,6 @@ from lollms_modalities.workers.attendant import Attendant, Bell, dismiss, engage
 
 _T = TypeVar("_T")
 _TURNS = 16  # times that the attendant takes something before it looks after others
-_LONGEST = 1_000_000.0  # seconds that one poll may take: the system counts milliseconds in 31 bits
 
 
 class InTheMiddle(Exception):
@@ -82,17 +81,19 @@ class Reading:
         resume: the same, where something may have come that was not handed out.
         take_aside: as ``resume`` in the attendant's thread, and must not raise.
         unfinished: whether there may be such a thing.
+        gone: called when somebody has closed it under our hands.
     """
 
     def __init__(
         self, descriptor: int, take: Callable[[], bool], resume: Callable[[], bool], take_aside: Callable[[], bool],
-        unfinished: Callable[[], bool],
+        unfinished: Callable[[], bool], gone: Callable[[], object],
     ) -> None:  # fmt: skip
         self._descriptor = descriptor
         self._take = take
         self._resume = resume
         self._take_aside = take_aside
         self._unfinished = unfinished
+        self._gone = gone
         # Who reads: one operation of a dict says who was first, and what an interrupt leaves can be told.
         self._reader: dict[None, _Turn] = {}
         self._awaited: object = None  # what a thread that reads waits for
@@ -136,7 +137,7 @@ class Reading:
             return
         try:
             if self._reader.setdefault(None, inbox) is inbox and self._attendant is not None:
-                self._attendant.disarm(self._descriptor)
+                self._disarm()
                 self._read(inbox, inbox, self._poll, until)
         finally:
             try:
@@ -161,17 +162,24 @@ class Reading:
         while inbox.empty() and not self._ended:
             if self._unfinished() and self._resume():
                 continue
-            wait = None if until is None else math.ceil(min(_LONGEST, max(0.0, until - time.monotonic())) * 1000)
+            left = waits.ANEW if until is None else min(waits.ANEW, max(0.0, until - time.monotonic()))
             reader.waits = True
-            ready = poll.poll(wait)
+            ready = poll.poll(math.ceil(left * 1000))
             reader.waits = False
-            if not ready and until is not None and time.monotonic() >= until:
-                return
+            if not ready:
+                if until is not None and time.monotonic() >= until:
+                    return
+                self._disarm()
             for descriptor, _ in ready:
                 if descriptor == self._descriptor:
                     self._take()
-                else:
-                    self._bell.quieten()
+                elif not self._bell.quieten():
+                    self._gone()
+
+    def _disarm(self) -> None:
+        """The attendant does not read it, which says whether it is still there: its number may be another's by now."""
+        if self._attendant is not None and not self._attendant.disarm(self._descriptor) and not self._ended:
+            self._gone()
 
     def _attend(self) -> None:
         """In the attendant's thread."""
