@@ -85,6 +85,9 @@ class CallLock:
             CallCancelled, CallTimeout: the call was stopped while it waited.
         """
         with _mutex:
+            if not self._holders and not self._waiters:
+                self._give(call, exclusive)
+                return True
             if self._held_above(call):
                 if exclusive:
                     raise _busy(call, "from inside one of its own calls")

@@ -23,9 +23,12 @@ def delivered(
 
     Where plug-ins want to be told of it, the instance is let go of before.
     """
+    tells = encodes()
+    if not tells and call.output_path is None and call.output_format is None:
+        return result  # most are
     if isinstance(result, list):
         check_one(call, result)
-    if encodes() and plan.makes_media:
+    if tells and plan.makes_media:
         binding._let_go(call)
         call.sources = _sources_in(plan.told(call, content, arguments))
     return [placed(call, each) for each in result] if isinstance(result, list) else placed(call, result)

@@ -48,7 +48,8 @@ class Holding(ABC):
 
     def _let_go(self, call: Call) -> None:
         """Let go of the instance, while the call goes on without it."""
-        call.run_ends()
+        if call._ends:
+            call.run_ends()
         for lock in reversed(call.locks):
             lock.release(call)
         call.locks.clear()

@@ -234,7 +234,8 @@ class ModelLife(Holding):
     # -- when idle ---------------------------------------------------------------------------------------------------
 
     def _left(self) -> None:
-        self._reap_when_idle()
+        if self._model is not _UNLOADED or self._reaping is not None:
+            self._reap_when_idle()
 
     def _reap_when_idle(self) -> None:
         """Count anew the time after which the model is unloaded, as the settings have it now."""

@@ -118,7 +118,8 @@ class Plan:
     def _check(self, call: Call, binding: LollmsBinding, kwargs: dict[str, Any]) -> None:
         if self.content and len(kwargs) == 1:
             return  # the first argument alone: the common call
-        progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
+        pop = kwargs.pop
+        progress, cancel, timeout = pop("progress", None), pop("cancel", None), pop("timeout", None)
         for name in kwargs:
             if name not in self.known and name != self.content:
                 from lollms_modalities.settings.checking import near_miss

@@ -201,11 +201,11 @@ class Workers:
         """A request has ended, well or not. What has been interrupted may be done again."""
         with self._lock:
             worker.done += bool(worker.users.pop(call, False))  # of verbs; whatever else is asked is no call
-            if worker.alive and ok:
+            if (alive := worker.alive) and ok:
                 self._losses.count = 0
             retired = self._retires(worker, worker.worn())
             self._note_idle(worker)
-            if self._waiting or not worker.alive or self._adapts:
+            if self._waiting or not alive or self._adapts:
                 self._serve()
         if retired:
             worker.stop()

@@ -88,6 +88,7 @@ _FIELDS: Final = {
     WARNING: ("category", "message"), ITEM: ("value",), ALIGN: ("text",), RESULT: ("value",), ERROR: ("error",),
 }  # fmt: skip
 
+_INT: Final = frozenset({int})
 Buffer = bytes | bytearray | memoryview
 Json = dict[str, Any]
 
@@ -130,4 +131,4 @@ def decode(text: bytes) -> Json:
 
 
 def _are_counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
+    return isinstance(value, list) and _INT.issuperset(map(type, value)) and min(value, default=0) >= 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lollms_modalities import hooks
 from lollms_modalities.calls.askers import asker
 from lollms_modalities.calls.call import Call
-from lollms_modalities.contract.plan import CONTROLS, WHOLE_MEDIA, Plan, checked_output
+from lollms_modalities.contract.plan import WHOLE_MEDIA, Plan, checked_output
 from lollms_modalities.contract.pulling import Source
 from lollms_modalities.contract.verbs import Verb
 from lollms_modalities.errors import (
@@ -82,8 +82,8 @@ class RemotePlan(Plan):
         feeding: list[Feeding] = []
         try:
             if len(kwargs) > 1 or self._text not in kwargs:
-                progress, cancel, timeout = (kwargs.pop(name, None) for name in CONTROLS)
-                call.control(progress, cancel, timeout)
+                pop = kwargs.pop
+                call.control(pop("progress", None), pop("cancel", None), pop("timeout", None))
             for name in self._media:
                 if kwargs.get(name) is not None:
                     kwargs[name] = self._checked(name, kwargs[name])

@@ -45,7 +45,8 @@ class _Folder:
 
 
 def run_whole(binding: IsolatedBinding, request: tuple[Json, list[Buffer]]) -> Any:
-    call = cast(Call, CURRENT.get())
+    call = CURRENT.get()
+    assert call is not None
     workers = binding._workers
     message, out = request
     # Where the worker writes it; nowhere if its files are not ours.

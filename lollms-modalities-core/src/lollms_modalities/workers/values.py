@@ -62,6 +62,7 @@ _ADDRESSES: tuple[type[Any], ...] = (
 
 _COLLECTIONS: dict[str, type] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _PLAIN = (str, int, float, bool, type(None))
+_STR, _NESTED = frozenset({str}), frozenset({dict, list})
 _PLAIN_STATE = ("_known", "_pixels", "_facts", "_sound", "_format", "language", "language_probability", "duration")
 _TUPLES = ("_known", "_pixels", "_facts", "_sound", "segments", "words")
 _MEDIA: dict[str, type[media.Audio] | type[media.Image] | type[media.Video]] = {
@@ -90,7 +91,7 @@ def _pack(value: Any, payloads: list[Buffer]) -> Any:
     if kind in _PLAIN and (kind is not int or value.bit_length() <= WIDEST):
         return value
     if kind is dict:
-        if not all(isinstance(k, str) for k in value):
+        if not _STR.issuperset(map(type, value)) and not all(isinstance(k, str) for k in value):
             return {_TAG: "pairs", "items": [[_pack(k, payloads), _pack(v, payloads)] for k, v in value.items()]}
         packed = {k: _pack(v, payloads) for k, v in value.items()}
         return {_TAG: "dict", "items": packed} if _TAG in packed else packed
@@ -143,7 +144,9 @@ def _value_name(value: Any) -> str | None:
 
 def _pack_media(value: Any, payloads: list[Buffer]) -> Json:
     payloads.append(value)
-    kind = next(name for name, cls in _MEDIA.items() if isinstance(value, cls))
+    kind = type(value).__name__
+    if _MEDIA.get(kind) is not type(value):
+        kind = next(name for name, cls in _MEDIA.items() if isinstance(value, cls))
     return {_TAG: kind, "at": len(payloads) - 1, "state": _pack_state(value, payloads)}
 
 
@@ -165,7 +168,11 @@ def _pack_state(value: Any, payloads: list[Buffer]) -> Json:
 
 def told_provenance(made: Provenance) -> Json:
     """A provenance as JSON values, also where its engine has recorded what is none."""
-    return made.to_json() | {"usage": shown(made.usage), "extra": shown(made.extra)}
+    told = made.to_json()
+    for name in ("usage", "extra"):
+        if told[name]:
+            told[name] = shown(told[name])
+    return told
 
 
 def _pack_bytes(value: Buffer, payloads: list[Buffer]) -> Json:
@@ -235,7 +242,7 @@ def unpack(value: Any, payloads: Sequence[Buffer]) -> Any:
         return value
     kind = value.get(_TAG)
     if kind is None:
-        return {k: unpack(v, payloads) for k, v in value.items()}
+        return {k: unpack(v, payloads) if type(v) in _NESTED else v for k, v in value.items()}
     if kind == "dict":
         return {k: unpack(v, payloads) for k, v in value["items"].items()}
     if kind == "pairs":
