@@ -135,6 +135,19 @@ def test_none_at_all_says_what_to_install(nothing_said: Path, monkeypatch: pytes
         choice.choose("tts")
 
 
+@pytest.mark.parametrize(
+    ("words", "extra"),
+    [(["image", "a house"], "diffusers"), (["upscale", "-"], "enhance"), (["cut-out", "-"], "enhance")],
+)
+def test_what_is_advised_does_what_was_asked_for(
+    nothing_said: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], extra: str
+) -> None:
+    installed(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app.build(cli.COMMANDS), words, input=b"image").exception
+    assert f"lollms install {extra} " in str(told)
+
+
 def test_the_only_one_of_an_environment(nothing_said: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "there", environment="far")
     assert choice.choose("tts", environment="far") == ("tts", "there", "the only one there")

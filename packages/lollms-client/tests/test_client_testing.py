@@ -106,7 +106,7 @@ def test_without_pytest_it_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert 'needs pytest, which is not installed. Run pip install "lollms-modalities-core[testing]>=2.' in done.stderr
+    assert 'not installed. Run lollms install testing (pip install "lollms-client[testing]>=2.' in done.stderr
 
 
 def test_settings_are_not_in_a_report() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CLIENT = "lollms-client"
 # Extras that bring something else.
 _NO_BINDINGS = {
-    "align", "all", "live", "marks", "microphone", "ray", "server", "speakers", "template", "websocket",
+    "align", "all", "live", "marks", "microphone", "ray", "server", "speakers", "template", "testing", "websocket",
 }  # fmt: skip
 # Names of bindings whose extra is called otherwise.
 OTHERWISE = {"piper-tts": "piper", "openai": "dalle", "remote": "lollms"}

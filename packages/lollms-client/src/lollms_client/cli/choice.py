@@ -49,13 +49,20 @@ class Choice(NamedTuple):
         return self.names or (self.name,)
 
 
-def choose(modality: str, given: str | None = None, environment: str | None = None, place: str | None = None) -> Choice:
+def choose(
+    modality: str,
+    given: str | None = None,
+    environment: str | None = None,
+    place: str | None = None,
+    starter: str | None = None,
+) -> Choice:
     """The binding that is to be used.
 
     Args:
         modality: "tts", "tti", "stt", "ttm" or "ttv".
         given: its name where the command says it.
         environment, place: where it is to run, if not here.
+        starter: the extra that is advised where none is installed, if not the modality's usual one.
 
     Raises:
         UsageError: several are installed and none is chosen, or the name is one of another modality.
@@ -83,9 +90,8 @@ def choose(modality: str, given: str | None = None, environment: str | None = No
     if not known and (elsewhere := place or environment) is not None:
         raise UsageError(f"Which {modality} binding of {elsewhere!r} is meant?", hint="Name it with --binding.")
     if not known:
-        raise BindingNotFoundError(
-            f"No {modality} binding is installed.", hint=f"Run {install_command(_STARTERS[modality])}, for one."
-        )
+        advised = install_command(starter or _STARTERS[modality])
+        raise BindingNotFoundError(f"No {modality} binding is installed.", hint=f"Run {advised}, for one.")
     raise UsageError(
         f"Several {modality} bindings are installed: {', '.join(known)}.",
         hint=f"Name one with --binding, in {variable}, or for good: lollms config {modality}.binding {known[0]}",

@@ -19,6 +19,7 @@ from lollms_client.cli.sources import STDIN, content_of, read_text
 from lollms_client.cli.targets import target_of
 from lollms_client.cli.use import Made, Which, call, opened
 
+_STARTER = "enhance"  # enlarges and cuts out at once, where diffusers needs a model that does
 _Source = Annotated[str, typer.Argument(metavar="IMAGE", help="A file; - is standard input.")]
 
 
@@ -110,7 +111,8 @@ def _one(
 ) -> None:  # fmt: skip
     with target_of(file.given, Image, stem) as target:
         content = content_of(image)
-        with opened(Which.of("tti", binding, where, {"model": model})) as made:
+        which = Which.of("tti", binding, where, {"model": model})._replace(starter=_STARTER)
+        with opened(which) as made:
             arguments = _arguments(made, verb, how, flags) | target.arguments()
             label = stem if image == STDIN else Path(image).name
             result = call(getattr(made.binding, verb), content, label=label, timeout=how.timeout, **arguments)

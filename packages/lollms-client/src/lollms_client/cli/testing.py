@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 from lollms_modalities.errors import BindingDependencyError
+from lollms_modalities.finding.mending import install_command
 from lollms_modalities.media.files import check_folder, expanded, write_whole
-from lollms_modalities.version import requirement
 from lollms_modalities.workers.finding_places import find_place
 
 from lollms_client.cli import configuration
@@ -54,7 +54,7 @@ def try_binding(
     if missing:
         raise BindingDependencyError(
             f"The conformance suite needs {', '.join(missing)}, which is not installed.",
-            hint=f"Run pip install {requirement('lollms-modalities-core', 'testing')}.",
+            hint=f"Run {install_command('testing')}.",
         )
     if output is not None:
         check_folder(expanded(output))

@@ -37,6 +37,7 @@ class Which(NamedTuple):
         environment, isolated, place: where it runs, as of ``create_binding``.
         settings: ``NAME=VALUE`` words.
         flags: what flags of their own say, such as ``--model``; None for those that were not given.
+        starter: as of ``choose``.
     """
 
     modality: str
@@ -46,6 +47,7 @@ class Which(NamedTuple):
     settings: Sequence[str] = ()
     flags: Mapping[str, Any] = {}
     place: str | None = None
+    starter: str | None = None
 
     @classmethod
     def of(cls, modality: str, binding: str | None, where: Where, flags: Mapping[str, Any] | None = None) -> Which:
@@ -78,7 +80,7 @@ def maker_of(which: Which) -> tuple[str, Maker[Any]]:
     Raises:
         BindingUnavailableError: it is not to be had; where the command did not name it, it says who did.
     """
-    choice = choose(which.modality, which.binding, which.environment, which.place)
+    choice = choose(which.modality, which.binding, which.environment, which.place, which.starter)
     for name in choice.chain[:-1]:
         try:
             return name, _maker(which, choice._replace(name=name))
@@ -134,7 +136,7 @@ def opened(which: Which, more: Callable[[dict[str, Any]], Mapping[str, Any]] = l
     Raises:
         UsageError, BindingUnavailableError, SettingsError: it is not to be had like that.
     """
-    choice = choose(which.modality, which.binding, which.environment, which.place)
+    choice = choose(which.modality, which.binding, which.environment, which.place, which.starter)
     reasons: dict[str, str] = {}
     for name in choice.chain:
         try:
