@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from lollms_modalities import LollmsTTSBindingManager
 
-from bench.harness import paired, show, show_extra
+from bench.harness import paired, show, show_extra, without_plugins
 from bench.idle_binding import install
 
 SENTENCE = "The birch canoe slid on the smooth planks."
@@ -32,6 +32,7 @@ _IDLE = "/lollms/v2/bindings/tts/idle/verbs/generate_audio"
 _STILL = {"noise_scale": 0.0, "noise_w_scale": 0.0}  # the same work each time
 
 
+@without_plugins("marks")
 def serving() -> None:
     """All of it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +53,8 @@ def serving() -> None:
 
 @contextmanager
 def served(folder: Path, site: str, serve: str = "", models: str = "") -> Iterator[tuple[int, psutil.Process]]:
-    """A server of the bindings ``idle``, ``many`` and ``piper``: its port and its process.
+    """A server of the bindings ``idle``, ``many`` and ``piper``: its port and its process. It marks nothing: that costs
+    more than a call of those that do nothing.
 
     Args:
         serve, models: more lines of the table ``[serve]``, and more tables.
@@ -63,7 +65,7 @@ def served(folder: Path, site: str, serve: str = "", models: str = "") -> Iterat
         f"{serve}"
         '[models.idle]\nbinding = "idle"\nisolated = false\n'
         '[models.many]\nbinding = "many"\nisolated = false\n[models.piper]\nbinding = "piper"\nisolated = false\n'
-        f"{models}"
+        f"[plugins.marks]\nenabled = false\n{models}"
     )
     paths = os.pathsep.join([site, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
     lollms = "import sys; from lollms_client.cli import main; sys.exit(main())"

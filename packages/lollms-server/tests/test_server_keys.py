@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from lollms_modalities import ConfigurationError
@@ -72,6 +73,23 @@ def test_every_key_is_compared_in_constant_time(keys: Keys, door: Door, monkeypa
         compared.clear()
         enter(door, presented)
         assert len(compared) == 3
+
+
+def test_requests_of_one_turn_of_the_loop_look_for_the_keys_once(keys: Keys, door: Door) -> None:
+    made = keys.add("anna")
+
+    async def main() -> None:
+        with patch("lollms_server.room.keys.os.stat", wraps=os.stat) as looked:
+            for _ in range(5):
+                assert enter(door, made).key_name == "anna"
+            assert looked.call_count == 1
+        keys.remove("anna")
+        keys.add("bert")
+        await asyncio.sleep(0)
+        with pytest.raises(KeyRefused):
+            enter(door, made)
+
+    asyncio.run(main())
 
 
 def test_keys_change_under_a_running_server(keys: Keys, door: Door) -> None:

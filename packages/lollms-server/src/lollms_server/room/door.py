@@ -31,7 +31,7 @@ class Door:
 
     def enter(self, presented: str | None, address: str, *, forwarded: bool, lists: bool) -> Caller:
         """As ``Room.authenticate``."""
-        if not self._keys.all():
+        if not self._keys.of_this_turn():
             return self._without_keys(address, forwarded)
         if presented is None:
             if lists and self._open_lists():

@@ -6,6 +6,7 @@ changed: what ``lollms serve key`` does counts from the next request on.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import hashlib
@@ -76,6 +77,7 @@ class Keys:
         self.changed: Callable[[tuple[Key, ...]], object] = lambda keys: None
         self._seen: object = ()
         self._keys: tuple[Key, ...] = ()
+        self._looked = False  # in this turn
 
     def all(self) -> tuple[Key, ...]:
         """The keys of now.
@@ -97,6 +99,22 @@ class Keys:
             self.changed(keys)
         return self._keys
 
+    def of_this_turn(self) -> tuple[Key, ...]:
+        """The same, looked for once in a turn of the event loop, however many requests that has to do with.
+
+        Each look lets another thread run, for which the loop then waits.
+        """
+        if self._looked:
+            return self._keys
+        keys = self.all()
+        with contextlib.suppress(RuntimeError):  # there is no loop
+            asyncio.get_running_loop().call_soon(self._turn_ended)
+            self._looked = True
+        return keys
+
+    def _turn_ended(self) -> None:
+        self._looked = False
+
     def find(self, presented: str, address: str) -> Caller:
         """Who has that key.
 
@@ -105,7 +123,7 @@ class Keys:
         """
         given = _hash(presented)
         matching = None
-        for key in self.all():  # each is compared, so that the time tells nothing
+        for key in self.of_this_turn():  # each is compared, so that the time tells nothing
             if hmac.compare_digest(key.hash.encode(), given.encode()):
                 matching = key
         if matching is None:
