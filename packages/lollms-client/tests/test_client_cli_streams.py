@@ -224,9 +224,10 @@ def test_what_cannot_be_is_named(lollms: Shell, words: list[str], said: str) -> 
         (["speak", "hi", "--speed", "nan"], "finite"),
         (["speak", "hi", "--opt", f"speed={'9' * 5000}"], "speed"),
         (["speak", "hi", "--timeout", "nan"], "--timeout"),
-        (["image", "a", "-b", "example", "--width", "9" * 30], "At most 4096 pixels"),
+        (["image", "a", "-b", "example", "--width", "9" * 30], "less than or equal to 2147483647"),
+        (["image", "a", "-b", "example", "--width", "9" * 9], "At most 4096 pixels"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_more_that_cannot_be_is_named(lollms: Shell, words: list[str], said: str) -> None:
     _refused(lollms, words, said)
