@@ -30,6 +30,7 @@ from lollms_modalities import (
 )
 from lollms_modalities.workers import tcp
 from lollms_modalities.workers.channel import Channel
+from lollms_modalities.workers.exchange import Disconnected
 from lollms_modalities.workers.listening import _STRANGERS, NUMBER, PULSE, _Door
 from lollms_modalities.workers.protocol import CHUNK, HEAD, LARGEST_FIRST
 from lollms_modalities.workers.tcp import TcpPlace
@@ -423,6 +424,18 @@ def test_a_greeting_before_the_first_frame_is_told(folder: Path) -> None:
 
     with pytest.raises(WorkerCrashedError, match=r"it began with b'Last login: Friday\.\\nWelcome!"):
         LollmsTTSBindingManager(folder).require_binding("nasty", place=Greeted())
+
+
+def test_what_it_said_before_it_was_gone_is_heard_though_nothing_could_be_sent() -> None:
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    theirs.sendall(b"Last login: Friday.\nWelcome!\n")
+    theirs.close()
+    with pytest.raises(Disconnected):  # before anything was read
+        channel.exchange().send({"type": "hello"})
+    channel.begin()
+    assert channel.ended.wait(10)
+    assert channel.fault.startswith("it began with b'Last login")
 
 
 @pytest.mark.parametrize(

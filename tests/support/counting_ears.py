@@ -54,7 +54,7 @@ class CountingEars(LollmsSTTBinding):
                 yield Segment(text, 0.0, seconds, language=kwargs["language"], final=False, id="1")
             yield Segment(f"{said} {seconds:.2f} s".strip(), 0.0, seconds, language=kwargs["language"], id="1")
         except (CallCancelled, GeneratorExit):
-            note("cancelled")
+            note(f"cancelled {said}".strip())
             raise
         note(f"ended {seconds:.2f}")
 

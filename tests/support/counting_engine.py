@@ -87,7 +87,7 @@ class CountingTTS(LollmsTTSBinding):
                     raise RuntimeError(SECRET)
                 yield AudioChunk(bytes(2 * round(seconds * RATE)), RATE, text=words[0])
         except (CallCancelled, GeneratorExit):
-            note("cancelled")
+            note(f"cancelled {text[:40]!r}")
             raise
         note("ended")
 

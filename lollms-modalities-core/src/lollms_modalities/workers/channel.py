@@ -86,6 +86,7 @@ class Channel:
         self.closed = False
         self._let_go = False  # whether the socket is closed by us
         self.stolen = False  # whether it was closed under our hands
+        self._left = False  # whether the other side was gone when something was sent; what it had said is still read
         self.fault = ""  # what the other side said that nobody understands, which has ended the connection
         self.ended = threading.Event()  # nothing more comes, and the socket is closed
 
@@ -125,8 +126,10 @@ class Channel:
                 raise Disconnected
             self._write(parts, look)
         except BaseException as exc:
+            gone = isinstance(exc, OSError) and not raised_by_handler(exc)
+            self._left = self._left or gone
             self.close()  # half a frame may be out
-            if isinstance(exc, OSError) and not raised_by_handler(exc):
+            if gone:
                 raise Disconnected from exc
             raise
         finally:
@@ -241,7 +244,7 @@ class Channel:
         # Else it is late: of an exchange that has ended.
 
     def _found(self, fault: str) -> None:
-        if not self.closed:  # else it is our own closed socket
+        if not self.closed or self._left:  # else it is our own closed socket
             self.fault = fault
         self._end()
 

@@ -253,6 +253,7 @@ class Worker:
 
     def crash(self) -> WorkerCrashedError:
         """The error that says how it ended."""
+        self.channel.ended.wait(1.0)  # what it has said is read to its end, which may tell why
         cause = self.process.cause()
         if self.channel.stolen and not self.process.killed_because:
             cause = "the connection to it was closed"
