@@ -689,3 +689,20 @@ def at_once(tts: Any, seconds: float) -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert tts._workers.all() == [worker]
     wait_until(lambda: not worker.channel.exchanges)
+
+
+def test_the_attendant_ends_quietly_where_its_descriptor_is_another_s_by_now() -> None:
+    before = {*threading.enumerate()}
+    made = attendant.Attendant()
+    (thread,) = {*threading.enumerate()} - before
+    number = made._epoll.fileno()
+    other = os.open(os.devnull, os.O_RDWR)
+    os.dup2(other, number)
+    try:
+        made._bell.ring()  # it sleeps in what was there before, and would do so again
+        thread.join(10)
+        assert not thread.is_alive()
+    finally:
+        os.close(other)
+        made._epoll.close()
+        made._bell.close()

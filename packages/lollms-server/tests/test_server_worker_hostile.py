@@ -351,7 +351,7 @@ def test_an_id_that_is_under_way_is_not_begun_again(hostile: Hostile) -> None:
         wait_until(lambda: counted.count("began") > began)
         raw.call(3)
         assert raw.closed() == (1008, "an exchange begins that is under way")
-    wait_until(lambda: counted.lines()[-1] == "cancelled")
+    wait_until(lambda: counted.lines()[-1].startswith("cancelled"))
     assert counted.count("began") == began + 1
 
 
@@ -498,7 +498,7 @@ def test_who_takes_nothing_is_left(hostile: Hostile) -> None:
                 raw.call(number, arguments={"text": "work 1 16"})
         wait_until(lambda: not _connected(raw))
         raw.link.recv_flow_control.release()
-    wait_until(lambda: counted.lines()[-1] in ("cancelled", "ended"))
+    wait_until(lambda: counted.lines()[-1].split(" ")[0] in ("cancelled", "ended"))
 
 
 def _connected(raw: Raw) -> bool:

@@ -129,7 +129,10 @@ class Attendant:
     def _run(self) -> None:
         bell = self._bell.fileno()
         while not self._ended:
-            news = self._epoll.poll(_LOOK)
+            try:
+                news = self._epoll.poll(_LOOK)
+            except OSError:
+                return  # what it sleeps in was closed, and may be another's by now: ``engage`` makes another of these
             for descriptor, _ in news:
                 if descriptor == bell:
                     self._bell.quieten()

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-from lollms_modalities import AudioChunk
+from lollms_modalities import AudioChunk, CallCancelled
 
 AHEAD = 30.0  # seconds of sound that are held; who sends more waits until the engine has taken some
 
@@ -25,7 +25,7 @@ class Feed(Iterator[AudioChunk]):
         self._changed = threading.Condition()
         self._held: deque[AudioChunk] = deque()
         self._ahead = 0.0
-        self._ended = False
+        self._ended = self._unwanted = False
         self._room = asyncio.Event()
         self._room.set()
 
@@ -51,9 +51,9 @@ class Feed(Iterator[AudioChunk]):
         self._room.set()
 
     def close(self) -> None:
-        """Nothing more is wanted."""
+        """Nothing more is wanted: an engine that still takes sound is stopped, and does not end as if it had all."""
         with self._changed:
-            self._ended = True
+            self._ended = self._unwanted = True
             self._held.clear()
             self._changed.notify()
         if not self._loop.is_closed():
@@ -62,6 +62,8 @@ class Feed(Iterator[AudioChunk]):
     def __next__(self) -> AudioChunk:
         with self._changed:
             while not self._held:
+                if self._unwanted:
+                    raise CallCancelled("Whoever spoke has left.")
                 if self._ended:
                     raise StopIteration
                 self._changed.wait()
