@@ -92,6 +92,28 @@ def test_requests_of_one_turn_of_the_loop_look_for_the_keys_once(keys: Keys, doo
     asyncio.run(main())
 
 
+def test_a_thread_has_no_turn_and_looks_for_itself(keys: Keys, door: Door) -> None:
+    made = keys.add("anna")
+    keys.add("bert")
+    refused: list[str] = []
+
+    def ask() -> None:
+        try:
+            enter(door, made)
+        except KeyRefused as exc:
+            refused.append(str(exc))
+
+    async def main() -> None:
+        enter(door, made)
+        keys.remove("anna")
+        thread = threading.Thread(target=ask)  # in the same turn
+        thread.start()
+        thread.join()
+
+    asyncio.run(main())
+    assert len(refused) == 1
+
+
 def test_keys_change_under_a_running_server(keys: Keys, door: Door) -> None:
     first = keys.add("anna")
     assert enter(door, first).role == "user"

@@ -96,7 +96,9 @@ class DiffusersTTMBinding(DiffusersBinding, LollmsTTMBinding):
         music = None
         if options.audio is not None:
             asked = options.duration or float(engines.parameters(pipe)[length])
-            music = songs.given(pipe, options.audio, options.start, options.end, length=asked, rate=rate)
+            music = songs.given(
+                pipe, options.audio, options.start, options.end, length=asked, longest=_LONGEST, rate=rate
+            )
         arguments = engines.taken(
             pipe,
             prompt=prompt,

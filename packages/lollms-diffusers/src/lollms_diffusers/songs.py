@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FADE = 0.02  # seconds over which one sound becomes the other: no click, and no beat is lost
 _SILENT = 1e-4
-_SHORTEST, _LONGEST = 0.1, 600.0  # seconds
+_SHORTEST = 0.1  # seconds in which a model can hear something
 
 
 class Given(NamedTuple):
@@ -69,8 +69,13 @@ class Given(NamedTuple):
         return whole
 
 
-def given(pipe: Any, audio: MediaInput, start: float | None, end: float | None, *, length: float, rate: int) -> Given:
+def given(
+    pipe: Any, audio: MediaInput, start: float | None, end: float | None, *, length: float, longest: float, rate: int
+) -> Given:
     """Music to be changed from ``start`` to ``end``, or to go on until it lasts ``length`` where both are left out.
+
+    Args:
+        length, longest: seconds of the result, and that the given music may last.
 
     Raises:
         OptionError: the pipeline hears no music, or there is no such part.
@@ -81,10 +86,12 @@ def given(pipe: Any, audio: MediaInput, start: float | None, end: float | None, 
             hint="Leave it out, or load a model that does, such as ACE-Step's.",
             names=["audio"],
         )
-    samples = _as_heard(audio, rate)
+    samples = _as_heard(audio, rate, longest)
     seconds = len(samples) / rate
     if seconds < _SHORTEST:
-        raise OptionError(f"The given music lasts {seconds:.3f} s only.", names=["audio"])
+        raise OptionError(
+            f"The given music lasts {seconds:.3f} s only.", hint=f"Give {_SHORTEST} s at least.", names=["audio"]
+        )
     if start is None and end is None:
         return _to_go_on(samples, length, rate)
     begin, stop = round((start or 0) * rate), len(samples) if end is None else round(end * rate)
@@ -109,9 +116,9 @@ def _to_go_on(samples: npt.NDArray[np.float32], length: float, rate: int) -> Giv
     return Given(np.concatenate([samples, silence]), len(samples), count, rate)
 
 
-def _as_heard(audio: MediaInput, rate: int) -> npt.NDArray[np.float32]:
+def _as_heard(audio: MediaInput, rate: int, longest: float) -> npt.NDArray[np.float32]:
     """In stereo, as ACE-Step's autoencoder has it."""
-    samples, own = decode_frames(audio, max_duration=_LONGEST)
+    samples, own = decode_frames(audio, max_duration=longest)
     if samples.shape[1] != 2:
         samples = np.repeat(samples.mean(axis=1, keepdims=True), 2, axis=1)
     return np.ascontiguousarray(resample(samples, own, rate), np.float32)

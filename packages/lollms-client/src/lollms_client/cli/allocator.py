@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 
 # Of glibc's malloc.h.
@@ -17,6 +16,8 @@ def keep_freed_memory() -> None:
     A window of Whisper takes and gives back some 300 MB; to fetch them from the system each time is a third of it. For
     processes of our own alone: the whole process is bigger by it, to its end.
     """
+    import ctypes
+
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_MMAP_MAX, 0)
         libc.mallopt(_TRIM_THRESHOLD, _KEPT)

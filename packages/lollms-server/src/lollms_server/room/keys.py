@@ -77,7 +77,7 @@ class Keys:
         self.changed: Callable[[tuple[Key, ...]], object] = lambda keys: None
         self._seen: object = ()
         self._keys: tuple[Key, ...] = ()
-        self._looked = False  # in this turn
+        self._looked: asyncio.AbstractEventLoop | None = None  # in its turn of now
 
     def all(self) -> tuple[Key, ...]:
         """The keys of now.
@@ -104,16 +104,19 @@ class Keys:
 
         Each look lets another thread run, for which the loop then waits.
         """
-        if self._looked:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread has no turns
+            return self.all()
+        if self._looked is loop:
             return self._keys
         keys = self.all()
-        with contextlib.suppress(RuntimeError):  # there is no loop
-            asyncio.get_running_loop().call_soon(self._turn_ended)
-            self._looked = True
+        loop.call_soon(self._turn_ended)
+        self._looked = loop
         return keys
 
     def _turn_ended(self) -> None:
-        self._looked = False
+        self._looked = None
 
     def find(self, presented: str, address: str) -> Caller:
         """Who has that key.
