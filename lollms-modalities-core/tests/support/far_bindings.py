@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,7 +104,7 @@ class FarTTSBinding(LollmsTTSBinding):
             extra["sample"] = digest(kwargs["sample"])
         call.record(model=self.model, extra=extra)
         if kwargs["do"] == "held":
-            path = Path(tempfile.gettempdir()) / f"held-{os.getpid()}.wav"
+            path = Path("held.wav").absolute()  # in the worker's own folder, which ends with it
             path.write_bytes(Audio.from_pcm(b"\0\0", 8000))
             return Audio(path=path)
         return Audio.from_pcm(text.encode("utf-16-le"), 8000)

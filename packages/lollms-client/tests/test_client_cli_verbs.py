@@ -199,3 +199,17 @@ def test_the_installed_manual_page_is_the_one_of_the_commands() -> None:
     told = "run lollms man --raw > packages/lollms-client/data/share/man/man1/lollms.1"
     assert said(Path(str(kept)).read_text("utf-8")) == said(manual.page()), told
     assert len(said(manual.page())) > 150
+
+
+def test_the_manual_page_goes_into_a_pipe_as_man_shows_it(lollms: Shell) -> None:
+    programs = lollms.folder / "programs"
+    programs.mkdir()
+    shown = programs / "man"
+    shown.write_text('#!/bin/sh\necho "shown $*"; exec /bin/cat\n')
+    shown.chmod(0o755)
+    first, *page = lollms("man", PATH=str(programs)).stdout.decode().splitlines()
+    assert first == "shown -l -"
+    assert page == lollms("man", "--raw", PATH=str(programs)).stdout.decode().splitlines()
+    shown.unlink()
+    assert "apt-get install man-db" in lollms("man", code=1, PATH=str(programs)).stderr
+    assert lollms("man", "--raw", PATH=str(programs)).stdout.startswith(b".TH LOLLMS 1")

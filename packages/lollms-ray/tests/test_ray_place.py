@@ -26,6 +26,7 @@ from lollms_modalities.workers.finding_places import find_place
 from lollms_ray import RayPlace
 from lollms_ray.frames import Frames
 from lollms_ray.helper import make_token
+from waiting import wait_until
 
 
 def test_it_is_found_by_name_and_address() -> None:
@@ -172,11 +173,19 @@ frames.read()
     assert "sesame-1" not in str(asked)
 
 
-def test_an_environment_without_ray_is_told(tmp_path: Path) -> None:
+def test_an_environment_without_ray_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     fake_python(tmp_path, "#!/bin/sh\necho No module named lollms_ray >&2\nexit 1\n")
     with pytest.raises(PlaceError, match="No module named lollms_ray") as caught:
         LollmsTTSBindingManager().require_binding("example", place=RayPlace(environment=tmp_path))
     assert caught.value.reason == "program"
+    wait_until(lambda: not list(temporary.iterdir()))
+    (tmp_path / "bin" / "python").write_text("#!/no/such/program\n")
+    with pytest.raises(PlaceError, match="cannot be started"):
+        LollmsTTSBindingManager().require_binding("example", place=RayPlace(environment=tmp_path))
+    assert not list(temporary.iterdir())
 
 
 def test_a_token_is_its_user_s_alone(tmp_path: Path) -> None:

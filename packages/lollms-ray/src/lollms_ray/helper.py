@@ -104,11 +104,16 @@ class Helper:
             variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [str(cluster.python), "-I", "-m", "lollms_ray.holder", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], env=variables, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            )  # fmt: skip
+            try:
+                self._process = subprocess.Popen(
+                    [str(cluster.python), "-I", "-m", "lollms_ray.holder", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()], env=variables, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                )  # fmt: skip
+            except BaseException:
+                ours.close()
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise
         self._sock = ours
         self._frames = Frames(ours)
         atexit.register(self._leave)
@@ -221,6 +226,10 @@ class Helper:
             asker.news.put(({"type": "gone"}, []))
             asker.ended({"cause": "", "code": None, "lines": []})
         self._frames.close()
+        # What the holder does itself, unless it was ended; until then Ray may use the folder.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _take(self, told: Told, descriptors: list[int]) -> None:
         if told["type"] in ("ready", "refused"):

@@ -6,7 +6,6 @@ The distribution installs it, too, from ``data/share/man/man1``: a test tells wh
 from __future__ import annotations
 
 import inspect
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
+
+from lollms_modalities.errors import LollmsError
 
 _FILES = {
     "~/.config/lollms/config.toml": "The configuration, where XDG_CONFIG_HOME says no other place.",
@@ -30,17 +31,26 @@ _CODES = {
 }  # fmt: skip
 
 
+class ManualError(LollmsError):
+    """The manual page cannot be shown."""
+
+
 def man(
     raw: Annotated[bool, typer.Option("--raw", help="Print the source, as for a file lollms.1.")] = False,
 ) -> int:
     """Show the manual page, which man lollms finds, too, where lollms is on the PATH."""
-    source = page()
-    program = shutil.which("man")
-    if raw or program is None or not sys.stdout.isatty() or os.name != "posix":
-        sys.stdout.write(source)
+    if raw:
+        sys.stdout.write(page())
         return 0
+    program = shutil.which("man")
+    if program is None:
+        raise ManualError(
+            "The program man, which shows the page, is not here.",
+            hint="Install it (on Debian: apt-get install man-db), or say lollms --help; --raw prints the page's source.",
+        )
     sys.stdout.flush()
-    return subprocess.run([program, "-l", "-"], input=source.encode(), check=False).returncode
+    # Into a pipe or a file, too: man writes plain lines there.
+    return subprocess.run([program, "-l", "-"], input=page().encode(), check=False).returncode
 
 
 def page() -> str:
