@@ -27,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 support: Any = importlib.import_module("serving")
+programs: Any = importlib.import_module("programs")
 
 VERSION = "2025.4.4"  # the newest for Python 3.13.0
 # Its pages, and what the integrations need, as their manifests of that version have it.
@@ -61,34 +62,19 @@ def installed(folder: Path) -> Path:
 @contextmanager
 def running(program: Path, folder: Path) -> Iterator[str]:
     """Home Assistant with one user, ``soak``; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = programs.free_port()
     listens = f"http:\n  server_host: 127.0.0.1\n  server_port: {port}\n"
     (folder / "configuration.yaml").write_text(f"{listens}api:\nconfig:\nstt:\ntts:\nlogger:\n  default: warning\n")
     environment = {"HOME": str(folder), "PATH": os.environ["PATH"]}
     add = [str(program), "--script", "auth", "-c", str(folder), "add", "soak", "soak-soak"]
     subprocess.run(add, check=True, env=environment, stdout=subprocess.DEVNULL)
-    with (folder / "out").open("w") as log:
-        command = [str(program), "-c", str(folder), "--skip-pip"]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
-        try:
-            until = time.monotonic() + START
-            while not _listens(port):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError((folder / "out").read_text()[-3000:])
-                time.sleep(1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(60)
+    command = [str(program), "-c", str(folder), "--skip-pip"]
 
+    def answers() -> None:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
-            return True
-    except OSError:
-        return False
+    with programs.running(command, folder, environment, answers, START):
+        yield f"http://127.0.0.1:{port}"
 
 
 class Client:

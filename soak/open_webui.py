@@ -12,7 +12,6 @@ import base64
 import importlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from lollms_server.room.keys import Keys
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 support: Any = importlib.import_module("serving")
+programs: Any = importlib.import_module("programs")
 browser: Any = importlib.import_module("open_webui_browser")
 
 VERSION = "0.12.4"
@@ -68,8 +68,7 @@ def installed(folder: Path) -> Path:
 @contextmanager
 def running(program: Path, folder: Path, server: str, key: str, talker: str) -> Iterator[str]:
     """Open WebUI with that server for everything, and that model to talk with; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = programs.free_port()
     v1 = f"{server}/v1"
     environment = {
         "HOME": str(folder), "PATH": os.environ["PATH"], "DATA_DIR": str(folder), "WEBUI_AUTH": "False",
@@ -84,27 +83,13 @@ def running(program: Path, folder: Path, server: str, key: str, talker: str) -> 
         "IMAGES_OPENAI_API_KEY": key, "IMAGE_GENERATION_MODEL": "gpt-image-1", "IMAGE_SIZE": "64x64",
         "AUTOMATIC1111_BASE_URL": server, "AUTOMATIC1111_API_AUTH": f"soak:{key}",
     }  # fmt: skip
-    with (folder / "log").open("w+") as log:
-        command = [str(program), "serve", "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
-        try:
-            until = time.monotonic() + START
-            while not _answers(f"http://127.0.0.1:{port}/health"):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise RuntimeError((folder / "log").read_text()[-3000:])
-                time.sleep(1)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(60)
+    command = [str(program), "serve", "--host", "127.0.0.1", "--port", str(port)]
 
+    def answers() -> None:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
 
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5):
-            return True
-    except OSError:
-        return False
+    with programs.running(command, folder, environment, answers, START):
+        yield f"http://127.0.0.1:{port}"
 
 
 class Client:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-
 from lollms_modalities.errors import LollmsError
 
 _FILES = {
@@ -46,7 +45,7 @@ def man(
     if program is None:
         raise ManualError(
             "The program man, which shows the page, is not here.",
-            hint="Install it (on Debian: apt-get install man-db), or say lollms --help; --raw prints the page's source.",
+            hint="Install it (Debian: apt-get install man-db), or say lollms --help; --raw prints the source.",
         )
     sys.stdout.flush()
     # Into a pipe or a file, too: man writes plain lines there.
