@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lollms_modalities import Audio, AudioFileNotFoundError, MediaError, check_media
+from lollms_modalities import Audio, AudioFileNotFoundError, MediaError, OptionError, Transcript, check_media
 
 WAV = bytes(Audio.from_pcm(b"\0\0" * 100, 8000))
 
@@ -32,6 +32,19 @@ def test_a_file_that_is_there_is_taken_whatever_its_name(folder: Path, name: str
 def test_a_home_folder_is_still_found(folder: Path) -> None:
     (folder / "home" / "x.wav").write_bytes(WAV)
     assert check_media("~/x.wav", role="audio") == folder / "home" / "x.wav"
+
+
+@pytest.mark.parametrize("result", [Audio(WAV), Transcript("hello")], ids=["audio", "transcript"])
+def test_a_result_is_kept_in_a_home_folder(folder: Path, result: Audio | Transcript) -> None:
+    suffix = "wav" if isinstance(result, Audio) else "txt"
+    assert result.save(f"~/x.{suffix}") == folder / "home" / f"x.{suffix}"
+    assert result.save(f"~rec.{suffix}") == Path(f"~rec.{suffix}")
+    assert (folder / f"~rec.{suffix}").read_bytes() == (folder / "home" / f"x.{suffix}").read_bytes()
+    with pytest.raises(OptionError, match=r"Write \./ before"):
+        result.save(f"~nobody_of_that_name/x.{suffix}")
+    with pytest.raises(OptionError, match="is a folder"):
+        result.save("~")
+    assert sorted(p.name for p in folder.iterdir()) == ["home", f"~rec.{suffix}"]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,13 @@ _COPIED = 1 << 20  # bytes at a time
 
 
 def expanded(path: Path) -> Path:
-    """``path`` with the home folder in the place of ``~``. Raises ``OptionError`` where there is no such user."""
+    """``path`` with the home folder in the place of ``~``; ``~rec.wav`` is the name of a file.
+
+    Raises:
+        OptionError: there is no such user.
+    """
+    if len(path.parts) == 1 and str(path) != "~":
+        return path
     try:
         return path.expanduser()
     except RuntimeError as exc:

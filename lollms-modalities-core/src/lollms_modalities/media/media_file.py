@@ -14,6 +14,7 @@ from lollms_modalities.media.files import WholeFile, explained
 from lollms_modalities.media.formats import format_of, sniff
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
+from lollms_modalities.media.files import expanded
 from lollms_modalities.media.result import Result, check_folder, write_whole
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class MediaFile(Result, bytes):
             SaveError: writing failed.
             PluginRefused: a plug-in does not let it pass.
         """
-        target = check_folder(Path(path))
+        target = check_folder(expanded(Path(path)))
         self._saved(target)
         return target
 

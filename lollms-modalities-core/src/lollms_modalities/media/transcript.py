@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from lollms_modalities.media.files import expanded
 from lollms_modalities.media.result import Result, check_folder, suffix_format, write_whole
 from lollms_modalities.media.said import Segment as Segment
 from lollms_modalities.media.said import Word as Word
@@ -151,7 +152,7 @@ class Transcript(Result, str):
         """
         from lollms_modalities.media.encoded import EncodedText, told
 
-        target = check_folder(Path(path))
+        target = check_folder(expanded(Path(path)))
         kind = suffix_format(target, _SUFFIXES)
         if kind == "srt":
             text = self.to_srt()
