@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lollms_modalities import Audio, AudioFileNotFoundError, MediaError, OptionError, Transcript, check_media
+from lollms_modalities import (
+    Audio,
+    AudioFileNotFoundError,
+    BindingSettings,
+    MediaError,
+    OptionError,
+    Transcript,
+    check_media,
+)
+from pydantic import Field
 
 WAV = bytes(Audio.from_pcm(b"\0\0" * 100, 8000))
 
@@ -45,6 +54,22 @@ def test_a_result_is_kept_in_a_home_folder(folder: Path, result: Audio | Transcr
     with pytest.raises(OptionError, match="is a folder"):
         result.save("~")
     assert sorted(p.name for p in folder.iterdir()) == ["home", f"~rec.{suffix}"]
+
+
+def test_settings_that_are_paths_are_below_the_home_folder(folder: Path) -> None:
+    class Settings(BindingSettings):
+        one: Path | None = None
+        more: dict[str, list[Path | None]] = Field(default={})
+        either: str | Path = ""
+        default: Path = Path("~/models")
+
+    home = folder / "home"
+    made = Settings(one=Path("~/a"), more={"x": [Path("~"), Path("~b"), None]}, either="~/c")
+    assert (made.one, made.default, made.either) == (home / "a", home / "models", "~/c"), "a text may be a name"
+    assert made.more == {"x": [home, Path("~b"), None]}
+    unknown = Path("~nobody_of_that_name/x")
+    assert Settings(one=unknown).one == unknown
+    assert Settings.model_validate({"one": "~/a"}).one == home / "a"
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,13 @@ def test_our_own_decoder_hears_the_same(kind: str) -> None:
     assert after.to_numpy().tobytes() == before.to_numpy().tobytes()
 
 
+def test_files_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.wav").write_bytes(file_of("wav"))
+    put("~/a.wav", MARK)
+    assert verify("~/a.wav").status == "whole"
+
+
 @pytest.mark.parametrize("kind", SOUND)
 def test_the_head_of_a_stream(kind: str, tmp_path: Path) -> None:
     """What an encoder gives first has all headers; put together the stream is the file."""

@@ -227,6 +227,12 @@ def test_eight_threads_get_their_own_answers(piper: PiperTTSBinding) -> None:
 # --- voices ---------------------------------------------------------------------------------------------------------
 
 
+def test_voices_are_found_in_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    with LollmsTTSBindingManager().require_binding("piper", piper_voices_dir="~/voices") as piper:
+        assert {"a.onnx", "b.onnx"} <= set(piper.list_voices())
+
+
 def test_voices_of_a_folder(folder: Path) -> None:
     with PiperTTSBinding(piper_voices_dir=folder, default_voice="b") as piper:
         assert piper.list_voices() == ["a.onnx", "b.onnx", JOE]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from lollms_modalities import ConfigurationError
+from lollms_server.jobs.files import files_of
+from lollms_server.jobs.store import Store
 from lollms_server.room.callers import TERMINAL
 from lollms_server.room.configuration import Configuration, load_configuration
 from lollms_server.room.serving import catalogue_of
@@ -84,6 +86,23 @@ def test_what_is_wrong_is_told_with_its_line(
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no configuration file"):
         load_configuration(tmp_path / "none.toml")
+
+
+def test_files_are_in_the_home_folder_of_whoever_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    named = "keys_file = '~/keys.json'\ntls_certificate = '~/c.pem'\ntls_key = '~/k.pem'\nsocket = '~/admin.sock'\n"
+    (tmp_path / "serve.toml").write_text(f"[serve]\n{named}")
+    read = load_configuration(tmp_path / "serve.toml").serve
+    found = (read.keys_path(), read.tls_certificate, read.tls_key, read.socket_path())
+    assert [path and path.relative_to(tmp_path / "home").name for path in found] == [
+        "keys.json", "c.pem", "k.pem", "admin.sock"
+    ]  # fmt: skip
+    Store("sqlite:///~/jobs/jobs.sqlite3").close()
+    files_of("~/results").write("a" * 32, "made", b"made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "serve.toml"]
+    assert (tmp_path / "home" / "jobs" / "jobs.sqlite3").is_file()
+    assert (tmp_path / "home" / "results").is_dir()
 
 
 def test_what_it_says(gate: Path, configure: Callable[..., Configuration]) -> None:

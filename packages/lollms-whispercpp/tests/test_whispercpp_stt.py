@@ -657,6 +657,13 @@ def test_a_model_is_named_for_one_call(make: Make, folder: Path, models: Path, s
             whisper.transcribe_audio(sentence, name)
 
 
+def test_a_model_of_the_home_folder(make: Make, models: Path, sentence: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(models.parent))
+    heard = make().transcribe_audio(sentence, f"~/{models.name}/ggml-tiny.en.bin")
+    assert heard.provenance is not None
+    assert heard.provenance.model == str(models / "ggml-tiny.en.bin")
+
+
 def test_the_default_model_may_be_a_name_or_the_only_one(make: Make, folder: Path, sentence: Audio) -> None:
     (folder / "x.gguf").unlink()
     for given in (None, "small.en", "ggml-small.en.bin"):

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
 
 from lollms_modalities.errors import BindingDependencyError, MediaError
 from lollms_modalities.media.encoded import WrittenFile, encodes, place_for, told
-from lollms_modalities.media.files import WholeFile, explained
+from lollms_modalities.media.files import WholeFile, expanded, explained
 from lollms_modalities.media.formats import format_of, sniff
 from lollms_modalities.media.input import open_media as open_media
 from lollms_modalities.media.input import read_media as read_media
-from lollms_modalities.media.files import expanded
 from lollms_modalities.media.result import Result, check_folder, write_whole
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ Importing this module imports pydantic; nothing in the package does so before th
 from __future__ import annotations
 
 import logging
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import CoreSchema
@@ -25,6 +27,14 @@ except Exception:
 
 # Settings that programs of 1.x fill from what may be empty.
 _NONE_IS_LEFT_OUT = ("device", "model_name", "model_id_or_path", "host_address", "verify_ssl_certificate")
+
+
+def _at_home(value: Any) -> Any:
+    if isinstance(value, Path):
+        return Path(os.path.expanduser(value))  # as it was where there is no such user
+    if isinstance(value, dict):
+        return {name: _at_home(part) for name, part in value.items()}
+    return type(value)(map(_at_home, value)) if type(value) in (list, tuple, set, frozenset) else value
 
 
 class _Fields(BaseModel):
@@ -69,6 +79,12 @@ class BindingSettings(_Fields):
                 continue
             given[name] = value
         return given
+
+    @model_validator(mode="after")
+    def _at_home(self) -> Self:
+        """``~`` in a path is the home folder where the binding runs: no shell has seen what a file says."""
+        self.__dict__.update({name: _at_home(value) for name, value in self.__dict__.items()})
+        return self
 
 
 class CallOptions(_Fields):

@@ -103,7 +103,7 @@ def _context(verify: bool | Path) -> ssl.SSLContext:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
     try:
-        return ssl.create_default_context(cafile=None if verify is True else os.fspath(verify))
+        return ssl.create_default_context(cafile=None if verify is True else os.path.expanduser(verify))
     except OSError as exc:
         raise ServiceError(f"The certificates in {verify} cannot be read: {exc.strerror or exc}.") from exc
 

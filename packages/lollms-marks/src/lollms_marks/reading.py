@@ -101,7 +101,7 @@ def verify(path: str | os.PathLike[str], *, trust: Iterable[str | os.PathLike[st
         ValueError: a file of ``trust`` holds no certificates.
     """
     anchors = "".join(certificates_in(each) for each in trust)
-    target = Path(path)
+    target = Path(os.path.expanduser(path))
     if not S_ISREG(target.stat().st_mode):
         raise OSError(EINVAL, "it is no file", str(target))
     problems: list[str] = []
@@ -122,7 +122,7 @@ def verify(path: str | os.PathLike[str], *, trust: Iterable[str | os.PathLike[st
 
 def certificates_in(path: str | os.PathLike[str]) -> str:
     """The certificates in a file (PEM), and nothing else of it, such as a key. Raises as ``verify`` does."""
-    found = _CERTIFICATE.findall(Path(path).read_text("ascii", "replace"))
+    found = _CERTIFICATE.findall(Path(os.path.expanduser(path)).read_text("ascii", "replace"))
     if not found:
         raise ValueError("it holds no certificate (PEM)")
     text = "".join(f"{each}\n" for each in found)

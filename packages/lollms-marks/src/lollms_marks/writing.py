@@ -23,7 +23,7 @@ def put(media: bytes | str | os.PathLike[str], mark: Mark) -> bytes | None:
     if isinstance(media, bytes | bytearray | memoryview):
         data = media if isinstance(media, bytes) else bytes(media)  # of results a copy would be made
         return edited(data, write(View(data), mark))
-    path = Path(media)
+    path = Path(os.path.expanduser(media))
     edit_file(path, viewed(path, lambda view: write(view, mark)))
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def find_model(name: str | None, default: Path | None, folder: Path | None) -> M
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=_known(default, folder))
     if len(Path(name).parts) > 1:
-        return _read(Path(name))
+        return _read(Path(os.path.expanduser(name)))
     own = default if default is not None and name in _names(default) else None
     found_model = _inside(name, folder) or (_read(own) if own else None)
     if found_model is None:

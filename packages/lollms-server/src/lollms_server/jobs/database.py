@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -48,7 +48,8 @@ def engine_of(text: str) -> tuple[Engine, str]:
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise ValueError("a database in memory survives nothing")
-        return _sqlite(text, url.database), url.render_as_string()
+        url = url.set(database=os.path.expanduser(url.database))
+        return _sqlite(url, str(url.database)), url.render_as_string()
     if backend != "postgresql":
         raise ValueError(f"{backend!r:.40} is no database that it can be")
     url = url.set(drivername="postgresql+psycopg")
@@ -60,7 +61,7 @@ def engine_of(text: str) -> tuple[Engine, str]:
     return engine, url.render_as_string(hide_password=True)
 
 
-def _sqlite(url: str, path: str) -> Engine:
+def _sqlite(url: URL, path: str) -> Engine:
     os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
     # For its owner alone, and with it the files that SQLite puts beside it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -53,7 +53,7 @@ def files_of(address: str | Path) -> Files:
         ConfigurationError: they cannot be kept there.
     """
     try:
-        return Remote(str(address)) if "://" in str(address) else Folder(Path(address))
+        return Remote(str(address)) if "://" in str(address) else Folder(Path(os.path.expanduser(address)))
     except Exception as exc:  # a place has errors of its own
         hint = 'It is a folder, or an address with pip install "lollms-server[fsspec]>=2.0,<3" and what that needs.'
         raise ConfigurationError(f"[serve.jobs] results: {exc!s:.300}.", hint=hint) from exc

@@ -56,6 +56,11 @@ def _network(value: str) -> str:
     return value
 
 
+def _at_home(value: Path) -> Path:
+    """``~`` in a file is seen by no shell."""
+    return Path(os.path.expanduser(value))
+
+
 def _host(value: str) -> str:
     if not re.fullmatch(r"\[?[0-9A-Fa-f:.]+\]?|[A-Za-z0-9._-]+", value):
         raise ValueError("a host is a name or an address, without a port and without wildcards")
@@ -74,6 +79,7 @@ def _root(value: str) -> str:
     return value
 
 
+File = Annotated[Path, AfterValidator(_at_home)]
 Name = Annotated[str, AfterValidator(_named)]
 Seconds = Annotated[
     Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_seconds),
@@ -144,8 +150,8 @@ class Serve(_Table):
     root_path: Annotated[str, AfterValidator(_root)] = Field(
         default="", description="The path under which a proxy offers the server."
     )
-    tls_certificate: Path | None = Field(default=None, description="File with the certificate, for TLS.")
-    tls_key: Path | None = Field(default=None, description="File with its key.")
+    tls_certificate: File | None = Field(default=None, description="File with the certificate, for TLS.")
+    tls_key: File | None = Field(default=None, description="File with its key.")
     surfaces: tuple[Surface, ...] = Field(default=("openai", "lollms"), description="Which tongues are spoken.")
     page: bool = Field(default=True, description="Whether a browser gets a page at /; it needs the surface lollms.")
     open_lists: bool = Field(default=False, description="Whether models and voices are listed without a key.")
@@ -167,10 +173,10 @@ class Serve(_Table):
     )
     hook_timeout: float = Field(default=2.0, description="Seconds that one hook of a plug-in may take.", gt=0, le=60)
     max_upload: Bytes = Field(default=100_000_000, description="Bytes of one upload.")
-    keys_file: Path | None = Field(
+    keys_file: File | None = Field(
         default=None, description="Where the keys' hashes are; in the platform's folder for data."
     )
-    socket: Path | None = Field(default=None, description="The Unix socket for admins at the terminal.")
+    socket: File | None = Field(default=None, description="The Unix socket for admins at the terminal.")
     jobs: JobSettings = Field(default=JobSettings(), description="A table of its own, [serve.jobs].")
     wyoming: WyomingSettings | None = Field(
         default=None, description="A table of its own, [serve.wyoming]; Wyoming is spoken where it is there."
