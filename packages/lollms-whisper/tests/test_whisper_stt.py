@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import subprocess
@@ -26,6 +27,7 @@ from lollms_modalities import (
     BindingDependencyError,
     CallCancelled,
     CancelToken,
+    GenerationError,
     MediaError,
     ModelNotFoundError,
     OptionError,
@@ -34,7 +36,7 @@ from lollms_modalities import (
     Transcript,
 )
 from lollms_modalities.kit import decode_audio
-from lollms_whisper import WhisperSTTBinding
+from lollms_whisper import WhisperSTTBinding, engine
 from lollms_whisper.engine import _SIZES
 from lollms_whisper.hearing import Part, Written, split
 from lollms_whisper.models import KNOWN
@@ -550,6 +552,36 @@ def test_the_old_model_stays_until_the_new_one_is_loaded(
         whisper.transcribe_audio(sentence, "mine")
         assert alive == [True]
         assert old() is None
+
+
+def test_an_unloaded_model_is_gone_when_the_device_s_memory_is_given_back(
+    random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else torch keeps a GPU's memory for itself."""
+    alive: list[bool] = []
+    with WhisperSTTBinding(str(random_model), device="cpu", n_threads=1) as whisper:
+        whisper.load()
+        weights = weakref.ref(whisper.model.get(random_model).decoder)
+
+        def give_back(device: torch.device) -> None:
+            gc.collect()
+            alive.append(weights() is not None)
+
+        monkeypatch.setattr(engine, "free_memory", give_back)
+        whisper.unload()
+    assert alive == [False]
+
+
+def test_out_of_memory_in_loading_is_no_damage_of_the_file(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(openai_whisper, "load_model", fail)
+    with (
+        WhisperSTTBinding(str(random_model), device="cpu") as whisper,
+        pytest.raises(GenerationError, match="ran out of memory"),
+    ):
+        whisper.load()
 
 
 def test_a_pickle_with_code_is_refused_and_does_not_run(models: Path, sentence: Audio, tmp_path: Path) -> None:

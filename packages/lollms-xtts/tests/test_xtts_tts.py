@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,6 +268,24 @@ def test_two_bindings_share_the_model_and_what_it_has_heard(xtts: XTTSBinding, x
     with XTTSBinding(xtts_folder, n_threads=1) as other:
         other.load()
         assert other.model is xtts.model
+
+
+def test_an_unloaded_model_is_gone_when_the_device_s_memory_is_given_back(
+    xtts_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else torch keeps a GPU's memory for itself."""
+    alive: list[bool] = []
+    with XTTSBinding(xtts_folder, device="cpu", n_threads=2) as alone:
+        alone.load()
+        weights = weakref.ref(alone.model.model)
+
+        def give_back(device: torch.device) -> None:
+            gc.collect()
+            alive.append(weights() is not None)
+
+        monkeypatch.setattr(engine, "free_memory", give_back)
+        alone.unload()
+    assert alive == [False]
 
 
 @pytest.mark.parametrize("seconds", [0.1, 45.0])

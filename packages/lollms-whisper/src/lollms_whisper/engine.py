@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lollms_modalities import CallCancelled, CallTimeout, ModelCache, ModelNotFoundError, ServiceError
 from lollms_modalities.kit import download
-from lollms_modalities.kit.torch import pick_device
+from lollms_modalities.kit.torch import free_memory, pick_device, translate_error
 
 from lollms_whisper import models
 
@@ -41,12 +41,19 @@ def load(path: Path, how: How) -> Whisper:
     if heads is not None:
         model.set_alignment_heads(heads)
         model.to(device)
+    free_memory(device)  # on a GPU, of what was read from the file
     return model
 
 
 def loaded_model(how: How) -> ModelCache[Path, Whisper]:
     """The model that one binding has in memory. Another takes its place once it is loaded itself."""
-    return ModelCache(lambda path: load(path, how), key=("openai-whisper", *how))
+    return ModelCache(lambda path: load(path, how), key=("openai-whisper", *how), free=_free)
+
+
+def _free(model: Whisper) -> None:
+    device = model.device
+    vars(model).clear()  # whoever calls this still holds the model itself
+    free_memory(device)
 
 
 def _fetch(path: Path, how: How) -> None:
@@ -76,18 +83,16 @@ def _fetch(path: Path, how: How) -> None:
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn what a file that is no Whisper model makes torch and Whisper raise into ``ModelNotFoundError``."""
-    import torch
-
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except pickle.UnpicklingError as exc:
         raise ModelNotFoundError(
             f"{str(path)!r} holds more than numbers, which could run anything, or is damaged; it was not loaded.",
             hint="Take the model from somebody you trust, or fetch it again.",
         ) from exc
     except (RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError) as exc:
+        if translate_error(exc) is not None:
+            raise  # out of memory, which torch says in more ways than one
         reason = str(exc).strip().splitlines() or [""]
         raise ModelNotFoundError(
             f"{str(path)!r} is no model of openai-whisper, or damaged ({type(exc).__name__}: {reason[0][:200]}).",

@@ -214,7 +214,7 @@ class XTTSBinding(LollmsTTSBinding):
             models.check_licence(settings.model_name, settings.accept_license)
             found = models.fetch(found, local_files_only=settings.local_files_only)
         folder, device = found.resolve(), settings.device
-        return SharedModel(key=("xtts", folder, device), load=lambda: load(folder, device))
+        return SharedModel(key=("xtts", folder, device), load=lambda: load(folder, device), free=Engine.free)
 
     def translate_error(self, error: Exception) -> LollmsError | None:
         if isinstance(error, ImportError):

@@ -18,6 +18,7 @@ from lollms_modalities import (
 )
 from lollms_modalities.kit import near_miss, pieces, quiet
 from lollms_modalities.kit.hub import explain_loading
+from lollms_modalities.kit.torch import free_memory
 
 from lollms_xtts.models import WHAT, read_config
 
@@ -141,6 +142,13 @@ class Engine:
                 self._heard.popitem(last=False)
         self._heard.move_to_end(content)
         return self._heard[content]
+
+    def free(self) -> None:
+        """Let go of the memory."""
+        self.model = None
+        self.speakers = {}
+        self._heard.clear()
+        free_memory(self.device)
 
     def forget(self, content: bytes) -> None:
         """Forget what was learnt from a recording, of which this is the ``digest``."""
