@@ -40,10 +40,10 @@ def clip(*, large: bool = False) -> tuple[Any, Any]:
 
 def t5(*, umt5: bool = False) -> tuple[Any, Any]:
     """T5's tokenizer, of letters, and the encoder of T5 v1.1 XXL, or of UMT5 XXL."""
-    from diffusers_models import _t5
+    from diffusers_models import t5_encoder
     from transformers import T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-    tokenizer, _ = _t5(umt5=umt5)
+    tokenizer, _ = t5_encoder(umt5=umt5)
     config = (UMT5Config if umt5 else T5Config)(
         vocab_size=256_384 if umt5 else 32_128, d_model=4096, d_kv=64, d_ff=10_240, num_layers=24, num_heads=64,
         pad_token_id=0, eos_token_id=1, feed_forward_proj="gated-gelu",

@@ -56,7 +56,6 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_real_size_have_as_many_numbers_as_published(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
