@@ -46,7 +46,7 @@ def attention(subject: Subject, bench: Bench) -> None:
     """That kind is at work which was asked for, and its step is nearly that of torch's own; others are refused."""
     given: list[tuple[Any, Any]] = []
     steps: dict[str, Any] = {}
-    for name in ("native", "_native_flash" if bench.on_card else "_native_math", "flash"):
+    for name in ("native", "_native_flash", "flash"):
         error = refusal(BindingDependencyError, partial(_step_by, name, subject, bench, given, steps))
         assert error is None or name == "flash", f"{name} was refused: {error}"
         if error is not None:
