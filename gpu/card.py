@@ -22,7 +22,10 @@ _DISTRIBUTIONS = (
     "numpy",
     "lollms-modalities-core",
 )
-_LEFT = 32 << 20  # bytes that are left of a card that is short of memory
+# Bytes that are left, about, of a card that is short of memory. For what is larger than a megabyte torch takes 20 MiB
+# at once: such a thing cannot be had. With more left, convolutions would go ways that need less memory, and be
+# remembered so, with a rounding of their own.
+_LEFT = 10 << 20
 
 
 def facts(device: str) -> dict[str, str]:
@@ -41,27 +44,32 @@ def facts(device: str) -> dict[str, str]:
     return {
         **told,
         "card": about.name,
-        "driver": _ask("driver_version"),
+        "driver": _ask("driver_version") or "not told",
         "memory": f"{about.total_memory / 1e9:.1f} GB",
     }
 
 
 def used(device: str) -> int:
-    """Bytes of the card's memory that are taken, by whoever, as its driver says in a process of its own.
+    """Bytes of the card's memory that are taken, by whoever, as its driver says in a process of its own, or else here.
 
     On a processor: bytes of all the tensors of this process.
     """
     if device == "cpu":
         return _tensors()
-    return int(float(_ask("memory.used")) * (1 << 20))
+    if (told := _ask("memory.used")).isdecimal():
+        return int(told) << 20
+    free, whole = _torch().cuda.mem_get_info()
+    return int(whole - free)
 
 
 def _ask(field: str) -> str:
+    """What nvidia-smi says of the card; "" where it is not there or cannot ask."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        raise RuntimeError("There is no nvidia-smi, which tells how much of the card is taken.")
+        return ""
     command = [program, f"--query-gpu={field}", "--format=csv,noheader,nounits", "--id=0"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return "" if done.returncode else done.stdout.strip()
 
 
 def _tensors() -> int:
@@ -135,12 +143,29 @@ def short_of_memory(device: str, part: Any = None) -> Iterator[None]:
     settle(device)
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
-    ballast = torch.empty(max(0, free - _LEFT), dtype=torch.uint8, device=device)
+    ballast = fill(lambda size: torch.empty(size, dtype=torch.uint8, device=device), free, torch.OutOfMemoryError)
     try:
         yield
     finally:
-        del ballast
+        ballast.clear()
         torch.cuda.empty_cache()
+
+
+def fill(take: Callable[[int], object], free: int, refused: type[Exception]) -> list[object]:
+    """Take all that there is, in ever smaller pieces: no card gives all that is free in one.
+
+    Args:
+        take: takes so many bytes, or raises ``refused``.
+        free: bytes that there may be.
+    """
+    taken, size = [], max(free, _LEFT)
+    while True:
+        try:
+            taken.append(take(size))
+        except refused:
+            if size == _LEFT:
+                return taken
+            size = max(size // 2, _LEFT)
 
 
 @contextmanager

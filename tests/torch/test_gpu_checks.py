@@ -11,6 +11,7 @@ import torch
 from lollms_modalities import CallCancelled, CancelToken
 from lollms_modalities.kit.torch import translate_error
 
+from gpu import card
 from gpu.bench import Bench
 from gpu.checks import promised
 from gpu.checks.precision import compare
@@ -138,3 +139,28 @@ def test_what_goes_wrong_in_a_thread_is_raised() -> None:
     assert at_once([lambda: 1, lambda: 2]) == [1, 2]
     with pytest.raises(ZeroDivisionError):
         at_once([lambda: 1 // 0, lambda: 2])
+
+
+@pytest.mark.parametrize("most", [79 << 30, 30 << 30, 100 << 20])
+def test_a_card_is_filled_though_it_gives_not_all_in_one(most: int) -> None:
+    """One of which so much can be had at once, in steps of two megabytes, of a little less than it says."""
+    left = (79 << 30) - (5 << 20)
+
+    def take(size: int) -> int:
+        nonlocal left
+        size = -(-size // (2 << 20)) * (2 << 20)
+        if size > min(left, most):
+            raise torch.OutOfMemoryError
+        left -= size
+        return size
+
+    taken = card.fill(take, 79 << 30, torch.OutOfMemoryError)
+    assert taken
+    assert 0 <= left < 12 << 20
+
+
+def test_a_card_is_asked_by_torch_where_nvidia_smi_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (30 << 30, 80 << 30))
+    for told, expected in (("1234", 1234 << 20), ("[N/A]", 50 << 30), ("", 50 << 30)):
+        monkeypatch.setattr(card, "_ask", lambda field, told=told: told)
+        assert card.used("cuda") == expected
