@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,13 @@ def sound(seconds: float) -> Any:
 
 
 def _call(binding: Any, seed: int, bench: Bench, **controls: Any) -> str:
+    return str(_transcribed(binding, seed, bench, **controls))
+
+
+def _transcribed(binding: Any, seed: int, bench: Bench, **controls: Any) -> Any:
     # Of some randomness, so that a seed makes a difference.
     how: dict[str, Any] = {"language": "en", "temperature": 1.0, "beam_size": 1, "no_speech_threshold": 1.0, **controls}
-    return str(binding.transcribe_audio(sound(bench.size(20, 2)), seed=seed, **how))
+    return binding.transcribe_audio(sound(bench.size(20, 2)), seed=seed, **how)
 
 
 def subject(model: str, seconds: float) -> Subject:
@@ -48,7 +54,7 @@ def _engine(binding: Any) -> Any:
 
 def correctness(whisper: Subject) -> list[Check]:
     """Of Whisper alone."""
-    return [whisper.check("half beside single precision", half)]
+    return [whisper.check("half beside single precision", half), whisper.check("times of words", words)]
 
 
 def half(whisper: Subject, bench: Bench) -> None:
@@ -62,6 +68,20 @@ def half(whisper: Subject, bench: Bench) -> None:
         tokens = torch.randint(model.dims.n_vocab, (1, _TOKENS), generator=draw).to(bench.device)
         half = torch.float16 if bench.on_card else torch.bfloat16
         compare(bench, whisper.model, lambda dtype: model(mel.to(dtype), tokens), half=half)
+
+
+def words(whisper: Subject, bench: Bench) -> None:
+    """Each word has its time. On a card the library aligns them by kernels of its own, and else as on a processor."""
+    with whisper.loaded(bench) as binding, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        made = _transcribed(binding, 1, bench, timestamps="word")
+    found = made.words
+    assert found, "no word has a time"
+    assert all(0 <= word.start <= word.end <= made.duration for word in found), "a word is outside of the sound"
+    assert all(one.start <= next.start for one, next in pairwise(found)), "the words are not in their order"
+    bench.note(f"{len(found)} words")
+    for told in {str(one.message) for one in said if "Triton" in str(one.message)}:
+        bench.note(told)
 
 
 def transcript(whisper: Subject, bench: Bench) -> None:
