@@ -165,7 +165,9 @@ class Hearing:
         ]
         goes_on = start + written.goes_on * frames if written.goes_on is not None else None
         if self._ask.word_times:
-            with _aligning:
+            # On a GPU the library has kernels of its own for this, which run on the current one, wherever the model is.
+            current = torch.cuda.device(model.device) if model.device.type == "cuda" else nullcontext()
+            with _aligning, current:
                 add_word_timestamps(
                     segments=parts,
                     model=model,
