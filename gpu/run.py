@@ -73,10 +73,13 @@ def _roots(tiny: bool) -> list[Path]:
 
 
 def _tree() -> str:
-    asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    packed = ROOT / "gpu" / "tree.txt"  # written by pack.sh, where there is no git
-    return done.stdout.strip() or (packed.read_text("utf-8").strip() if packed.is_file() else "unknown")
+    packed = ROOT / "gpu" / "tree.txt"  # written by pack.sh
+    if packed.is_file():
+        return packed.read_text("utf-8").strip()
+    if (git := shutil.which("git")) is None:
+        return "unknown"
+    asked = [git, "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _now() -> str:

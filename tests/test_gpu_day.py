@@ -14,6 +14,7 @@ from waiting import wait_until
 
 from gpu.findings import Check, Figure, Outcome, in_order
 from gpu.report import Report, good
+from gpu.run import _tree
 from gpu.running import planned, run
 from gpu.worker import Setup
 
@@ -141,6 +142,15 @@ def test_what_has_no_time_left_is_told(tmp_path: Path) -> None:
     found = run(setup(tmp_path), report, checks, 0.0, lambda outcome: None)
     assert {outcome.status for outcome in found} == {"no time left"}
     assert not good(found)
+
+
+def test_a_machine_without_git_is_told_what_was_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu.run.ROOT", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert _tree() == "unknown"
+    (tmp_path / "gpu").mkdir()
+    (tmp_path / "gpu" / "tree.txt").write_text("v2.0-7-gabc\n")
+    assert _tree() == "v2.0-7-gabc"
 
 
 def test_two_checks_of_one_name_are_refused() -> None:

@@ -29,7 +29,7 @@ CHECKS = [
     _MUSICGEN.figure("a piece", musicgen.piece, 90),
     _MUSICGEN.figure("eight at once", musicgen.batch, 60),
     _WHISPER.figure("a transcript", whisper.transcript, 60),
-    _LARGE_BARK.figure("a sentence", bark.sentence, 60),
+    _LARGE_BARK.figure("a sentence", bark.sentence, 90),
     _MEDIUM_MUSICGEN.figure("a piece", musicgen.piece, 120),
     _BARK.figure("compiled", bark.compiling, 120),
     _MUSICGEN.figure("compiled", musicgen.compiling, 120),
