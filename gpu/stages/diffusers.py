@@ -18,7 +18,7 @@ CHECKS = [
     made("flux", 120),
     *promises(_SDXL),
     *diffusing.correctness(_SDXL),
-    _SDXL.check("attention", diffusing.no_other_attention),
+    _SDXL.check("attention", diffusing.no_other_attention, loads=3),
     _WAN.check("attention", diffusing.attention, loads=3),  # LTX masks its text, which flash attention does not take
     *(subject.check("half beside single precision", diffusing.half, loads=2) for subject in (_WAN, _LTX, _FLUX)),
     _SDXL.figure("an image", pictures.picture, 60),
