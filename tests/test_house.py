@@ -74,3 +74,13 @@ def test_every_room_says_what_lives_there() -> None:
 def test_users_import_what_is_public(path: Path) -> None:
     found = re.findall(r"^\s*(?:from|import) (lollms_modalities[.\w]*)", path.read_text("utf-8"), re.MULTILINE)
     assert [name for name in found if not PUBLIC.fullmatch(name)] == []
+
+
+HANDLED = ("media/files.py", "media/input.py")  # they tell of it
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.parent.name)
+def test_a_user_who_is_unknown_is_no_crash(source: Path) -> None:
+    """``Path.expanduser`` raises RuntimeError for ``~nobody``; with ``os.path.expanduser`` it is a path like others."""
+    texts = {str(path): path.read_text("utf-8") for path in source.rglob("*.py")}
+    assert not [path for path, text in texts.items() if ".expanduser()" in text and not path.endswith(HANDLED)]

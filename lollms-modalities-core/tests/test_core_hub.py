@@ -42,7 +42,19 @@ def test_a_folder_beside_the_program_is_found(folder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "name", ["", "../outside", "a/../../outside", "a\0b", "x" * 5000, "one/two/three", "/nowhere", "owner/..", "-x/y"]
+    "name",
+    [
+        "",
+        "../outside",
+        "a/../../outside",
+        "a\0b",
+        "x" * 5000,
+        "one/two/three",
+        "/nowhere",
+        "owner/..",
+        "-x/y",
+        "~nobody-here/x",
+    ],
 )
 def test_what_is_neither_a_folder_nor_a_name_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(ModelNotFoundError) as caught:

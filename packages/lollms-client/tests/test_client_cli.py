@@ -303,6 +303,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "another modality": (["speak", "hi", "-b", "stt:piper"], 2, "is no tts binding"),
     "no setting": (["config", "tts.piper.default_sped", "1.2"], 2, "Did you mean 'default_speed'?"),
     "no voice": (["speak", "hi", "-v", "nobody"], 1, "nobody"),
+    "no home": (["install", "piper", "--from", "~nobody-here/x"], 2, "no folder"),
     "no file": (["transcribe", "a.wav"], 1, "There is no audio file"),
     "an address": (["transcribe", "https://a.b/c?d"], 1, "curl -sSL 'https://a.b/c?d' | lollms ... -"),
     "nothing to fetch": (["pull", "tts:example", "x"], 1, "has nothing to fetch"),

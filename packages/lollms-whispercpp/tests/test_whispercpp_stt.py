@@ -90,12 +90,22 @@ def whisper(make: Callable[..., WhisperCppSTTBinding]) -> WhisperCppSTTBinding:
 Make = Callable[..., WhisperCppSTTBinding]
 
 
+_others: set[psutil.Process] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """What other tests have started, and keep, is none of ours."""
+    _others.clear()
+    _others.update(children())
+
+
 def children() -> list[psutil.Process]:
-    """What this process has started and what is under way."""
+    """What this process has started in this test and what is under way."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
-            if process.status() != psutil.STATUS_ZOMBIE:
+            if process not in _others and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 

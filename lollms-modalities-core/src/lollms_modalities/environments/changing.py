@@ -55,7 +55,7 @@ def create_environment(
         CallCancelled, CallTimeout: the call was stopped, and nothing is left.
     """
     wanted = Request(
-        binding, str(python), tuple(extras), str(Path(source).expanduser().absolute()) if source else "", torch,
+        binding, str(python), tuple(extras), str(Path(os.path.expanduser(source)).absolute()) if source else "", torch,
         allow_build,
     )  # fmt: skip
     kept = None
@@ -102,7 +102,7 @@ def update_environment(
         asked.binding,
         asked.python if python is None else str(python),
         asked.extras,
-        asked.source if source is None else str(Path(source).expanduser().absolute()),
+        asked.source if source is None else str(Path(os.path.expanduser(source)).absolute()),
         asked.torch if torch is None else torch,
         asked.allow_build,
     )

@@ -123,7 +123,7 @@ def find_environment(name: str | Path) -> Environment:
     text = os.fspath(name)
     is_path = isinstance(name, Path) or os.sep in text or text in (".", "..", "~") or "\0" in text
     if is_path:
-        folder = Path(text).expanduser() if "\0" not in text else Path("nul")
+        folder = Path(os.path.expanduser(text)) if "\0" not in text else Path("nul")
         if (folder / "pyvenv.cfg").is_file():
             return Environment(str(folder), folder.absolute())
         raise BindingNotFoundError(

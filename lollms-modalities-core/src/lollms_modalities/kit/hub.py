@@ -32,7 +32,7 @@ def find_model(
     text = os.fspath(name)
     if not text or "\0" in text or len(text) > 4096:
         raise ModelNotFoundError(f"{text[:40]!r} is no name of a {what}.", hint=_known(folders, marks))
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if not isinstance(name, str) or path.is_absolute() or text.startswith(("./", "../", ".\\", "..\\")):
         return _checked(path, marks, what)
     for folder in folders:

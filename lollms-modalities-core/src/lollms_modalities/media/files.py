@@ -34,11 +34,7 @@ _COPIED = 1 << 20  # bytes at a time
 
 
 def expanded(path: Path) -> Path:
-    """``path`` with the home folder in the place of ``~``; ``~rec.wav`` is the name of a file.
-
-    Raises:
-        OptionError: there is no such user.
-    """
+    """``path`` with a home folder in the place of ``~``; ``~rec.wav`` is a name. ``OptionError``: no such user."""
     if len(path.parts) == 1 and str(path) != "~":
         return path
     try:

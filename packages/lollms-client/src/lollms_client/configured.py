@@ -20,7 +20,7 @@ _C = TypeVar("_C")
 
 def made_by_configuration(cls: type[_C], path: str | Path | None, keywords: Mapping[str, Any]) -> _C:
     """Make a client; arguments and errors as of ``LollmsClient.from_config``."""
-    file = configured(read_configuration(None if path is None else Path(path).expanduser()))
+    file = configured(read_configuration(None if path is None else Path(os.path.expanduser(path))))
     given = dict(keywords)
     tables: dict[str, str] = {}
     for modality in MODALITIES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +33,7 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path | str:
     """
     if 0 < len(name) < 1000 and "\0" not in name:
         for folder in (Path(), *folders):
-            for file in (folder / Path(name).expanduser(), folder / f"{name}{_SUFFIX}"):
+            for file in (folder / Path(os.path.expanduser(name)), folder / f"{name}{_SUFFIX}"):
                 own = folder == Path() or file.resolve().is_relative_to(folder.resolve())
                 if own and file.suffix == _SUFFIX and _is_file(file):
                     return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +129,7 @@ def _path_of(name: str, known: list[str], folder: Path, suffix: str) -> Path | N
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=f"Known: {', '.join(known)}.")
     if name in known:
         return None
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.suffix == suffix and (path.is_absolute() or len(path.parts) > 1):
         if path.is_file():
             return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from lollms_modalities import ModelNotFoundError
@@ -54,7 +55,7 @@ def find_model(name: str | None, folder: Path | None) -> Path | str:
         return packaged or _DEFAULT
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=_known(folder))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_absolute() or len(path.parts) > 1:
         return _whole(path)
     if folder is not None and name not in (".", "..") and (folder / name).is_dir():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def find_model(name: str | None, folder: Path) -> tuple[Path, ...]:
         name = known[0] if len(known) == 1 else PACKAGED
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=_known(known))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_absolute() or len(path.parts) > 1:
         if path.is_file():
             return (path,)

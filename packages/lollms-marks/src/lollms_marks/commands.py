@@ -105,7 +105,7 @@ def _new_certificate(given: argparse.Namespace) -> int:
         return 1
     from lollms_modalities import change_configuration, configuration_path
 
-    folder = Path(given.folder).expanduser() if given.folder else configuration_path().parent / "marks"
+    folder = Path(os.path.expanduser(given.folder)) if given.folder else configuration_path().parent / "marks"
     try:
         certificate, key, trust = new_certificate(folder.absolute(), given.name)
     except ValueError as exc:

@@ -52,7 +52,7 @@ class Signing:
         self._tell = tell
         self._resting = 0.0
         try:
-            chain = Path(settings.certificate).expanduser().read_bytes()
+            chain = Path(os.path.expanduser(settings.certificate)).read_bytes()
             certificates = x509.load_pem_x509_certificates(chain)
         except (OSError, ValueError) as exc:
             raise SigningError(f"the certificate {settings.certificate!r} cannot be read: {exc}") from exc
@@ -74,7 +74,7 @@ class Signing:
                 sign = getattr(import_module(module), name)
                 algorithm = c2pa.C2paSigningAlg[self._algorithm.upper()]
                 return c2pa.Signer.from_callback(sign, algorithm, self._chain.decode("ascii"), stamps)
-            key = Path(self._settings.key).expanduser().read_bytes()
+            key = Path(os.path.expanduser(self._settings.key)).read_bytes()
             info = c2pa.C2paSignerInfo(self._algorithm.encode(), self._chain, key, stamps.encode() if stamps else None)
             return c2pa.Signer.from_info(info)
         except (OSError, ValueError, ImportError, AttributeError, KeyError, c2pa.C2paError) as exc:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,7 +102,7 @@ def find_model(name: str | None, folder: Path, architecture: str | None) -> Mode
         )
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=f"Known: {', '.join(KNOWN)}.")
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_absolute() or len(path.parts) > 1:
         return _whole(path, architecture)
     if name not in (".", "..") and (folder / name).is_dir():

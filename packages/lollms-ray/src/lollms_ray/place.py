@@ -171,7 +171,7 @@ class RayPlace:
 
     def _token_file(self) -> Path | None:
         named = self._token or os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-        path = Path(named).expanduser()
+        path = Path(os.path.expanduser(named))
         if path.is_file():
             return path
         if self._token is not None or (not self._allow_open and self.address != "local"):

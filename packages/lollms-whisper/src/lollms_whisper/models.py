@@ -37,7 +37,7 @@ def find_model(name: str, folder: Path | None) -> Path:
     """
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=_known(folder))
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.is_absolute() or len(path.parts) > 1:
         return _file(path)
     places = [_cache()] if folder is None else [folder, _cache()]

@@ -51,7 +51,7 @@ def find_model(name: str | None, default: Path | None, folder: Path | None) -> M
     if not name or "\0" in name or len(name) > 4096:
         raise ModelNotFoundError(f"{name[:40]!r} is no name of a model.", hint=_known(default, folder))
     if len(Path(name).parts) > 1:
-        return _read(Path(os.path.expanduser(name)))
+        return _read(Path(name))
     own = default if default is not None and name in _names(default) else None
     found_model = _inside(name, folder) or (_read(own) if own else None)
     if found_model is None:
@@ -77,10 +77,10 @@ def _models_in(folder: Path | None) -> list[Path]:
 
 
 def _read(path: Path) -> Model:
+    path = Path(os.path.expanduser(path))
     try:
-        path = path.expanduser()
         there = path.is_file()  # asked first: nothing is opened that is no file
-    except (OSError, RuntimeError):
+    except OSError:
         there = False
     tokens = _tokens(path) if there else None
     if tokens is not None:

@@ -44,8 +44,8 @@ def find_program(given: Path | None) -> Program:
         found = _first(_NAMES, folders)
         if found is None:
             raise BindingDependencyError(f"There is no {' or '.join(_NAMES)} on PATH.", hint=_HINT)
-    elif given.expanduser().is_dir():
-        found = _first((*_NAMES, _OLD_NAME), str(given.expanduser()))
+    elif os.path.isdir(folder := os.path.expanduser(given)):
+        found = _first((*_NAMES, _OLD_NAME), folder)
         if found is None:
             raise BindingDependencyError(
                 f"The folder {str(given)!r} has no {', '.join(_NAMES)} or {_OLD_NAME} that can be run.", hint=_HINT
@@ -61,7 +61,7 @@ def named_program(given: Path, setting: str) -> Path:
     Raises:
         BindingDependencyError: there is none.
     """
-    found = shutil.which(str(given.expanduser()))
+    found = shutil.which(os.path.expanduser(given))
     if found is None:
         raise BindingDependencyError(
             f"{setting}={str(given)!r} is no program that can be run.", hint="Give the path of one."

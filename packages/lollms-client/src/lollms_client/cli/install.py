@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json as json_
+import os
 import shlex
 import shutil
 import subprocess
@@ -221,7 +222,7 @@ def _requirements(wanted: list[str]) -> list[Requirement]:
 def _given(source: str) -> Source:
     if "://" in source:
         return Source()
-    folder = Path(source).expanduser().absolute()
+    folder = Path(os.path.expanduser(source)).absolute()
     if not folder.is_dir():
         raise UsageError(f"--from {source!r} is no folder.", hint="Give a checkout, a folder of wheels, or an address.")
     for client in (folder / "packages" / CLIENT, folder / CLIENT):

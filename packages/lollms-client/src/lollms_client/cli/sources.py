@@ -104,8 +104,8 @@ def content_of(name: str) -> str | bytes:
 
 def _of_file(name: str, what: str) -> bytes:
     try:
-        return Path(name).expanduser().read_bytes()
-    except (OSError, ValueError, RuntimeError) as exc:  # NUL; a folder of an unknown ~user
+        return Path(os.path.expanduser(name)).read_bytes()
+    except (OSError, ValueError) as exc:  # NUL
         said = getattr(exc, "strerror", None) or exc
         raise UsageError(f"The {what} cannot be read from {name!r}: {said}.", hint="Name a file of text.") from exc
 
