@@ -25,6 +25,7 @@ from lollms_modalities import (
     Progress,
     VoiceNotFoundError,
 )
+from memory import SUPPORT
 
 ROOT = Path(__file__).parents[1]
 PLAIN: dict[str, Any] = {"noise_scale": 0, "noise_w_scale": 0}
@@ -124,15 +125,15 @@ def test_piper_in_another_python(tmp_path: Path, piper: Any) -> None:
     assert version.split(".")[:2] != [str(n) for n in sys.version_info[:2]]
 
 
-MEMORY = """
-import sys, resource
+MEMORY = f"""
+import sys
+sys.path.append({SUPPORT!r})
+from memory import peak
 from lollms_modalities import LollmsTTSBindingManager, LollmsSTTBindingManager
 size, folder, way = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 def peaks(binding):
     (worker,) = binding._workers.all()
-    status = open(f"/proc/{worker.process.pid}/status").read()
-    theirs = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, theirs
+    return peak(), peak(worker.process.pid)
 if way == "out":
     binding = LollmsTTSBindingManager(folder).require_binding("nasty", isolated=True)
     binding.generate_audio("hi")

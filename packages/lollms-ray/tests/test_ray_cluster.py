@@ -167,6 +167,8 @@ def test_when_the_head_is_lost_calls_go_on_and_new_workers_are_refused(environme
             before = tts.generate_audio("hi")
             folder = str(helper_of(place)._folder)
             for process in processes(place, "gcs_server"):
+                process.suspend()  # so that whoever asks it something waits, when it is gone
+                time.sleep(3)
                 process.kill()
             assert tts.generate_audio("hi") == before
             for _ in range(2):  # one that was asked for before it was known, and one that was not

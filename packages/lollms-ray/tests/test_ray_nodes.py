@@ -95,7 +95,8 @@ def test_a_cluster_is_joined_with_its_own_token_only(
     assert opened().generate_audio("hi"), "the other is another process"
 
 
-def test_the_cluster_of_this_machine_is_found(nodes: RayNodes) -> None:
+def test_the_cluster_of_this_machine_is_found(nodes: RayNodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)  # by itself Ray finds those of other tests, too
     place = RayPlace("auto", num_cpus=0.1, environment=nodes.environment, token=nodes.token)
     try:
         with LollmsTTSBindingManager().require_binding("example", place=place, policy=POLICY) as tts:

@@ -13,19 +13,21 @@ from conversation import KOKORO, RATE, Conversation, conversation, noisy, teleph
 from diarization import diarization_errors
 from lollms_modalities import Audio, Turn
 from lollms_speakers import SpeakerDiarizer
+from memory import SUPPORT
 
 THREE = ("joe", "heart", "jm_kumo")
 MEN = ("joe", "jm_kumo")
 
-PROGRAM = """
+PROGRAM = f"""
 import json, resource, sys
 from pathlib import Path
+sys.path.append({SUPPORT!r})
+from memory import peak
 from lollms_modalities import Audio
 from lollms_speakers import SpeakerDiarizer
-turns = SpeakerDiarizer().diarize(Audio(path=Path(sys.argv[1])), num_speakers=None, known={})
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+turns = SpeakerDiarizer().diarize(Audio(path=Path(sys.argv[1])), num_speakers=None, known={{}})
 seconds = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-print(json.dumps([memory, seconds, turns]))
+print(json.dumps([peak(), seconds, turns]))
 """
 
 

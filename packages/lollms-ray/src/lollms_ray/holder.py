@@ -76,6 +76,7 @@ class Holder:
         else:
             self._send({"type": "ready"})
             self._joined.set()
+            threading.Thread(target=self._watch_nodes, daemon=True).start()
             self._watch()
 
     def _send(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
@@ -92,7 +93,7 @@ class Holder:
             ray.kill(actor)
 
     def _watch(self) -> None:
-        """Tell of workers that cannot be started as the head is lost, and of those whose nodes are being drained."""
+        """Tell of workers that cannot be started as the head is lost."""
         import ray
 
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -100,7 +101,6 @@ class Holder:
             time.sleep(_LOOK)
             if is_reached(host.strip("[]"), int(port)):
                 self._silent = 0
-                self._watch_nodes()
                 continue
             self._silent += 1
             if self._silent >= _SILENT:
@@ -110,21 +110,24 @@ class Holder:
                     self._send({"type": "failed", "id": number, "why": "head"})
 
     def _watch_nodes(self) -> None:
+        """Tell of workers whose nodes are being drained. Asked while the head is lost, Ray waits until it is back."""
         from ray._private.state import state
 
-        with self._lock:
-            nodes = dict(self._nodes)
-        if not nodes:
-            return
-        try:
-            draining = state.get_draining_nodes()
-        except Exception:  # the head is lost, which is seen at the next look
-            return
-        for number, node in nodes.items():
-            if node in draining:
-                with self._lock:
-                    self._nodes.pop(number, None)
-                self._send({"type": "leaving", "id": number, "why": "its node is being drained"})
+        while True:
+            time.sleep(_LOOK)
+            with self._lock:
+                nodes = dict(self._nodes)
+            if not nodes:
+                continue
+            try:
+                draining = state.get_draining_nodes()
+            except Exception:  # the head is lost, of which `_watch` tells
+                continue
+            for number, node in nodes.items():
+                if node in draining:
+                    with self._lock:
+                        self._nodes.pop(number, None)
+                    self._send({"type": "leaving", "id": number, "why": "its node is being drained"})
 
     def _run(self, message: dict[str, Any]) -> None:
         self._joined.wait()

@@ -47,7 +47,8 @@ def join(told: dict[str, Any]) -> None:
     address = told["address"]
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "namespace": "lollms"}
     if address != "local":
-        _check(address, allow_open=told["allow_open"])
+        # The one that was looked at, and not what may be found meanwhile.
+        address = _checked(address, allow_open=told["allow_open"])
     import ray
 
     if address == "local":
@@ -59,7 +60,8 @@ def join(told: dict[str, Any]) -> None:
         ray.init(address=address, **common)
 
 
-def _check(address: str, *, allow_open: bool) -> None:
+def _checked(address: str, *, allow_open: bool) -> str:
+    """``host:port`` of a cluster that answers as it may."""
     where = _found() if address == "auto" else address
     host, _, port = where.rpartition(":")
     try:
@@ -85,6 +87,7 @@ def _check(address: str, *, allow_open: bool) -> None:
             os.environ.pop(name, None)
     elif not answered[True]:
         raise Refused("silent", f"{where} (to this token, in {_ANSWERING:g} s)")
+    return where
 
 
 def _found() -> str:
