@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -689,6 +690,58 @@ def at_once(tts: Any, seconds: float) -> None:
     assert not any(thread.is_alive() for thread in threads)
     assert tts._workers.all() == [worker]
     wait_until(lambda: not worker.channel.exchanges)
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[attendant.Attendant, int]]:
+    """An attendant whose descriptors a program has closed, and one that it has opened since, under the same number."""
+    monkeypatch.setattr(attendant, "_LOOK", 0.05)
+    monkeypatch.setattr(attendant, "_lost", [])
+    made = attendant.Attendant()
+    number, bell = made._epoll.fileno(), made._bell
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, number)
+    for each in (null, bell._out.number, bell._in.number):
+        os.close(each)
+    yield made, number
+    made._epoll.close()
+
+
+def test_what_an_attendant_has_lost_is_not_closed(lost: tuple[attendant.Attendant, int]) -> None:
+    made, number = lost
+    with socket.socket() as some:
+
+        def read() -> None: ...
+
+        made._reads[some.fileno()] = read
+        assert made.remove(some.fileno(), read), "the last one"
+    wait_until(lambda: attendant._lost)
+    assert stat.S_ISCHR(os.fstat(number).st_mode), "what has its number is as it was"
+    assert all(each is made for each in attendant._lost), "which keeps Python from closing it"
+
+
+def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendant, "_attendant", None)
+    monkeypatch.setattr(attendant, "_lost", [])
+
+    def read() -> None: ...
+
+    near, far = socket.socketpair()
+    with near, far:
+        first = attendant.engage(near.fileno(), read)
+        number = first._epoll.fileno()
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, number)
+        os.close(null)
+        second = attendant.engage(far.fileno(), read)
+        assert second is not first
+        assert attendant._lost == [first]
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            attendant.engage(1 << 20, read)
+        attendant.dismiss(far.fileno(), read, second)
+        assert second._ended
+        assert stat.S_ISCHR(os.fstat(number).st_mode)
+        first._epoll.close()
 
 
 def test_the_attendant_ends_quietly_where_its_descriptor_is_another_s_by_now() -> None:

@@ -100,7 +100,13 @@ class Attendant:
         self._reads[descriptor] = read
         if self._ended:
             return False
-        self._epoll.register(descriptor, select.EPOLLONESHOT)
+        try:
+            self._epoll.register(descriptor, select.EPOLLONESHOT)
+        except (OSError, ValueError):
+            del self._reads[descriptor]
+            os.fstat(descriptor)  # raises where it is the connection that is none
+            self._lose()
+            return False
         return True
 
     def remove(self, descriptor: int, read: Callable[[], object]) -> bool:
@@ -116,7 +122,18 @@ class Attendant:
 
     def forget(self) -> None:
         """In a forked child: its thread is the parent's, and so is what its descriptors stand for."""
-        self._epoll.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self.well:
+            self._epoll.close()
+            self._bell.close()
+        else:
+            self._lose()
+
+    def _lose(self) -> None:
+        """What it sleeps in was closed by somebody else, and its number may be another's: it is never closed again."""
+        _lost.append(self)  # as Python would, of what nobody refers to
         self._bell.close()
 
     def _tell(self, descriptor: int, events: int) -> bool:
@@ -132,7 +149,8 @@ class Attendant:
             try:
                 news = self._epoll.poll(_LOOK)
             except OSError:
-                return  # what it sleeps in was closed, and may be another's by now: ``engage`` makes another of these
+                self._lose()  # ``engage`` makes another
+                return
             for descriptor, _ in news:
                 if descriptor == bell:
                     self._bell.quieten()
@@ -141,9 +159,8 @@ class Attendant:
                 else:
                     self._read(descriptor)
             if not news and not self.well:
-                return
-        self._epoll.close()
-        self._bell.close()
+                break
+        self._end()
 
     def _read(self, descriptor: int) -> None:
         if (read := self._reads.get(descriptor)) is not None:
@@ -152,7 +169,7 @@ class Attendant:
 
 _lock = threading.RLock()  # since a signal's handler may close one connection in the middle of opening another
 _attendant: Attendant | None = None
-_anothers: list[Attendant] = []  # whose descriptors are somebody else's by now, and not to be closed
+_lost: list[Attendant] = []
 
 
 def engage(descriptor: int, read: Callable[[], object]) -> Attendant:
@@ -160,15 +177,13 @@ def engage(descriptor: int, read: Callable[[], object]) -> Attendant:
     global _attendant
     with _lock:
         while True:
-            if _attendant is not None and not _attendant.well:
-                _anothers.append(_attendant)
-                _attendant = None
-            if _attendant is None:
+            if _attendant is None or not _attendant.well:
                 _attendant = Attendant()
             attendant = _attendant
             if attendant.add(descriptor, read):
                 return attendant
-            _attendant = None  # a signal's handler has closed its last connection just now
+            # It is lost, or a signal's handler has closed its last connection just now.
+            _attendant = None
 
 
 def dismiss(descriptor: int, read: Callable[[], object], attendant: Attendant) -> None:
