@@ -45,6 +45,7 @@ from lollms_modalities.workers.losses import Losses
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
+from lollms_modalities.workers.turns import creating
 from lollms_modalities.workers.protocol import HEAD
 from waiting import wait_until
 
@@ -218,6 +219,22 @@ def test_an_interrupt_anywhere_in_a_start_leaves_no_worker(folder: Path, step: i
         wait_until(lambda: worker_pids() <= before)
         at += step
     assert at > 500, "all the way"
+
+
+def test_an_interrupt_before_a_binding_is_made_leaves_no_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, entered = worker_pids(), []
+
+    def interrupted(*args: Any) -> Any:
+        entered.append(worker_pids() - before)
+        if len(entered) == 2:
+            raise KeyboardInterrupt
+        return creating(*args)
+
+    monkeypatch.setattr("lollms_modalities.workers.pool.creating", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LollmsTTSBindingManager(folder).require_binding("uneven", isolated=True)
+    assert len(entered[1]) == 1, "it is there"
+    wait_until(lambda: worker_pids() <= before)
 
 
 def test_a_worker_that_cannot_be_started_is_told(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

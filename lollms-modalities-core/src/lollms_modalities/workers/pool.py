@@ -60,6 +60,7 @@ class Workers:
             with creating(worker, cancel) as call:
                 worker.make(call)
         except BaseException:
+            worker.kill("it could not be started")  # Ctrl-C may come before `creating` is at it
             self._workers.clear()
             raise
         worker.started = True
