@@ -45,8 +45,8 @@ from lollms_modalities.workers.losses import Losses
 from lollms_modalities.workers.output import Output
 from lollms_modalities.workers.policy import WorkerPolicy
 from lollms_modalities.workers.pool import Workers
-from lollms_modalities.workers.turns import creating
 from lollms_modalities.workers.protocol import HEAD
+from lollms_modalities.workers.turns import creating
 from waiting import wait_until
 
 Spawn = Callable[[Callable[[], Any]], Any]
