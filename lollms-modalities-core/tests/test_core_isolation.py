@@ -678,8 +678,8 @@ def test_eight_threads_each_get_their_answer(open_tts: Callable[..., Any], backg
 # --- the host's end -------------------------------------------------------------------------------------------------
 
 PROGRAM = """
-import contextlib, os, sys, threading, time
-from lollms_modalities import LollmsError, LollmsTTSBindingManager
+import os, sys, threading, time
+from lollms_modalities import LollmsTTSBindingManager
 if __name__ == "__main__":
     tts = LollmsTTSBindingManager(sys.argv[1]).require_binding("nasty", isolated=True)
     audio = tts.generate_audio("hi", do="child")
@@ -722,10 +722,8 @@ def test_a_killed_host_whose_forked_child_lives_leaves_no_worker(folder: Path) -
 @pytest.mark.parametrize(
     "ending",
     ["", "    sys.exit(0)\n", "    stream = tts.stream_audio('hi', count=10**6); next(stream)\n",
-     # Told that the worker is gone or not told any more, as it comes.
-     "    def wait():\n"
-     "        with contextlib.suppress(LollmsError): tts.generate_audio('hi', do='wait', seconds=1000)\n"
-     "    threading.Thread(target=wait, daemon=True).start()\n"
+     "    threading.Thread(target=lambda: tts.generate_audio('hi', do='wait', seconds=1000), daemon=True).start()\n"
+     "    while not tts._workers.all()[0].users: time.sleep(0.01)\n"  # else its call begins after the end
      "    time.sleep(0.1)\n",
      "    del tts\n"],
 )  # fmt: skip

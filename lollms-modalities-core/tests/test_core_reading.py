@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from distributions import install
+from interrupts import Interrupt, interrupted_at
 from lollms_modalities import (
     Audio,
     CallCancelled,
@@ -192,33 +193,11 @@ def test_what_is_written_where_it_stays_is_as_if_made_of_its_bytes(kind: Any) ->
 # --- interrupts -----------------------------------------------------------------------------------------------------
 
 
-class Interrupt(KeyboardInterrupt):
-    """What a signal's handler raises."""
-
-
-def interrupted_at(n: int, fn: Callable[[], Any]) -> tuple[bool, Any]:
-    """Run a function that is interrupted at the n-th line of the modules that read; whether it was, and its result."""
-    left = [n]
-
-    def trace(frame: FrameType, event: str, arg: Any) -> Any:
-        if frame.f_globals.get("__name__", "") not in READERS:
-            return None
-        if event == "line":
-            left[0] -= 1
-            if not left[0]:
-                raise Interrupt
-        return trace
-
-    sys.settrace(trace)
-    try:
-        return False, fn()
-    except Interrupt:
-        return True, None
-    finally:
-        sys.settrace(None)
-
-
 READERS = {f"lollms_modalities.workers.{name}" for name in ("channel", "exchange", "frames", "reading", "attendant")}
+
+
+def reads_it(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__", "") in READERS
 
 
 @pytest.mark.parametrize("step", [10, pytest.param(200, marks=pytest.mark.full)])
@@ -244,7 +223,7 @@ def test_an_interrupt_in_the_middle_of_reading_loses_nothing_of_others(
 
         saying = threading.Thread(target=say, daemon=True)
         saying.start()
-        was_interrupted, _ = interrupted_at(at, lambda reads=reads: reads.get(20))  # type: ignore[misc]
+        was_interrupted, _ = interrupted_at(at, lambda reads=reads: reads.get(20), reads_it)  # type: ignore[misc]
         gone.set()
         assert [taken(other) for _ in told] == told, f"interrupted at {at}"
         wait_until(lambda reads=reads: reads.over)  # type: ignore[misc]

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from distributions import install
+from interrupts import interrupted_at
 from lollms_modalities import (
     BindingClosedError,
     BusyError,
@@ -187,34 +188,18 @@ def test_ctrl_c_while_a_worker_starts_leaves_nothing(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what is interrupted is closed late
 @pytest.mark.parametrize("step", [127, pytest.param(5, marks=pytest.mark.full)])
 def test_an_interrupt_anywhere_in_a_start_leaves_no_worker(folder: Path, step: int) -> None:
-    ours = "lollms_modalities.workers"
+    def ours(frame: FrameType) -> bool:
+        # Nor where the collector asks for it: Python lets nothing out of there.
+        name = frame.f_globals.get("__name__", "")
+        return name.startswith("lollms_modalities.workers") and frame.f_code is not Workers.kill.__code__
 
-    def interrupted_at(n: int) -> bool:
-        left = [n]
-
-        def trace(frame: Any, event: str, arg: Any) -> Any:
-            # Nor where the collector asks for it: Python lets nothing out of there.
-            if not frame.f_globals.get("__name__", "").startswith(ours) or frame.f_code is Workers.kill.__code__:
-                return None
-            left[0] -= event == "line"
-            if not left[0]:
-                left[0] = -1
-                raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
-        try:
-            LollmsTTSBindingManager(folder).require_binding("uneven", isolated=True).close()
-            return False
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(None)
+    def start() -> None:
+        LollmsTTSBindingManager(folder).require_binding("uneven", isolated=True).close()
 
     before = worker_pids()
 
     at = 1
-    while interrupted_at(at):
+    while interrupted_at(at, start, ours)[0]:
         gc.collect()  # the tracing has made cycles
         wait_until(lambda: worker_pids() <= before)
         at += step

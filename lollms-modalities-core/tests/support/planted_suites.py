@@ -1,7 +1,9 @@
 """The suites of the planted faults, with the test that is meant for each.
 
 ``python planted_suites.py`` prints the table of faults and of the tests that caught them; ``... NAME NAME`` of these.
-All suites run in one process, as an author's do: what one fault spoils is not there for the next.
+Suites run in one process after another, as an author's do: what one fault spoils is not there for the next. All of them
+whole take three quarters of an hour, most of it waiting: two such processes share them, each with a folder of its own for
+what is temporary.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def run(folder: Path, *, whole: bool, isolated: bool = False, only: Sequence[str
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "--tb=line", f"--junitxml={report}",
                "--rootdir", str(folder), "-c", os.devnull, str(HERE / "planted_suites.py"),
-               *(["--lollms-isolated"] if isolated else [])]  # fmt: skip
+               *(["--lollms-isolated"] if isolated else []), *(["-n", "2", "--dist", "loadscope"] if whole else [])]  # fmt: skip
     env = {**os.environ, "PYTHONPATH": str(folder), "LOLLMS_PLANTED": str(folder), "LOLLMS_PLANTED_WHOLE": "1" * whole,
            "LOLLMS_PLANTED_ONLY": " ".join(only), "TMPDIR": str(folder)}  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=env, cwd=folder, timeout=3600 if whole else 600)
@@ -118,4 +120,9 @@ def main() -> int:
 if __name__ == "__main__":
     sys.exit(main())
 if "LOLLMS_PLANTED" in os.environ:
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        own = os.path.join(os.environ["LOLLMS_PLANTED"], worker)
+        os.makedirs(own)
+        os.environ["LOLLMS_PLANTED"] = os.environ["TMPDIR"] = tempfile.tempdir = own
+        os.chdir(own)
     _make_suites()
