@@ -69,6 +69,18 @@ def moonshine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MoonshineSTT
 # --- hearing --------------------------------------------------------------------------------------------------------
 
 
+def test_what_was_heard_before_begins_nothing_with_a_word() -> None:
+    speech = decode_audio(
+        spoken("The birch canoe slid on the smooth planks. Rice is often served in round bowls."), 16000
+    )
+    quiet_first = Audio.from_samples(np.concatenate([np.zeros(16000, np.float32), speech]), 16000)
+    with MoonshineSTTBinding() as moonshine:
+        first = moonshine.transcribe_audio(quiet_first)
+        moonshine.transcribe_audio(Audio.from_samples(speech[:32000], 16000))  # it ends within a sentence
+        assert moonshine.transcribe_audio(quiet_first).segments == first.segments
+    assert first.segments[0].start > 0.5
+
+
 @pytest.mark.parametrize(
     ("name", "said", "most"), [("two_cities.wav", TWO_CITIES, 0.1), ("beckett.wav", BECKETT, 0.25)]
 )

@@ -19,6 +19,7 @@ _MOST = 30.0  # seconds that are heard at once: a call can stop between two such
 _LOOKED_AT = 10.0  # seconds at their end, of which the quietest moment parts them
 _MOMENT = 0.1  # seconds
 _SHORTEST = 0.1  # seconds in which nobody has said a word
+_SETTLING = 1.0  # seconds of silence after which the detector is as it was at first; half of one is enough
 
 
 def load(model: Model) -> Transcriber:
@@ -53,6 +54,8 @@ def hear(engine: Transcriber, samples: npt.NDArray[np.float32], language: str) -
     """
     if len(samples) < _SHORTEST * RATE:
         return
+    # Its detector of speech goes on from the sound before: where that ended in speech, silence would begin with a word.
+    engine.transcribe_without_streaming([0.0] * round(_SETTLING * RATE), RATE)
     heard = engine.transcribe_without_streaming(samples, RATE)
     ended = 0.0
     for line in heard.lines:
