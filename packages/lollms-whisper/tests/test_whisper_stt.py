@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 import threading
@@ -554,14 +555,20 @@ def test_the_old_model_stays_until_the_new_one_is_loaded(
         assert old() is None
 
 
+@pytest.fixture
+def own_model(random_model: Path, tmp_path: Path) -> Path:
+    """One that no other test has in memory."""
+    return shutil.copy(random_model, tmp_path / "own.pt")
+
+
 def test_an_unloaded_model_is_gone_when_the_device_s_memory_is_given_back(
-    random_model: Path, monkeypatch: pytest.MonkeyPatch
+    own_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else torch keeps a GPU's memory for itself."""
     alive: list[bool] = []
-    with WhisperSTTBinding(str(random_model), device="cpu", n_threads=1) as whisper:
+    with WhisperSTTBinding(str(own_model), device="cpu", n_threads=1) as whisper:
         whisper.load()
-        weights = weakref.ref(whisper.model.get(random_model).decoder)
+        weights = weakref.ref(whisper.model.get(own_model).decoder)
 
         def give_back(device: torch.device) -> None:
             gc.collect()
@@ -572,13 +579,13 @@ def test_an_unloaded_model_is_gone_when_the_device_s_memory_is_given_back(
     assert alive == [False]
 
 
-def test_out_of_memory_in_loading_is_no_damage_of_the_file(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_in_loading_is_no_damage_of_the_file(own_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("CUDA error: out of memory")
 
     monkeypatch.setattr(openai_whisper, "load_model", fail)
     with (
-        WhisperSTTBinding(str(random_model), device="cpu") as whisper,
+        WhisperSTTBinding(str(own_model), device="cpu") as whisper,
         pytest.raises(GenerationError, match="ran out of memory"),
     ):
         whisper.load()
