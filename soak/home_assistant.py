@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 support: Any = importlib.import_module("serving")
-programs: Any = importlib.import_module("programs")
+another_program: Any = importlib.import_module("another_program")
 
 VERSION = "2025.4.4"  # the newest for Python 3.13.0
 # Its pages, and what the integrations need, as their manifests of that version have it.
@@ -62,7 +62,7 @@ def installed(folder: Path) -> Path:
 @contextmanager
 def running(program: Path, folder: Path) -> Iterator[str]:
     """Home Assistant with one user, ``soak``; its address."""
-    port = programs.free_port()
+    port = another_program.free_port()
     listens = f"http:\n  server_host: 127.0.0.1\n  server_port: {port}\n"
     (folder / "configuration.yaml").write_text(f"{listens}api:\nconfig:\nstt:\ntts:\nlogger:\n  default: warning\n")
     environment = {"HOME": str(folder), "PATH": os.environ["PATH"]}
@@ -73,7 +73,7 @@ def running(program: Path, folder: Path) -> Iterator[str]:
     def answers() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
-    with programs.running(command, folder, environment, answers, START):
+    with another_program.running(command, folder, environment, answers, START):
         yield f"http://127.0.0.1:{port}"
 
 

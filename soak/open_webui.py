@@ -30,7 +30,7 @@ from lollms_server.room.keys import Keys
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 support: Any = importlib.import_module("serving")
-programs: Any = importlib.import_module("programs")
+another_program: Any = importlib.import_module("another_program")
 browser: Any = importlib.import_module("open_webui_browser")
 
 VERSION = "0.12.4"
@@ -68,7 +68,7 @@ def installed(folder: Path) -> Path:
 @contextmanager
 def running(program: Path, folder: Path, server: str, key: str, talker: str) -> Iterator[str]:
     """Open WebUI with that server for everything, and that model to talk with; its address."""
-    port = programs.free_port()
+    port = another_program.free_port()
     v1 = f"{server}/v1"
     environment = {
         "HOME": str(folder), "PATH": os.environ["PATH"], "DATA_DIR": str(folder), "WEBUI_AUTH": "False",
@@ -88,7 +88,7 @@ def running(program: Path, folder: Path, server: str, key: str, talker: str) -> 
     def answers() -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
 
-    with programs.running(command, folder, environment, answers, START):
+    with another_program.running(command, folder, environment, answers, START):
         yield f"http://127.0.0.1:{port}"
 
 
