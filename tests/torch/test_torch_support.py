@@ -121,6 +121,7 @@ def test_closing_steps_early_closes_the_engine_s_iterator() -> None:
 
 def test_a_device_that_is_not_there_is_named() -> None:
     assert pick_device().type in ("cpu", "cuda", "mps")
+    assert pick_device("cpu") == CPU
     assert pick_dtype("auto", CPU) is torch.float32
     assert pick_dtype("bfloat16", CPU) is torch.bfloat16
     with pytest.raises(BindingDependencyError, match=r"device='cuda:99' .* finds"):

@@ -308,7 +308,7 @@ _PROCESS = (
     # Eight threads meet in the file, too, if they are there at the same time.
     Fault("SharesItsFile", "TTS", "two_calls_share_no_file", (_THREADS,), module="planted_process"),
     Fault("SharesItsProgramsFile", "TTS", "two_calls_share_no_file", (_THREADS,), module="planted_process"),
-    Fault("WritesHere", "TTS", "two_calls_share_no_file", module="planted_process"),
+    Fault("WritesHere", "TTS", "two_calls_share_no_file", (_THREADS,), module="planted_process"),
     Fault("SpeaksThroughAShell", "TTS", "no_shell_reads_what_is_given", module="planted_process"),
     Fault("QuotesForAShell", "TTS", "no_shell_reads_what_is_given", module="planted_process"),
     Fault("TakesTextForAnOption", "TTS", "no_shell_reads_what_is_given", module="planted_process"),

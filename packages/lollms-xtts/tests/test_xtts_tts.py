@@ -36,7 +36,7 @@ from lollms_modalities import (
     VoiceExistsError,
     VoiceNotFoundError,
 )
-from lollms_modalities.kit.torch import seeded
+from lollms_modalities.kit.torch import pick_device, seeded
 from lollms_xtts import XTTSBinding, engine, models
 from lollms_xtts.engine import Engine
 
@@ -264,18 +264,20 @@ def test_voices_that_are_kept_are_bounded(xtts: XTTSBinding, monkeypatch: pytest
     assert loaded.hear(clicks[0]) is first
 
 
-def test_two_bindings_share_the_model_and_what_it_has_heard(xtts: XTTSBinding, xtts_folder: Path) -> None:
-    with XTTSBinding(xtts_folder, n_threads=1) as other:
+@pytest.mark.parametrize("device", ["auto", str(pick_device())])
+def test_two_bindings_share_the_model_and_what_it_has_heard(xtts: XTTSBinding, xtts_folder: Path, device: str) -> None:
+    with XTTSBinding(xtts_folder, n_threads=1, device=device) as other:
         other.load()
         assert other.model is xtts.model
 
 
 def test_an_unloaded_model_is_gone_when_the_device_s_memory_is_given_back(
-    xtts_folder: Path, monkeypatch: pytest.MonkeyPatch
+    xtts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else torch keeps a GPU's memory for itself."""
     alive: list[bool] = []
-    with XTTSBinding(xtts_folder, device="cpu", n_threads=2) as alone:
+    own = shutil.copytree(xtts_folder, tmp_path / "own")  # which no other test has in memory
+    with XTTSBinding(own, device="cpu", n_threads=2) as alone:
         alone.load()
         weights = weakref.ref(alone.model.model)
 

@@ -36,6 +36,8 @@ _generators = CallLock()
 def pick_device(name: str | None = "auto") -> torch.device:
     """The device of that name; "auto" (or None) is the first GPU if there is one, else Apple's, else the processor.
 
+    "cuda" is the first GPU, too, and told with its number: whoever asks for the one or the other means one model.
+
     Raises:
         BindingDependencyError: this machine, or this build of torch, has no such device.
     """
@@ -54,7 +56,7 @@ def pick_device(name: str | None = "auto") -> torch.device:
         raise BindingDependencyError(
             f"device={name!r} was asked for, and torch {torch.__version__} finds none.", hint="Leave device out."
         )
-    return device
+    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
 def pick_dtype(name: Precision, device: torch.device) -> torch.dtype:

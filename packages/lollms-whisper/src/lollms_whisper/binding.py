@@ -27,7 +27,7 @@ from lollms_modalities import (
     setting,
 )
 from lollms_modalities.kit import whisper_language
-from lollms_modalities.kit.torch import translate_error, use_threads
+from lollms_modalities.kit.torch import pick_device, translate_error, use_threads
 
 from lollms_whisper import models
 from lollms_whisper.engine import How, loaded_model
@@ -139,7 +139,7 @@ class WhisperSTTBinding(LollmsSTTBinding):
 
     def load_model(self) -> ModelCache[Path, Whisper]:
         settings = self.settings
-        loaded = loaded_model(How(settings.device, settings.local_files_only))
+        loaded = loaded_model(How(str(pick_device(settings.device)), settings.local_files_only))
         loaded.get(models.find_model(settings.model_name, settings.models_path))
         return loaded
 

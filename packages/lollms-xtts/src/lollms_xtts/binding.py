@@ -35,7 +35,7 @@ from lollms_modalities import (
     voice_row,
 )
 from lollms_modalities.kit import VoiceStore, voices_folder
-from lollms_modalities.kit.torch import Device, seeded_steps, translate_error, use_threads
+from lollms_modalities.kit.torch import Device, pick_device, seeded_steps, translate_error, use_threads
 from pydantic import WrapValidator
 
 from lollms_xtts import models
@@ -213,7 +213,7 @@ class XTTSBinding(LollmsTTSBinding):
         if isinstance(found, str):
             models.check_licence(settings.model_name, settings.accept_license)
             found = models.fetch(found, local_files_only=settings.local_files_only)
-        folder, device = found.resolve(), settings.device
+        folder, device = found.resolve(), pick_device(settings.device)
         return SharedModel(key=("xtts", folder, device), load=lambda: load(folder, device), free=Engine.free)
 
     def translate_error(self, error: Exception) -> LollmsError | None:

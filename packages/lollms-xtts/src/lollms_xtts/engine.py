@@ -186,7 +186,7 @@ def digest(recording: Path | bytes) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def load(folder: Path, device_name: str) -> Engine:
+def load(folder: Path, device: torch.device) -> Engine:
     """Load the model in a folder.
 
     Raises:
@@ -195,9 +195,6 @@ def load(folder: Path, device_name: str) -> Engine:
     """
     read_config(folder)
     config_class, model_class = _library()
-    from lollms_modalities.kit.torch import pick_device
-
-    device = pick_device(device_name)
     config = config_class()
     # transformers finds fault with a configuration that coqui-tts makes, in each load.
     with quiet(), explain_loading(folder, WHAT):
