@@ -400,7 +400,7 @@ _SUBTLE = (
     Fault("SilencesOthers", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
     Fault("PrintsNumbersItsWay", "TTS", "the_process_is_left_as_it_was", module="planted_subtle"),
     Fault("SeedsRandomOnLoading", "TTS", "the_random_numbers_of_the_process_are_left_alone", module="planted_subtle"),
-    Fault("SharesAFileElsewhere", "TTS", "two_calls_share_no_file", module="planted_subtle"),
+    Fault("SharesAFileElsewhere", "TTS", "two_calls_share_no_file", (_THREADS,), module="planted_subtle"),
     Fault("ChangesBytes", "STT", "a_recording_is_left_as_it_was", module="planted_subtle"),
     Fault("SetsTheEnvironmentAtImport", "TTS", "its_import_has_no_side_effects", module="planted_at_import"),
 )  # fmt: skip
