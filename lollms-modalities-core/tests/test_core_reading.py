@@ -675,7 +675,7 @@ def at_once(tts: Any, seconds: float) -> None:
 def lost(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[attendant.Attendant, int]]:
     """An attendant whose descriptors a program has closed, and one that it has opened since, under the same number."""
     monkeypatch.setattr(attendant, "_LOOK", 0.05)
-    monkeypatch.setattr(attendant, "_lost", [])
+    monkeypatch.setattr(attendant, "_lost", set())
     made = attendant.Attendant()
     number, bell = made._epoll.fileno(), made._bell
     null = os.open(os.devnull, os.O_RDWR)
@@ -696,12 +696,12 @@ def test_what_an_attendant_has_lost_is_not_closed(lost: tuple[attendant.Attendan
         assert made.remove(some.fileno(), read), "the last one"
     wait_until(lambda: attendant._lost)
     assert stat.S_ISCHR(os.fstat(number).st_mode), "what has its number is as it was"
-    assert all(each is made for each in attendant._lost), "which keeps Python from closing it"
+    assert attendant._lost == {made}, "which keeps Python from closing it"
 
 
 def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attendant, "_attendant", None)
-    monkeypatch.setattr(attendant, "_lost", [])
+    monkeypatch.setattr(attendant, "_lost", set())
 
     def read() -> None: ...
 
@@ -714,7 +714,7 @@ def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypa
         os.close(null)
         second = attendant.engage(far.fileno(), read)
         assert second is not first
-        assert attendant._lost == [first]
+        assert attendant._lost == {first}
         with pytest.raises(OSError, match="Bad file descriptor"):
             attendant.engage(1 << 20, read)
         attendant.dismiss(far.fileno(), read, second)

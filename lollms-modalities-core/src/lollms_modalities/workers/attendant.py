@@ -133,7 +133,7 @@ class Attendant:
 
     def _lose(self) -> None:
         """What it sleeps in was closed by somebody else, and its number may be another's: it is never closed again."""
-        _lost.append(self)  # as Python would, of what nobody refers to
+        _lost.add(self)  # as Python would, of what nobody refers to
         self._bell.close()
 
     def _tell(self, descriptor: int, events: int) -> bool:
@@ -169,7 +169,7 @@ class Attendant:
 
 _lock = threading.RLock()  # since a signal's handler may close one connection in the middle of opening another
 _attendant: Attendant | None = None
-_lost: list[Attendant] = []
+_lost: set[Attendant] = set()
 
 
 def engage(descriptor: int, read: Callable[[], object]) -> Attendant:

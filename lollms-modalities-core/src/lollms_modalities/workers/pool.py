@@ -63,8 +63,7 @@ class Workers:
             worker.kill("it could not be started")  # Ctrl-C may come before `creating` is at it
             self._workers.clear()
             raise
-        worker.started = True
-        self.ready = worker.ready
+        worker.started, self.ready = True, worker.ready
 
     def take(
         self, call: Call, *, beyond: bool = False, other_than: Sequence[Worker] = (), again: bool = True
