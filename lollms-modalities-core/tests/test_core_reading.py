@@ -700,6 +700,7 @@ def test_what_an_attendant_has_lost_is_not_closed(lost: tuple[attendant.Attendan
 
 
 def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attendant, "_LOOK", 0.5)
     monkeypatch.setattr(attendant, "_attendant", None)
     monkeypatch.setattr(attendant, "_lost", set())
 
@@ -707,7 +708,9 @@ def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypa
 
     near, far = socket.socketpair()
     with near, far:
+        before = {*threading.enumerate()}
         first = attendant.engage(near.fileno(), read)
+        (thread,) = (t for t in threading.enumerate() if t not in before and t.name == "lollms-attendant")
         number = first._epoll.fileno()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, number)
@@ -720,6 +723,8 @@ def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypa
         attendant.dismiss(far.fileno(), read, second)
         assert second._ended
         assert stat.S_ISCHR(os.fstat(number).st_mode)
+        thread.join(10)
+        assert not thread.is_alive()
         first._epoll.close()
 
 
