@@ -728,6 +728,20 @@ def test_another_attendant_is_made_where_one_has_lost_what_it_sleeps_in(monkeypa
         first._epoll.close()
 
 
+def test_what_cannot_be_watched_is_told_and_costs_nobody_the_attendant(tmp_path: Path) -> None:
+    def read() -> None: ...
+
+    near, far = socket.socketpair()
+    with near, far, (tmp_path / "file").open("wb") as file:
+        there = attendant.engage(near.fileno(), read)
+        with pytest.raises(PermissionError):  # for a file, as it would be for one more than the system has room for
+            attendant.engage(file.fileno(), read)
+        assert there.well
+        assert attendant.engage(far.fileno(), read) is there
+        for each in (near, far):
+            attendant.dismiss(each.fileno(), read, there)
+
+
 def test_the_attendant_ends_quietly_where_its_descriptor_is_another_s_by_now() -> None:
     before = {*threading.enumerate()}
     made = attendant.Attendant()

@@ -40,7 +40,7 @@ def expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as exc:
-        raise OptionError(f"{str(path)!r} cannot be written: {exc}.", hint="Write ./ before its name.") from None
+        raise OptionError(f"{str(path)!r} cannot be written: {exc}.", hint="Give its whole path, from / on.") from None
 
 
 def check_folder(path: Path) -> Path:

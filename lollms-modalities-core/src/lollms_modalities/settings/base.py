@@ -29,12 +29,12 @@ except Exception:
 _NONE_IS_LEFT_OUT = ("device", "model_name", "model_id_or_path", "host_address", "verify_ssl_certificate")
 
 
-def _at_home(value: Any) -> Any:
+def _expanded(value: Any) -> Any:
     if isinstance(value, Path):
         return Path(os.path.expanduser(value))  # as it was where there is no such user
-    if isinstance(value, dict):
-        return {name: _at_home(part) for name, part in value.items()}
-    return type(value)(map(_at_home, value)) if type(value) in (list, tuple, set, frozenset) else value
+    if type(value) is dict:
+        return {name: _expanded(part) for name, part in value.items()}
+    return type(value)(map(_expanded, value)) if type(value) in (list, tuple, set, frozenset) else value
 
 
 class _Fields(BaseModel):
@@ -83,7 +83,7 @@ class BindingSettings(_Fields):
     @model_validator(mode="after")
     def _at_home(self) -> Self:
         """``~`` in a path is the home folder where the binding runs: no shell has seen what a file says."""
-        self.__dict__.update({name: _at_home(value) for name, value in self.__dict__.items()})
+        self.__dict__.update({name: _expanded(value) for name, value in self.__dict__.items()})
         return self
 
 

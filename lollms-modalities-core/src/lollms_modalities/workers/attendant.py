@@ -7,6 +7,7 @@ one piece of news.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -102,8 +103,10 @@ class Attendant:
             return False
         try:
             self._epoll.register(descriptor, select.EPOLLONESHOT)
-        except (OSError, ValueError):
+        except OSError as exc:
             del self._reads[descriptor]
+            if exc.errno not in (errno.EBADF, errno.EINVAL):
+                raise  # the system has no room for one more, and another attendant would have none either
             os.fstat(descriptor)  # raises where it is the connection that is none
             self._lose()
             return False
